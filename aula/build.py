@@ -1,0 +1,235 @@
+"""Builds the editions: lessons/ in, notebooks/ and solutions/ out, executed.
+
+``python -m aula.build`` builds the course, ``python -m aula.build 02`` one
+lesson. nbclient executes each edition beside its place, so that a cell finds
+what it would find in JupyterLab; nothing is written until all editions of a
+lesson have run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from configparser import ConfigParser
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from aula import course
+
+CELL_TIMEOUT = 30  # seconds, as in the validation
+SANITIZE = course.ROOT / "tests" / "sanitize.cfg"
+
+
+class BuildError(Exception):
+    """A cell that failed, or an edition that must not be stored."""
+
+
+def main(arguments: list[str]) -> int:
+    """Build the whole course, or the lesson named by its number."""
+    try:
+        lessons = course.read_course()
+        build(lessons, arguments)
+    except (course.SourceError, BuildError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def build(lessons: list[course.Lesson], numbers: list[str]) -> None:
+    """Execute and write editions, the index and the tables of the READMEs.
+
+    Arguments:
+        lessons: the whole course.
+        numbers: the lessons to build, such as ``["02"]``; none for all.
+
+    Raises:
+        BuildError: for a number that no lesson has and for a cell that
+            fails; the editions on disk stay as they were.
+    """
+    known = [lesson.number for lesson in lessons]
+    for number in numbers:
+        if number not in known:
+            raise BuildError(
+                f"no lesson {number!r}; there are {', '.join(known)}"
+            )
+    for lesson in lessons:
+        if not numbers or lesson.number in numbers:
+            built = {}
+            for kind in course.KINDS:
+                for lang in course.LANGUAGES:
+                    start = time.perf_counter()
+                    path = course.edition_path(lesson, lang, kind)
+                    built[path] = execute(lessons, lesson, lang, kind)
+                    took = time.perf_counter() - start
+                    print(f"{_name(path)}  {took:.1f} s", flush=True)
+            for path, notebook in built.items():
+                write(path, notebook)
+    write(
+        course.ROOT / "notebooks" / "index.ipynb",
+        course.index_notebook(lessons),
+    )
+    for lang, name in (("en", "README.md"), ("es", "README.es.md")):
+        readme = course.ROOT / name
+        old = readme.read_text(encoding="utf-8")
+        table = course.lesson_table(lessons, lang, "notebooks/")
+        _replace(readme, course.fill_table(old, table))
+
+
+def execute(
+    lessons: list[course.Lesson],
+    lesson: course.Lesson,
+    lang: str,
+    kind: str,
+) -> nbformat.NotebookNode:
+    """Run one edition in a new kernel and return it with its outputs.
+
+    Raises:
+        BuildError: with the source's line and the traceback of the cell that
+            failed, ran out of time, or should have failed and did not.
+    """
+    notebook = course.edition(lessons, lesson, lang, kind)
+    path = course.edition_path(lesson, lang, kind)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        record_timing=False,
+        # The kernel warns the terminal that loopback is not encrypted.
+        extra_arguments=["--Application.log_level=ERROR"],
+    )
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        number = sum(
+            cell.get("execution_count") is not None for cell in notebook.cells
+        )
+        raise BuildError(
+            f"{_where(lesson, notebook, number - 1)}: in {_name(path)}:\n"
+            f"{error.traceback}"
+        ) from None
+    except TimeoutError as error:
+        raise BuildError(f"{_name(lesson.path)}: {error}") from None
+    for number, cell in enumerate(_code(notebook)):
+        failed = any(o.output_type == "error" for o in cell.outputs)
+        if "raises-exception" in cell.metadata.get("tags", []) and not failed:
+            raise BuildError(
+                f"{_where(lesson, notebook, number)}: tagged "
+                "raises-exception, but nothing was raised"
+            )
+    for cell in _code(notebook):
+        del cell.metadata["aula"]
+        cell.outputs = [_tidy(output) for output in cell.outputs]
+    notebook.metadata.language_info = {"name": "python"}
+    return notebook
+
+
+def write(path: Path, notebook: nbformat.NotebookNode) -> None:
+    """Store a notebook, unless what is there says the same already."""
+    nbformat.validate(notebook)
+    if path.exists():
+        stored = nbformat.read(path, as_version=4)
+        if compared(stored) == compared(notebook):
+            return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, nbformat.writes(notebook) + "\n")
+
+
+def compared(notebook: nbformat.NotebookNode) -> list:
+    """What of a notebook is compared: all but pictures, after sanitizing."""
+    patterns = sanitize_patterns()
+    cells = []
+    for cell in notebook.cells:
+        outputs = []
+        for output in cell.get("outputs", []):
+            output = {
+                key: value
+                for key, value in output.items()
+                if key != "traceback"
+            }
+            if "data" in output:
+                output["data"] = {
+                    kind: value
+                    for kind, value in output["data"].items()
+                    if not kind.startswith("image/")
+                }
+            text = repr(output)
+            for pattern, replacement in patterns:
+                text = pattern.sub(replacement, text)
+            outputs.append(text)
+        # A cell written by hand has no count; a built one always has.
+        ran = cell.get("execution_count") is not None
+        cells.append((cell.id, cell.source, cell.metadata, ran, outputs))
+    return [notebook.metadata, cells]
+
+
+def sanitize_patterns() -> list[tuple[re.Pattern, str]]:
+    """The expressions of tests/sanitize.cfg, which nbval reads too."""
+    config = ConfigParser(interpolation=None)
+    config.read(SANITIZE, encoding="utf-8")
+    return [
+        (re.compile(config[name]["regex"]), config[name]["replace"])
+        for name in config.sections()
+    ]
+
+
+def _tidy(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Take the paths of the machine that built it out of an output."""
+    text = nbformat.from_dict(output)
+    if text.output_type == "stream":
+        text.text = _shorten(text.text)
+    elif text.output_type == "error":
+        text.traceback = [_shorten(line) for line in text.traceback]
+    else:
+        for kind, value in text.data.items():
+            if isinstance(value, str) and not kind.startswith("image/"):
+                text.data[kind] = _shorten(value)
+    return text
+
+
+def _shorten(text: str) -> str:
+    folders = {
+        str(course.ROOT): "aula",
+        sys.prefix: "python",
+        sys.base_prefix: "python",
+        str(Path.home()): "~",
+    }
+    for folder in sorted(folders, key=len, reverse=True):
+        text = text.replace(folder, folders[folder])
+        if folder.startswith(str(Path.home()) + os.sep):
+            # IPython writes the home folder as ~ in its tracebacks.
+            home = "~" + folder[len(str(Path.home())) :]
+            text = text.replace(home, folders[folder])
+    return text
+
+
+def _code(notebook: nbformat.NotebookNode) -> list:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def _where(lesson: course.Lesson, notebook, number: int) -> str:
+    line = _code(notebook)[number].metadata.aula.line
+    return f"{_name(lesson.path)}:{line}"
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(course.ROOT).as_posix()
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all; leave it alone if it is the same."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    draft = path.with_name(path.name + ".part")
+    draft.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(draft, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

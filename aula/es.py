@@ -1,0 +1,24 @@
+"""The Spanish door: ``from aula.es import check, timeline``."""
+
+from aula.check import Check
+from aula.diagnose import Diagnose
+from aula.kernel import be_honest
+from aula.timeline import Timeline
+from aula.wiretap import Wiretap
+
+__all__ = ["check", "diagnose", "timeline", "wiretap"]
+
+
+class timeline(Timeline):
+    __doc__ = Timeline.__doc__
+    language = "es"
+
+
+class wiretap(Wiretap):
+    __doc__ = Wiretap.__doc__
+    language = "es"
+
+
+check = Check("es")
+diagnose = Diagnose("es")
+be_honest("es")

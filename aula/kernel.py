@@ -1,0 +1,138 @@
+"""Makes the kernel honest: nothing fails unseen, and Stop stops.
+
+A kernel as it comes loses three things that a learner of asyncio needs: the
+exception of a task nobody awaits, the Stop button while a cell awaits, and
+local connections on a machine with a proxy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import os
+import sys
+from weakref import WeakSet
+
+from aula.learner import describe
+
+HEARTBEAT = 0.25  # seconds; Stop takes effect at the next beat
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+TEXT = {
+    "es": {
+        "orphan": "Una excepción que nadie esperaba, en {where}:",
+        "task": "la tarea {name}",
+        "loop": "el bucle de eventos",
+        "handler": "un manejador (handler)",
+    },
+    "en": {
+        "orphan": "An exception that nobody awaited, in {where}:",
+        "task": "the task {name}",
+        "loop": "the event loop",
+        "handler": "a handler",
+    },
+}
+
+_honest_loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+_latest_cell: contextvars.Context | None = None
+
+
+def be_honest(language: str) -> None:
+    """Show orphaned exceptions, let Stop through, keep loopback direct.
+
+    Arguments:
+        language: ``"es"`` or ``"en"``, for what is shown.
+
+    Without a running event loop (a script that imports an instrument), only
+    the proxy settings are changed. A second call changes nothing.
+    """
+    _bypass_proxy()
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    if loop in _honest_loops:
+        return
+    _honest_loops.add(loop)
+    reporter = Reporter(language)
+    loop.set_exception_handler(reporter.report)
+    logging.getLogger("websockets.server").addHandler(reporter)
+    _follow_cells()
+    _beat(loop)
+
+
+class Reporter(logging.Handler):
+    """Shows exceptions that belong to no cell under the latest cell."""
+
+    def __init__(self, language: str) -> None:
+        super().__init__(logging.ERROR)
+        self.words = TEXT[language]
+
+    def report(self, loop, context: dict) -> None:
+        """An event loop's exception handler (``set_exception_handler``)."""
+        error = context.get("exception")
+        task = context.get("task") or context.get("future")
+        if error is None:
+            # Such as "Task was destroyed but it is pending".
+            self._show(context["message"])
+            return
+        where = self.words["loop"]
+        if isinstance(task, asyncio.Task):
+            coro = task.get_coro()
+            name = getattr(coro, "__name__", task.get_name())
+            where = self.words["task"].format(name=name)
+        self._show_error(where, error)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """The library's record of a handler that has raised."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            self._show(record.getMessage())
+        else:
+            self._show_error(self.words["handler"], error)
+
+    def _show_error(self, where: str, error: BaseException) -> None:
+        title = self.words["orphan"].format(where=where)
+        self._show(f"{title}\n{describe(error)}")
+
+    def _show(self, text: str) -> None:
+        context = _latest_cell or contextvars.copy_context()
+        # A copy, because a context cannot be entered while it is entered.
+        context.copy().run(print, text, file=sys.stderr, flush=True)
+
+
+def _bypass_proxy() -> None:
+    """Add loopback to the hosts that no proxy is asked for.
+
+    Both spellings, because urllib reads the lower-case one first and other
+    programs the upper-case one.
+    """
+    for name in ("no_proxy", "NO_PROXY"):
+        hosts = [h for h in os.environ.get(name, "").split(",") if h]
+        hosts += [host for host in LOOPBACK if host not in hosts]
+        os.environ[name] = ",".join(hosts)
+
+
+def _follow_cells() -> None:
+    """Remember the context of the latest cell: output belongs to it."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is None:
+        return
+
+    def remember(*_) -> None:
+        global _latest_cell
+        _latest_cell = contextvars.copy_context()
+
+    shell.events.register("pre_run_cell", remember)
+    remember()
+
+
+def _beat(loop: asyncio.AbstractEventLoop) -> None:
+    """Wake the loop often, so that it notices an interrupt.
+
+    The kernel answers SIGINT by scheduling a callback from within the signal
+    handler; a selector that is waiting for the network does not wake for it.
+    """
+    loop.call_later(HEARTBEAT, _beat, loop)

@@ -1,0 +1,700 @@
+"""Draws the tasks of a block: when each ran, waited, blocked and how it ended.
+
+``Recorder`` watches, ``Timeline`` shows. The learner's code stays as it is: a
+task factory notes each task that is created, and the event loop's
+``call_soon``, through which every step of every task passes, tells when each
+step began and ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import logging
+import re
+import sys
+import time
+import unicodedata
+import warnings
+from collections.abc import Callable, Coroutine
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+from aula.display import show
+from aula.learner import is_library
+
+BLOCKING = 0.1  # seconds a step may take before it counts as blocking
+MOST_LANES = 24  # lanes drawn; further tasks are counted
+LONGEST_VALUE = 32  # characters of a value in a label
+
+TEXT = {
+    "es": {
+        "cell": "celda",
+        "legend": "○ creada  ● empieza  █ bloquea el bucle  ✓ devuelve  "
+        "✗ lanza  ⊘ cancelada  … sigue viva",
+        "blocks": "bloquea el bucle",
+        "waits": "espera en {names}",
+        "returned": "devuelve {value}",
+        "raised": "lanza {value}",
+        "cancelled": "cancelada",
+        "pending": "sigue viva",
+        "unstarted": "no llega a empezar",
+        "more": "… y {count} tareas más: {how}",
+        "runs": "corre",
+        "waiting": "espera",
+        "created": "creada",
+        "seconds": "segundos",
+    },
+    "en": {
+        "cell": "cell",
+        "legend": "○ created  ● starts  █ blocks the loop  ✓ returns  "
+        "✗ raises  ⊘ cancelled  … still alive",
+        "blocks": "blocks the loop",
+        "waits": "waits in {names}",
+        "returned": "returns {value}",
+        "raised": "raises {value}",
+        "cancelled": "cancelled",
+        "pending": "still alive",
+        "unstarted": "never starts",
+        "more": "… and {count} more tasks: {how}",
+        "runs": "runs",
+        "waiting": "waits",
+        "created": "created",
+        "seconds": "seconds",
+    },
+}
+
+_MARKS = {
+    "returned": "✓",
+    "raised": "✗",
+    "cancelled": "⊘",
+    "pending": "…",
+    "unstarted": "○",
+}
+# Colours that stay apart for the colour-blind, on paper of their own so that
+# a picture reads the same in a light and in a dark theme.
+_COLORS = {
+    "paper": "#fbfaf7",
+    "ink": "#333333",
+    "grid": "#e4e1da",
+    "waits": "#bcd7ee",
+    "runs": "#0b5394",
+    "blocks": "#d55e00",
+}
+_LEGEND_COLUMNS = 7
+_ENDS = {
+    "returned": ("o", "#007a5a"),
+    "raised": ("X", "#b3123b"),
+    "cancelled": ("s", "#555555"),
+    "pending": (">", "#0b5394"),
+}
+
+
+@dataclass(eq=False)
+class Lane:
+    """One task: its label, its steps and its end. Times in seconds."""
+
+    task: asyncio.Task
+    call: str | None
+    shown: bool
+    created: float
+    steps: list[tuple[float, float]] = field(default_factory=list)
+    waits: list[tuple[float, ref, str]] = field(default_factory=list)
+    started: bool = False
+    ended: float | None = None
+
+    @property
+    def label(self) -> str:
+        """The name given to the task, or else its coroutine's call."""
+        name = self.task.get_name()
+        # 3.13.0 names a task None when a factory made it.
+        if self.call is not None and re.fullmatch(r"Task-\d+|None", name):
+            return self.call
+        return name
+
+    @property
+    def delay(self) -> float:
+        """How long it was there before its first step."""
+        return self.steps[0][0] - self.created if self.steps else 0.0
+
+    @property
+    def blocks(self) -> list[tuple[float, float]]:
+        """The steps that held the event loop too long."""
+        return [s for s in self.steps if s[1] - s[0] >= BLOCKING]
+
+    def outcome(self) -> tuple[str, str]:
+        """How it ended: a key of TEXT and the value that goes with it."""
+        if self.ended is None:
+            return ("pending" if self.started else "unstarted"), ""
+        if self.task.cancelled():
+            return "cancelled", ""
+        # Not Task.exception(): that would count as retrieving it, and an
+        # orphaned exception has to be reported as such.
+        error = self.task._exception
+        if error is not None:
+            text = str(error).partition("\n")[0]
+            name = type(error).__name__
+            return "raised", _cut(f"{name}: {text}" if text else name)
+        value = self.task.result()
+        return "returned", _value(value) or type(value).__name__
+
+
+class Recorder:
+    """Records the tasks of the running event loop between start and stop.
+
+    Attributes:
+        lanes: the block's own task first, then each task in the order of
+            its creation, those that libraries start for themselves too
+            (their ``shown`` is false).
+        events: ``(kind, lane)`` in the order in which they happened; the
+            kinds are created, started, blocked and ended.
+        began, finished: when recording began and ended, in seconds of
+            ``time.perf_counter``.
+    """
+
+    def __init__(self) -> None:
+        self.lanes: list[Lane] = []
+        self.events: list[tuple[str, Lane]] = []
+        self.began = self.finished = 0.0
+        self._by_task: dict[asyncio.Task, Lane] = {}
+        self._own: Lane | None = None
+        self._own_step: float | None = None
+        self._watch: _Watch | None = None
+        self._calls: WeakKeyDictionary = WeakKeyDictionary()
+
+    def start(self) -> None:
+        """Begin to record.
+
+        Raises:
+            RuntimeError: outside a running event loop.
+        """
+        loop = asyncio.get_running_loop()
+        self.began = self._own_step = time.perf_counter()
+        task = asyncio.current_task()
+        if task is not None:
+            coro = task.get_coro()
+            call = None if _is_library(coro) else _call(coro)
+            self._own = self._add(task, call, True)
+            self._own.started = True
+            self.events.append(("started", self._own))
+            # Nothing tells when the step that is running now will end, but
+            # the loop runs this right after it.
+            loop.call_soon(self._after_first_step, task)
+        self._watch = _Watch.of(loop)
+        self._watch.add(self)
+
+    def stop(self) -> None:
+        """Stop recording and leave the loop as it was found."""
+        if self._watch is None:
+            return
+        self.finished = time.perf_counter()
+        self._watch.remove(self)
+        self._watch = None
+        if self._own is not None and self._own_step is not None:
+            self._step(self._own, self._own_step, self.finished)
+
+    def created(self, task: asyncio.Task, coro: Any, shown: bool) -> None:
+        """Note a task that the task factory has just made."""
+        lane = self._add(task, _call(coro), shown)
+        self.events.append(("created", lane))
+        if task.done() or getattr(coro, "cr_await", None) is not None:
+            # An eager task factory has run its first step already.
+            lane.started = True
+            self.events.append(("started", lane))
+            if task.done():
+                lane.ended = lane.created
+                self.events.append(("ended", lane))
+
+    def before_step(self, task: asyncio.Task) -> None:
+        """Note that the loop is about to run a step of a task."""
+        lane = self._by_task.get(task)
+        if lane is None:
+            return
+        if lane is self._own:
+            self._own_step = time.perf_counter()
+        if not lane.started:
+            lane.started = True
+            self.events.append(("started", lane))
+
+    def after_step(self, task: asyncio.Task, began: float) -> None:
+        """Note a step's length, and what the task awaits or how it ended."""
+        lane = self._by_task.get(task)
+        if lane is None:
+            return
+        if lane is self._own:
+            self._own_step = None
+        self._step(lane, max(began, self.began), time.perf_counter())
+        if task.done():
+            lane.ended = lane.steps[-1][1]
+            self.events.append(("ended", lane))
+        else:
+            self._note_wait(lane)
+
+    def _add(self, task: asyncio.Task, call: str | None, shown: bool) -> Lane:
+        lane = Lane(task, call, shown, time.perf_counter())
+        self.lanes.append(lane)
+        self._by_task[task] = lane
+        return lane
+
+    def _step(self, lane: Lane, began: float, ended: float) -> None:
+        lane.steps.append((began, ended))
+        if ended - began >= BLOCKING:
+            self.events.append(("blocked", lane))
+
+    def _after_first_step(self, task: asyncio.Task) -> None:
+        if self._watch is not None and self._own_step == self.began:
+            self.after_step(task, self.began)
+
+    def _note_wait(self, lane: Lane) -> None:
+        """Note which coroutine of the learner's own the task waits in."""
+        own = [c for c in _await_chain(lane.task) if not _is_library(c)]
+        if len(own) > 1:
+            coro = own[-1]
+            call = self._calls.setdefault(coro, _call(coro))
+            if not lane.waits or lane.waits[-1][1]() is not coro:
+                lane.waits.append((lane.steps[-1][1], ref(coro), call))
+
+
+class _Watch:
+    """The one hook on an event loop, shared by all recorders that run."""
+
+    _watches: WeakKeyDictionary = WeakKeyDictionary()
+
+    @classmethod
+    def of(cls, loop: asyncio.AbstractEventLoop) -> _Watch:
+        if loop not in cls._watches:
+            cls._watches[loop] = cls(loop)
+        return cls._watches[loop]
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = ref(loop)
+        self._recorders: list[Recorder] = []
+
+    def add(self, recorder: Recorder) -> None:
+        if not self._recorders:
+            loop = self._loop()
+            self._factory = loop.get_task_factory()
+            # A bound method is made anew each time it is asked for.
+            self._own_factory = self._create
+            loop.set_task_factory(self._own_factory)
+            self._was = vars(loop).get("call_soon")
+            self._call_soon = loop.call_soon
+            loop.call_soon = self._schedule
+        self._recorders.append(recorder)
+
+    def remove(self, recorder: Recorder) -> None:
+        self._recorders.remove(recorder)
+        if not self._recorders:
+            loop = self._loop()
+            if loop.get_task_factory() is self._own_factory:
+                loop.set_task_factory(self._factory)
+            if self._was is None:
+                del loop.call_soon
+            else:
+                loop.call_soon = self._was
+            # Handles that were scheduled in the block may still run.
+            del self._call_soon, self._was, self._factory
+
+    def _create(self, loop, coro, **options) -> asyncio.Task:
+        """The task factory: makes the task as it would have been made."""
+        shown = _started_by_learner(coro)
+        make = self._factory or _new_task
+        task = make(loop, coro, **options)
+        for recorder in self._recorders:
+            recorder.created(task, coro, shown)
+        return task
+
+    def _schedule(self, callback, *args, context=None) -> asyncio.Handle:
+        """``loop.call_soon``, through which every step of a task passes."""
+        task = getattr(callback, "__self__", None)
+        name = getattr(callback, "__name__", "")
+        # Steps are private; call_soon(task.cancel) is no step.
+        if hasattr(task, "get_coro") and not hasattr(asyncio.Task, name):
+            callback = partial(self._step, task, callback)
+        return self._call_soon(callback, *args, context=context)
+
+    def _step(self, task: asyncio.Task, callback: Callable, *args) -> None:
+        for recorder in self._recorders:
+            recorder.before_step(task)
+        began = time.perf_counter()
+        try:
+            callback(*args)
+        finally:
+            for recorder in self._recorders:
+                recorder.after_step(task, began)
+
+
+class Timeline:
+    """Draw one lane for each task of the block: ``with timeline(): ...``
+
+    A lane bears the coroutine's call, or the task's name; the cell itself is
+    the first lane. It shows when the task was created, when it ran, when it
+    waited, when it held up the event loop (a step of 0.1 s or more) and how
+    it ended. Connections of a server have a lane named after their handler;
+    tasks that libraries start for themselves have none.
+
+    The text says in columns what happened first and what next, without times.
+
+    Raises:
+        RuntimeError: outside a running event loop.
+    """
+
+    language = "en"
+
+    def __init__(self) -> None:
+        self.recorder = Recorder()
+
+    def __enter__(self) -> Timeline:
+        self.recorder.start()
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        self.recorder.stop()
+        show(draw(self.recorder, self.language))
+
+
+def draw(recorder: Recorder, language: str) -> dict[str, str]:
+    """The recording as a MIME bundle: a PNG and the text that says the same.
+
+    Arguments:
+        recorder: a recording that has been stopped.
+        language: ``"es"`` or ``"en"``.
+    """
+    words = TEXT[language]
+    shown = [lane for lane in recorder.lanes if lane.shown]
+    lanes, rest = shown[:MOST_LANES], shown[MOST_LANES:]
+    more = ""
+    if rest:
+        marks = [_MARKS[lane.outcome()[0]] for lane in rest]
+        counts = [
+            f"{m} {marks.count(m)}" for m in _MARKS.values() if m in marks
+        ]
+        more = words["more"].format(count=len(rest), how="  ".join(counts))
+    return {
+        "text/plain": _draw_text(recorder, lanes, more, words),
+        "image/png": _draw_picture(recorder, lanes, more, words),
+    }
+
+
+def _label(lane: Lane, words: dict[str, str]) -> str:
+    return words["cell"] if lane.call is None else lane.label
+
+
+def _draw_text(
+    recorder: Recorder, lanes: list[Lane], more: str, words: dict[str, str]
+) -> str:
+    events = [event for event in recorder.events if event[1] in lanes]
+    gap = 1 if len(events) > 30 else 2
+    labels = [_label(lane, words) for lane in lanes]
+    width = max(map(_columns, labels), default=0)
+    rows = []
+    for lane, label in zip(lanes, labels, strict=True):
+        row, alive = [], " "
+        for kind, other in events:
+            mark = alive
+            if other is lane:
+                alive = {"created": "┄", "ended": " "}.get(kind, "─")
+                mark = {"created": "○", "started": "●", "blocked": "█"}.get(
+                    kind
+                ) or _MARKS[lane.outcome()[0]]
+            row.append(mark + alive * (gap - 1))
+        if lane is not recorder._own and lane.ended is None:
+            row.append("…")
+        row = "".join(row).ljust(len(events) * gap + 1)
+        pad = " " * (width - _columns(label))
+        said = _say(lane, lane is recorder._own, words)
+        rows.append(f"{label}{pad}  {row}  {said}".rstrip())
+    return "\n".join([*rows, *([more] if more else []), words["legend"]])
+
+
+def _say(lane: Lane, own: bool, words: dict[str, str]) -> str:
+    """What the marks of a lane cannot say."""
+    parts = []
+    if lane.waits:
+        names = ", ".join(call for _, _, call in lane.waits)
+        parts.append(words["waits"].format(names=names))
+    if not own:
+        how, value = lane.outcome()
+        parts.append(words[how].format(value=value))
+    return "; ".join(parts)
+
+
+def _draw_picture(
+    recorder: Recorder, lanes: list[Lane], more: str, words: dict[str, str]
+) -> str:
+    """The lanes against time, as a PNG in base64."""
+    with _quiet_matplotlib():
+        from matplotlib.figure import Figure
+
+        end = recorder.finished - recorder.began
+        legend = _legend(lanes, end, words)
+        extra = bool(more) + (len(legend) > _LEGEND_COLUMNS)
+        height = 0.36 * len(lanes) + 1.0 + 0.2 * extra
+        figure = Figure(figsize=(7.4, height), layout="constrained")
+        figure.set_facecolor(_COLORS["paper"])
+        axes = figure.add_subplot(facecolor=_COLORS["paper"])
+        for lane in lanes:
+            for began, ended in lane.blocks:
+                axes.axvspan(
+                    began - recorder.began,
+                    ended - recorder.began,
+                    color=_COLORS["blocks"],
+                    alpha=0.12,
+                    linewidth=0,
+                )
+        for row, lane in enumerate(lanes):
+            _draw_lane(axes, recorder, lane, row, end)
+        axes.set_yticks(
+            range(len(lanes)), [_label(lane, words) for lane in lanes]
+        )
+        for label in axes.get_yticklabels():
+            label.set_fontfamily("monospace")
+        axes.set_ylim(len(lanes) - 0.4, -0.6)
+        axes.set_xlim(-0.01 * end, 1.03 * end)
+        axes.set_xlabel(
+            words["seconds"] + (f"\n{more}" if more else ""), fontsize=9
+        )
+        axes.tick_params(labelsize=9, length=0)
+        axes.grid(axis="x", color=_COLORS["grid"], linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[:].set_visible(False)
+        figure.legend(
+            handles=legend,
+            loc="outside upper center",
+            ncols=_LEGEND_COLUMNS,
+            fontsize=8,
+            frameon=False,
+            handlelength=1.4,
+            columnspacing=1.2,
+        )
+        file = io.BytesIO()
+        figure.savefig(file, format="png", dpi=2 * 100)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def _legend(lanes: list[Lane], end: float, words: dict[str, str]) -> list:
+    """Handles for what is to be seen in the picture, and for nothing else."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list = [
+        Patch(color=_COLORS["waits"], label=words["waiting"]),
+        Patch(color=_COLORS["runs"], label=words["runs"]),
+    ]
+    if any(lane.delay > 0.02 * end for lane in lanes):
+        handles.insert(
+            0,
+            Line2D(
+                [],
+                [],
+                color=_COLORS["ink"],
+                linestyle=":",
+                label=words["created"],
+            ),
+        )
+    if any(lane.blocks for lane in lanes):
+        handles.append(Patch(color=_COLORS["blocks"], label=words["blocks"]))
+    how = {lane.outcome()[0] for lane in lanes[1:]}
+    for kind, (marker, color) in _ENDS.items():
+        if kind in how:
+            handles.append(
+                Line2D(
+                    [],
+                    [],
+                    marker=marker,
+                    color=color,
+                    linestyle="",
+                    label=words[kind].format(value="").strip(),
+                )
+            )
+    return handles
+
+
+def _draw_lane(axes, recorder: Recorder, lane: Lane, row: int, end: float):
+    def at(moment: float) -> float:
+        return moment - recorder.began
+
+    created, last = at(lane.created), at(lane.ended or recorder.finished)
+    begun = at(lane.steps[0][0]) if lane.steps else last
+    axes.hlines(
+        row, created, begun, color=_COLORS["ink"], linestyle=":", linewidth=1
+    )
+    axes.barh(row, last - begun, 0.42, begun, color=_COLORS["waits"])
+    for began, ended, blocks in _merge(lane.steps, end / 1000):
+        axes.barh(
+            row,
+            ended - began,
+            0.62 if blocks else 0.42,
+            at(began),
+            # A step of microseconds still has to be seen.
+            linewidth=0 if blocks else 1.4,
+            color=_COLORS["blocks" if blocks else "runs"],
+            edgecolor=_COLORS["runs"],
+        )
+    places = [at(moment) for moment, _, _ in lane.waits] + [last]
+    for index, (_, _, call) in enumerate(lane.waits):
+        room = (places[index + 1] - places[index]) / max(end, 1e-9)
+        if room > 0.013 * len(call):
+            axes.text(
+                places[index] + 0.01 * end,
+                row,
+                call,
+                fontsize=7.5,
+                family="monospace",
+                va="center",
+                color=_COLORS["ink"],
+            )
+    kind, _ = lane.outcome()
+    if lane is not recorder._own and kind in _ENDS:
+        marker, color = _ENDS[kind]
+        axes.plot(
+            [last],
+            [row],
+            marker=marker,
+            color=color,
+            markersize=7,
+            clip_on=False,
+            zorder=5,
+        )
+
+
+def _merge(steps: list[tuple[float, float]], gap: float) -> list[list]:
+    """Steps that no eye could tell apart become one: (began, ended, blocks).
+
+    A task may take thousands of steps; a picture has hundreds of columns.
+    """
+    merged: list[list] = []
+    for began, ended in steps:
+        blocks = ended - began >= BLOCKING
+        last = merged[-1] if merged else None
+        if last and not blocks and not last[2] and began - last[1] < gap:
+            last[1] = ended
+        else:
+            merged.append([began, ended, blocks])
+    return merged
+
+
+@contextmanager
+def _quiet_matplotlib():
+    """Keep its notes on fonts and folders out of the learner's cell."""
+    logger = logging.getLogger("matplotlib")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _new_task(loop, coro, **options) -> asyncio.Task:
+    """What a loop does that has no task factory."""
+    return asyncio.Task(coro, loop=loop, **options)
+
+
+def _is_library(coro: Any) -> bool:
+    code = getattr(coro, "cr_code", None)
+    return code is None or is_library(code.co_filename)
+
+
+def _handler(coro: Any) -> Callable | None:
+    """The handler that a task of a websockets server is about to run."""
+    if getattr(getattr(coro, "cr_code", None), "co_name", "") != (
+        "conn_handler"
+    ):
+        return None
+    return getattr(coro.cr_frame.f_locals.get("self"), "handler", None)
+
+
+def _started_by_learner(coro: Any) -> bool:
+    """Whether a task deserves a lane: a handler, or made by no library."""
+    if _handler(coro) is not None:
+        return True
+    frame = sys._getframe(2)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] != "asyncio" and module != __name__:
+            return not is_library(frame.f_code.co_filename)
+        frame = frame.f_back
+    return False
+
+
+def _await_chain(task: asyncio.Task) -> list:
+    """The coroutines a suspended task stands in, outermost first."""
+    chain, coro = [], task.get_coro()
+    while isinstance(coro, Coroutine) and hasattr(coro, "cr_await"):
+        chain.append(coro)
+        coro = coro.cr_await
+    return chain
+
+
+def _call(coro: Any) -> str:
+    """A coroutine as the call that made it: ``brew("latte", 0.2)``."""
+    handler = _handler(coro)
+    if handler is not None:
+        return getattr(handler, "__name__", type(handler).__name__)
+    frame = getattr(coro, "cr_frame", None)
+    name = getattr(coro, "__name__", type(coro).__name__)
+    if frame is None:
+        return name
+    code = frame.f_code
+    count = code.co_argcount + code.co_kwonlyargcount
+    names = list(code.co_varnames[:count])
+    if names[:1] == ["self"]:
+        names.pop(0)
+    values = dict(frame.f_locals)
+    function = frame.f_globals.get(code.co_name)
+    defaults: dict = {}
+    if getattr(function, "__code__", None) is code:
+        ends = function.__defaults__ or ()
+        plain = code.co_varnames[: code.co_argcount]
+        defaults = dict(zip(reversed(plain), reversed(ends), strict=False))
+        defaults.update(function.__kwdefaults__ or {})
+    while (
+        names
+        and names[-1] in defaults
+        and (values.get(names[-1]) is defaults[names[-1]])
+    ):
+        names.pop()
+    parts = []
+    for arg in names:
+        value = _value(values[arg]) if arg in values else None
+        keyword = arg in code.co_varnames[code.co_argcount : count]
+        parts.append(f"{arg}={value}" if keyword and value else value or arg)
+    return f"{name}({', '.join(parts)})"
+
+
+def _value(value: Any) -> str | None:
+    """A value in a label; None for one that reads differently each run."""
+    try:
+        text = repr(value)
+    except Exception:
+        return None
+    if isinstance(value, str) and '"' not in text:
+        text = f'"{text[1:-1]}"'
+    if " at 0x" in text or text.startswith("<"):
+        return None
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
+    if len(text) <= LONGEST_VALUE:
+        return text
+    return text[: LONGEST_VALUE - 1] + "…"
+
+
+def _columns(text: str) -> int:
+    """How many columns a terminal takes to write a text."""
+    return sum(
+        0
+        if unicodedata.combining(c)
+        else 2
+        if unicodedata.east_asian_width(c) in "WF"
+        else 1
+        for c in text
+    )

@@ -1,0 +1,87 @@
+"""Every stub, solution and wrong answer of every exercise, in both languages.
+
+Each lesson is run cell by cell in an IPython shell; at each exercise all its
+answers are given in turn and the check's verdict is compared with what the
+source says of them.
+"""
+
+import asyncio
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from aula.check import Check
+from aula.course import LANGUAGES, lesson_paths, read_lesson
+
+LESSONS = lesson_paths()
+
+
+class Player:
+    """Runs the cells of one lesson in one language."""
+
+    def __init__(self, lang, verdicts):
+        self.lang = lang
+        self.verdicts = verdicts
+        self.shell = InteractiveShell.instance()
+        self.shell.reset()
+
+    async def run(self, source):
+        source = source.replace("from aula.en ", f"from aula.{self.lang} ")
+        return await self.shell.run_cell_async(
+            source, transformed_cell=self.shell.transform_cell(source)
+        )
+
+    async def answer(self, cell, check):
+        """The verdict on an answer, given by the lesson's own check cell."""
+        (await self.run(cell.source)).raise_error()
+        self.verdicts.clear()
+        (await self.run(check.source)).raise_error()
+        assert len(self.verdicts) == 1, "a check cell checks once"
+        return self.verdicts[0]
+
+    async def play(self, lesson):
+        failures, messages = [], {}
+        answers = {id(e.stub): e for e in lesson.exercises}
+        for cell in lesson.cells:
+            exercise = answers.get(id(cell))
+            if exercise is not None:
+                failures += await self.try_answers(exercise, messages)
+            elif cell.kind == "code" and not cell.tags:
+                result = await self.run(cell.source)
+                if not result.success:
+                    failures.append(f"line {cell.line}: {result}")
+            elif "raises-exception" in cell.tags:
+                await self.run(cell.source)
+        return failures
+
+    async def try_answers(self, exercise, messages):
+        given = [(exercise.stub, "unstarted", None)]
+        given += [(c, "wrong", c.options["mistake"]) for c in exercise.wrong]
+        given.append((exercise.solution, "right", None))
+        for cell, state, mistake in given:
+            verdict = await self.answer(cell, exercise.check)
+            if (verdict.state, verdict.mistake) != (state, mistake):
+                yielded = f"{verdict.state} {verdict.mistake}"
+                text = f"line {cell.line}: {yielded}\n{verdict.markdown}"
+                return [f"expected {state} {mistake}, {text}"]
+            if verdict.markdown in messages.get(exercise.number, []):
+                return [f"line {cell.line}: the message of another mistake"]
+            messages.setdefault(exercise.number, []).append(verdict.markdown)
+        return []
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
+def test_verdicts(path, lang, monkeypatch, tmp_path):
+    verdicts = []
+    judge = Check.verdict
+
+    async def recorded(self, number, answer):
+        verdict = await judge(self, number, answer)
+        verdicts.append(verdict)
+        return verdict
+
+    monkeypatch.setattr(Check, "verdict", recorded)
+    monkeypatch.chdir(tmp_path)
+    failures = asyncio.run(Player(lang, verdicts).play(read_lesson(path)))
+    assert not failures, "\n".join(failures)

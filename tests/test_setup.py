@@ -1,0 +1,147 @@
+"""The ways to install and start the course agree with each other."""
+
+import json
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))[
+    "project"
+]
+AUTHORS = PROJECT["optional-dependencies"]["test"]
+README = ("README.md", "README.es.md")
+GUIDES = (*README, "CONTRIBUTING.md", "CONTRIBUTING.es.md")
+
+
+def read(name):
+    return (ROOT / name).read_text("utf-8")
+
+
+def supported():
+    """The Pythons that the classifiers name, such as ["3.11", "3.12"]."""
+    start = "Programming Language :: Python :: "
+    return [
+        line.removeprefix(start)
+        for line in PROJECT["classifiers"]
+        if line.startswith(start)
+    ]
+
+
+def locked():
+    """The versions in the lock by name, and the names pyproject.toml asks."""
+    versions, direct, name = {}, set(), None
+    for line in read("requirements.txt").splitlines():
+        if line.lstrip().startswith("#"):
+            if "aula (pyproject.toml)" in line:
+                direct.add(name)
+        else:
+            requirement = Requirement(line)
+            name = canonicalize_name(requirement.name)
+            (pin,) = requirement.specifier
+            assert pin.operator == "==", f"{line} is no exact version"
+            versions.setdefault(name, []).append(pin.version)
+    return versions, direct
+
+
+def commands(name):
+    """The lines of a guide's blocks of commands, without their comments."""
+    blocks = re.findall(r"```(?:sh|powershell)\n(.*?)```", read(name), re.S)
+    lines = "".join(blocks).splitlines()
+    lines = [line.partition("  #")[0].rstrip() for line in lines]
+    return [line for line in lines if line]
+
+
+def test_lock_is_in_step_with_pyproject():
+    versions, direct = locked()
+    wanted = list(map(Requirement, PROJECT["dependencies"] + AUTHORS))
+    problems = [
+        f"{requirement} asked, {version} locked"
+        for requirement in wanted
+        for version in versions.get(
+            canonicalize_name(requirement.name), ["nothing"]
+        )
+        if version == "nothing" or version not in requirement.specifier
+    ]
+    names = {canonicalize_name(requirement.name) for requirement in wanted}
+    problems += [f"{name} locked, not asked" for name in direct - names]
+    problems += [f"{name} asked, not locked" for name in names - direct]
+    assert not problems, f"run make lock: {problems}"
+
+
+def test_learner_gets_no_more_than_needed():
+    learner = {Requirement(line).name for line in PROJECT["dependencies"]}
+    assert not learner & {Requirement(line).name for line in AUTHORS}
+    assert "jupyterlab-language-pack-es-ES" in learner
+
+
+def test_oldest_python_is_the_same_everywhere():
+    oldest = supported()[0]
+    assert PROJECT["requires-python"] == f">={oldest}"
+    assert f"MINIMUM := {oldest}\n" in read("Makefile")
+    assert f"({oldest.replace('.', ', ')})" in read(".ci/run")
+
+
+def test_environment_has_a_supported_python_the_lock_and_the_package():
+    python, pip, section = yaml.safe_load(read("environment.yml"))[
+        "dependencies"
+    ]
+    assert python.removeprefix("python=") in supported()
+    assert pip == "pip"
+    assert section == {"pip": ["-c requirements.txt", "-e ."]}
+
+
+def test_workflow_runs_the_supported_pythons_on_every_system():
+    workflow = yaml.safe_load(read(".github/workflows/test.yml"))
+    matrix = workflow["jobs"]["test"]["strategy"]["matrix"]
+    assert matrix["python"] == supported()
+    systems = {name.split("-")[0] for name in matrix["os"]}
+    assert systems == {"ubuntu", "macos", "windows"}
+
+
+def test_readmes_name_the_same_commands():
+    english, spanish = map(commands, README)
+    assert "make lab" in english and "make test" in english
+    assert english == spanish
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_guides_name_only_make_targets_that_exist(name):
+    named = set(re.findall(r"\bmake ([a-z]+)`", read(name)))
+    named |= {
+        line.split()[1] for line in commands(name) if line.startswith("make ")
+    }
+    targets = re.findall(r"^([a-z]+):", read("Makefile"), re.M)
+    assert named and named <= set(targets)
+
+
+@pytest.mark.parametrize("name", README)
+def test_readme_starts_jupyterlab_as_make_lab_does(name):
+    (start,) = re.findall(r"\$\(BIN\)/(jupyter lab .+)", read("Makefile"))
+    starts = [line for line in commands(name) if "jupyter lab" in line]
+    assert starts
+    assert all(line.endswith(start) for line in starts)
+    assert f"urlpath=lab/tree/{start.split()[-1]}" in read(name)
+
+
+def test_jupyterlab_opens_without_the_news_question():
+    plugin = "@jupyterlab/apputils-extension:notification"
+    ours = json.loads(read("aula/jupyterlab.json"))
+    assert ours == {plugin: {"fetchNews": "false"}}
+
+    prefix = Path(sys.prefix)
+    placed = "etc/jupyter/labconfig/default_setting_overrides.json"
+    assert json.loads((prefix / placed).read_text("utf-8")) == ours
+
+    schema = "share/jupyter/lab/schemas/@jupyterlab/apputils-extension"
+    schema = json.loads(
+        (prefix / schema / "notification.json").read_text("utf-8")
+    )
+    choices = schema["properties"]["fetchNews"]["oneOf"]
+    assert "false" in [choice["const"] for choice in choices]

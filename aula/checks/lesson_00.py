@@ -31,8 +31,7 @@ async def greet(answer, run):
     if seen != "Hola, Ada":
         raise Wrong(
             "other-text",
-            es="El saludo no es el que se pedía; mira la coma y los "
-            "espacios.",
+            es="El saludo no es el que se pedía; mira la coma y los espacios.",
             en="That is not the greeting asked for; mind the comma and the "
             "spaces.",
             expected="Hola, Ada",

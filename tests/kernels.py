@@ -1,0 +1,111 @@
+"""A real kernel for tests, spoken to as JupyterLab does."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from queue import Empty
+
+from jupyter_client.manager import start_new_kernel
+
+LIMIT = 60  # seconds until a kernel that says nothing counts as lost
+
+
+@dataclass
+class Ran:
+    """What came back for one cell: its reply and its messages."""
+
+    status: str | None = None
+    messages: list[tuple[str, dict]] = field(default_factory=list)
+
+    def stderr(self) -> str:
+        return "".join(
+            content["text"]
+            for kind, content in self.messages
+            if kind == "stream" and content["name"] == "stderr"
+        )
+
+    def stdout(self) -> str:
+        return "".join(
+            content["text"]
+            for kind, content in self.messages
+            if kind == "stream" and content["name"] == "stdout"
+        )
+
+    def error(self) -> str:
+        return "".join(
+            f"{content['ename']}: {content['evalue']}"
+            for kind, content in self.messages
+            if kind == "error"
+        )
+
+    def text(self) -> str:
+        return "\n".join(
+            content["data"]["text/plain"]
+            for kind, content in self.messages
+            if kind in ("display_data", "execute_result")
+        )
+
+
+class Kernel:
+    """Queues cells and gathers what comes back, also for none of them."""
+
+    def __init__(self, manager, client) -> None:
+        self.manager = manager
+        self.client = client
+        self.stray: list[tuple[str, dict]] = []
+        self._cells: dict[str, Ran] = {}
+
+    def queue(self, source: str, may_fail: bool = False) -> Ran:
+        """Send a cell without waiting, as Run All does."""
+        sent = self.client.execute(source, stop_on_error=not may_fail)
+        self._cells[sent] = Ran()
+        return self._cells[sent]
+
+    def run(self, source: str, may_fail: bool = False) -> Ran:
+        """Send a cell and wait for it."""
+        ran = self.queue(source, may_fail)
+        self.finish([ran])
+        return ran
+
+    def finish(self, cells: list[Ran], limit: float = LIMIT) -> None:
+        """Wait until these cells have replied, and read what they said."""
+        end = time.monotonic() + limit
+        while any(cell.status is None for cell in cells):
+            if time.monotonic() > end:
+                return
+            self._replies()
+            self._messages(0.05)
+        self._messages(0.2)
+
+    def _replies(self) -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                reply = self.client.get_shell_msg(timeout=0)
+                cell = self._cells.get(reply["parent_header"].get("msg_id"))
+                if cell is not None and reply["msg_type"] == "execute_reply":
+                    cell.status = reply["content"]["status"]
+
+    def _messages(self, timeout: float) -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                message = self.client.get_iopub_msg(timeout=timeout)
+                said = (message["msg_type"], message["content"])
+                parent = message["parent_header"].get("msg_id")
+                if parent in self._cells:
+                    self._cells[parent].messages.append(said)
+                elif said[0] in ("stream", "error", "display_data"):
+                    self.stray.append(said)
+
+
+@contextlib.contextmanager
+def kernel(folder) -> Iterator[Kernel]:
+    """A new kernel whose working directory is the folder."""
+    manager, client = start_new_kernel(cwd=str(folder))
+    try:
+        yield Kernel(manager, client)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

@@ -1,0 +1,301 @@
+"""The sources: what is read, what is refused, and that editions are built."""
+
+import re
+import statistics
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from aula import build, course
+
+MODEL = course.lesson_paths()[0]
+EDITIONS = [
+    (path, lang, kind)
+    for path in course.lesson_paths()
+    for lang in course.LANGUAGES
+    for kind in course.KINDS
+]
+
+
+def refusal(tmp_path, change) -> str:
+    """What is said of the model lesson after a change to its text."""
+    source = MODEL.read_text(encoding="utf-8")
+    changed = change(source)
+    assert changed != source, "the change changed nothing"
+    path = tmp_path / MODEL.name
+    path.write_text(changed, encoding="utf-8")
+    with pytest.raises(course.SourceError) as caught:
+        course.read_lesson(path)
+    return str(caught.value)
+
+
+def replaced(old, new, count=1):
+    return lambda text: text.replace(old, new, count)
+
+
+def without_cell(tag):
+    """Take out all code cells with this tag."""
+    cell = rf"```{{code-cell}}\n:tags: \[{tag}\]\n.*?\n```\n\n?"
+    return lambda text: re.sub(cell, "", text, flags=re.S)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda t: re.sub(
+                r'\+\+\+ {"lang": "en"}.*?```', "```", t, count=1, flags=re.S
+            ),
+            "no English twin",
+        ),
+        (
+            lambda t: re.sub(
+                r'\+\+\+ {"lang": "es"}.*?(?=\+\+\+)',
+                "",
+                t,
+                count=1,
+                flags=re.S,
+            ),
+            "no Spanish twin",
+        ),
+        (replaced(":tags: [exercise]", ":tags: [excercise]"), "unknown tag"),
+        (replaced('"lang": "es"', '"lang": "fr"'), "prose cell begins"),
+        (without_cell("solution"), "has 0 solutions"),
+        (without_cell("check"), "has no check"),
+        (without_cell("wrong"), "has 0 wrong answers"),
+        (replaced(":mistake: printed\n", ""), "names the mistake"),
+        (replaced("## Resumen", "## Final"), "no section '## Resumen'"),
+        (replaced("## Recap", "## End"), "no section '## Recap'"),
+        (
+            lambda t: re.sub(r"^- .*$", "", t, flags=re.M),
+            "lists 0 goals",
+        ),
+        (replaced('print("fin")', f"print('{'x' * 90}')"), "98 columns"),
+        (replaced("<details>", "<p>", 2), "a hint in <details>"),
+        (replaced('check("00.1"', 'check("00.2"'), 'calls check("00.1"'),
+        (replaced("aula: {minutes: 15}", ""), "aula: {minutes"),
+        (
+            replaced("```{code-cell}\n", "```{code-cell}\n:folded: 1\n"),
+            "unknown option",
+        ),
+        (
+            replaced(
+                ":tags: [raises-exception]", ":tags: [nbval-ignore-output]"
+            ),
+            "says why",
+        ),
+    ],
+)
+def test_refused_with_file_and_line(tmp_path, change, message):
+    said = refusal(tmp_path, change)
+    assert message in said
+    for line in said.splitlines():
+        assert re.match(rf".*{MODEL.name}:\d+: ", line)
+
+
+def test_refusal_names_the_right_line(tmp_path):
+    said = refusal(tmp_path, replaced('"lang": "es"', '"lang": "fr"'))
+    number = int(re.search(r":(\d+): a prose cell", said)[1])
+    lines = MODEL.read_text(encoding="utf-8").splitlines()
+    assert lines[number - 2].startswith('+++ {"lang": "es"}')
+
+
+def test_unreadable_source(tmp_path):
+    said = refusal(tmp_path, replaced('{"lang": "es"}', '{"lang: "es"}'))
+    assert "could not be read" in said
+
+
+@pytest.mark.parametrize(
+    ("path", "lang", "kind"),
+    EDITIONS,
+    ids=[f"{kind}-{lang}-{path.stem}" for path, lang, kind in EDITIONS],
+)
+def test_edition_is_what_its_source_builds(path, lang, kind):
+    lessons = course.read_course()
+    lesson = next(one for one in lessons if one.path == path)
+    fresh = course.edition(lessons, lesson, lang, kind)
+    for cell in fresh.cells:
+        cell.metadata.pop("aula", None)
+    stored = nbformat.read(
+        course.edition_path(lesson, lang, kind), as_version=4
+    )
+    assert outline(stored) == outline(fresh), (
+        f"run: make build LESSON={lesson.number}"
+    )
+
+
+def test_index_is_what_its_source_builds():
+    stored = nbformat.read(
+        course.ROOT / "notebooks" / "index.ipynb", as_version=4
+    )
+    fresh = course.index_notebook(course.read_course())
+    assert outline(stored) == outline(fresh), "run: make build"
+
+
+def outline(notebook):
+    """All of a notebook that does not come from running it."""
+    cells = [
+        (cell.cell_type, cell.id, cell.source, dict(cell.metadata))
+        for cell in notebook.cells
+    ]
+    return dict(notebook.metadata), cells
+
+
+def test_no_edition_without_a_source():
+    lessons = course.read_course()
+    built = {
+        course.edition_path(lesson, lang, kind)
+        for lesson in lessons
+        for lang in course.LANGUAGES
+        for kind in course.KINDS
+    }
+    built.add(course.ROOT / "notebooks" / "index.ipynb")
+    found = {
+        path
+        for kind in course.KINDS
+        for path in (course.ROOT / kind).rglob("*.ipynb")
+        if ".ipynb_checkpoints" not in path.parts
+    }
+    assert found == built
+
+
+@pytest.mark.parametrize(
+    ("name", "lang"), [("README.md", "en"), ("README.es.md", "es")]
+)
+def test_readme_lists_the_lessons(name, lang):
+    text = (course.ROOT / name).read_text(encoding="utf-8")
+    table = course.lesson_table(course.read_course(), lang, "notebooks/")
+    assert course.fill_table(text, table) == text, "run: make build"
+    assert table in text
+
+
+def test_code_is_the_same_in_both_languages():
+    lessons = course.read_course()
+    for lesson in lessons:
+        for kind in course.KINDS:
+            sources = [
+                [
+                    cell.source.replace(f"from aula.{lang} ", "from aula ")
+                    for cell in course.edition(
+                        lessons, lesson, lang, kind
+                    ).cells
+                    if cell.cell_type == "code"
+                ]
+                for lang in course.LANGUAGES
+            ]
+            assert sources[0] == sources[1]
+
+
+def test_editions_differ_only_in_the_answers():
+    lessons = course.read_course()
+    for lesson in lessons:
+        given, solved = (
+            [
+                cell.source
+                for cell in course.edition(lessons, lesson, "en", kind).cells
+                if cell.cell_type == "code"
+            ]
+            for kind in course.KINDS
+        )
+        answers = {e.stub.source: e.solution.source for e in lesson.exercises}
+        assert [answers.get(source, source) for source in given] == solved
+
+
+def test_cells_stay_small():
+    for path in course.lesson_paths():
+        lengths = [
+            len(cell.source.splitlines())
+            for cell in course.read_lesson(path).cells
+            if cell.kind == "code" and "wrong" not in cell.tags
+        ]
+        assert statistics.median(lengths) <= 6, path.name
+        short = sum(length < 15 for length in lengths)
+        assert short >= 0.9 * len(lengths), path.name
+
+
+def test_ignored_outputs_are_few():
+    for path in course.lesson_paths():
+        cells = [c for c in course.read_lesson(path).cells if c.kind == "code"]
+        ignored = [c for c in cells if "nbval-ignore-output" in c.tags]
+        assert 20 * len(ignored) <= len(cells), path.name
+
+
+class TestBuild:
+    """Building a course of one short lesson in another folder."""
+
+    @pytest.fixture
+    def house(self, tmp_path, monkeypatch):
+        text = MODEL.read_text(encoding="utf-8")
+        for name in ("README.md", "README.es.md"):
+            (tmp_path / name).write_text(
+                "<!-- lessons -->\n<!-- /lessons -->\n", encoding="utf-8"
+            )
+        lessons = tmp_path / "lessons"
+        lessons.mkdir()
+        # Only the cells that any exercise needs, for the sake of time.
+        quick = re.sub(
+            r"```{code-cell}\n(?!:tags: \[(ex|so|wr|ch))(?!import asyncio\n\n)"
+            r".*?```",
+            "",
+            text,
+            flags=re.S,
+        )
+        (lessons / MODEL.name).write_text(quick, encoding="utf-8")
+        index = (course.LESSONS / "index.md").read_text(encoding="utf-8")
+        (lessons / "index.md").write_text(index, encoding="utf-8")
+        monkeypatch.setattr(course, "ROOT", tmp_path)
+        monkeypatch.setattr(course, "LESSONS", lessons)
+        return tmp_path
+
+    def edit(self, house: Path, old: str, new: str) -> None:
+        path = house / "lessons" / MODEL.name
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    def snapshot(self, house: Path) -> dict:
+        return {
+            path: (path.read_bytes(), path.stat().st_mtime_ns)
+            for path in house.rglob("*.ipynb")
+        }
+
+    def test_builds_rebuilds_and_refuses(self, house, capsys):
+        assert build.main([]) == 0
+        said = capsys.readouterr().out
+        assert said.count(".ipynb") == 4
+        first = self.snapshot(house)
+        assert len(first) == 5
+        for path in first:
+            for cell in nbformat.read(path, as_version=4).cells:
+                assert cell.get("execution_count", 1) is not None
+        # A second build stores nothing new, although the pictures differ.
+        assert build.main(["00"]) == 0
+        assert self.snapshot(house) == first
+        # A cell that fails: its line, its traceback, no edition touched.
+        self.edit(
+            house,
+            "import asyncio\n\nfrom aula.en",
+            "import asyncio\n\n1 / 0\nfrom aula.en",
+        )
+        capsys.readouterr()
+        assert build.main(["00"]) == 1
+        said = capsys.readouterr().err
+        assert re.search(rf"lessons/{MODEL.name}:\d+: in notebooks/es/", said)
+        assert "ZeroDivisionError" in said
+        assert self.snapshot(house) == first
+        # A tag that promises a failure that never comes.
+        self.edit(house, "1 / 0\n", "")
+        self.edit(
+            house,
+            "```{code-cell}\nimport asyncio\n\nfrom aula.en",
+            "```{code-cell}\n:tags: [raises-exception]\n"
+            "import asyncio\n\nfrom aula.en",
+        )
+        assert build.main(["00"]) == 1
+        assert "nothing was raised" in capsys.readouterr().err
+        assert self.snapshot(house) == first
+
+    def test_unknown_lesson(self, capsys):
+        assert build.main(["77"]) == 1
+        assert "no lesson '77'" in capsys.readouterr().err

@@ -1,0 +1,142 @@
+"""The honest kernel, through a real one: failures are seen, Stop stops."""
+
+import os
+import time
+
+import pytest
+from kernels import kernel
+
+from aula import kernel as honest
+
+SETUP = (
+    "import asyncio\nfrom aula.es import timeline\n"
+    "from websockets.asyncio.client import connect\n"
+    "from websockets.asyncio.server import serve"
+)
+
+
+@pytest.fixture
+def running(tmp_path):
+    with kernel(tmp_path) as started:
+        assert started.run(SETUP).status == "ok"
+        yield started
+
+
+def test_orphaned_exception_is_shown(running):
+    running.run(
+        "async def fail():\n    raise ValueError('sin leche')\n\n"
+        "task = asyncio.create_task(fail())\nawait asyncio.sleep(0.05)"
+    )
+    shown = running.run("task = None").stderr()
+    assert "Una excepción que nadie esperaba, en la tarea fail:" in shown
+    assert "2: raise ValueError('sin leche')" in shown
+    assert shown.rstrip().endswith("ValueError: sin leche")
+
+
+def test_awaited_exception_is_not_shown_twice(running):
+    ran = running.run(
+        "async def fail():\n    raise ValueError('sin leche')\n\n"
+        "await asyncio.create_task(fail())",
+        may_fail=True,
+    )
+    assert "ValueError" in ran.error()
+    assert not running.run("import gc; gc.collect()").stderr()
+
+
+def test_failing_callback_is_shown(running):
+    shown = running.run(
+        "asyncio.get_running_loop().call_soon(lambda: 1 / 0)\n"
+        "await asyncio.sleep(0.05)"
+    ).stderr()
+    assert "el bucle de eventos" in shown
+    assert "ZeroDivisionError" in shown
+
+
+def test_handler_exception_is_shown_under_the_latest_cell(running):
+    running.run(
+        "async def handler(websocket):\n    1 / 0\n\n"
+        "server = await serve(handler, '127.0.0.1', 0)\n"
+        "port = server.sockets[0].getsockname()[1]"
+    )
+    shown = running.run(
+        "websocket = await connect(f'ws://127.0.0.1:{port}')\n"
+        "await websocket.wait_closed()\n"
+        "server.close()\nawait server.wait_closed()"
+    ).stderr()
+    assert "en un manejador (handler)" in shown
+    assert "ZeroDivisionError" in shown
+
+
+def test_english(tmp_path):
+    with kernel(tmp_path) as started:
+        started.run(SETUP.replace("aula.es", "aula.en"))
+        shown = started.run(
+            "asyncio.get_running_loop().call_soon(lambda: 1 / 0)\n"
+            "await asyncio.sleep(0.05)"
+        ).stderr()
+    assert "An exception that nobody awaited, in the event loop:" in shown
+
+
+SERVER = (
+    "async def silent(websocket):\n    await websocket.wait_closed()\n\n"
+    "server = await serve(silent, '127.0.0.1', 0)\n"
+    "port = server.sockets[0].getsockname()[1]\n"
+    "websocket = await connect(f'ws://127.0.0.1:{port}')"
+)
+
+
+@pytest.mark.parametrize(
+    "awaiting",
+    [
+        "await websocket.recv()",
+        "async for message in websocket:\n    pass",
+        "await server.serve_forever()",
+        "await asyncio.Future()",
+    ],
+)
+def test_stop_within_a_second(running, awaiting):
+    assert running.run(SERVER).status == "ok"
+    cell = running.queue(awaiting, may_fail=True)
+    time.sleep(1)
+    assert cell.status is None
+    began = time.monotonic()
+    running.manager.interrupt_kernel()
+    running.finish([cell], limit=10)
+    assert cell.status == "error"
+    assert time.monotonic() - began < 1
+    assert running.run("1 + 1").text() == "2"
+
+
+def test_loopback_ignores_a_proxy(tmp_path, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "example.org")
+    with kernel(tmp_path) as started:
+        started.run(SETUP)
+        assert started.run(SERVER).status == "ok"
+        kept = started.run("import os; os.environ['no_proxy']").text()
+    assert kept == "'example.org,127.0.0.1,localhost,::1'"
+
+
+def test_bypass_adds_nothing_twice(monkeypatch):
+    monkeypatch.setenv("no_proxy", "localhost")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    honest._bypass_proxy()
+    honest._bypass_proxy()
+    assert os.environ["no_proxy"] == "localhost,127.0.0.1,::1"
+    assert os.environ["NO_PROXY"] == "127.0.0.1,localhost,::1"
+
+
+def test_second_door_changes_nothing(running):
+    count = (
+        "import logging\nloop = asyncio.get_running_loop()\n"
+        "print(id(loop.get_exception_handler()),"
+        " len(logging.getLogger('websockets.server').handlers))"
+    )
+    before = running.run(count).stdout()
+    running.run("from aula.en import check")
+    assert running.run(count).stdout() == before
+
+
+def test_texts_have_both_languages():
+    assert honest.TEXT["es"].keys() == honest.TEXT["en"].keys()

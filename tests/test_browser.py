@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from playwright.sync_api import expect, sync_playwright
 from aula import course
 
 START = 60  # seconds JupyterLab may take to answer
-RUN_ALL = 60_000  # milliseconds for a whole lesson
+RUN_ALL = 60_000  # milliseconds a whole lesson may take
 
 # The browser of the system where there is one, else Playwright's own.
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -48,6 +49,7 @@ def lab(tmp_path_factory):
             "--ServerApp.port=0",
             "--IdentityProvider.token=",
             f"--ServerApp.root_dir={folder}",
+            "--LabApp.expose_app_in_browser=True",
         ],
         stdout=log,
         stderr=subprocess.STDOUT,
@@ -63,8 +65,6 @@ def lab(tmp_path_factory):
 
 def environment(folder):
     """Jupyter's files go to the folder: no trace of other runs, none left."""
-    import os
-
     return {
         **os.environ,
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
@@ -98,11 +98,14 @@ def browser():
 
 
 @contextlib.contextmanager
-def opened(browser, url):
-    """A page of JupyterLab, at a height that shows a lesson whole."""
+def opened(browser, lab, path):
+    """A page of JupyterLab with this notebook, and no other, open."""
     page = browser.new_page(viewport={"width": 1200, "height": 1000})
-    page.goto(url)
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=START * 1000)
+    page.set_default_timeout(RUN_ALL)
+    # A workspace of its own, or the tabs of the test before come back.
+    workspace = path.replace("/", "-").removesuffix(".ipynb")
+    page.goto(f"{lab}lab/workspaces/{workspace}/tree/{path}")
+    page.wait_for_selector(".jp-Notebook .jp-Cell")
     try:
         yield page
     finally:
@@ -110,13 +113,41 @@ def opened(browser, url):
 
 
 def run_all(page):
-    """Run all cells with the command JupyterLab's own menu runs."""
-    expect(page.locator(".jp-Toolbar-kernelName")).to_contain_text("Python")
-    page.wait_for_selector(
-        ".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=RUN_ALL
+    """Run all cells, once the kernel answers, and wait for the last.
+
+    A Run All that comes before JupyterLab has its kernel runs nothing.
+    """
+    page.evaluate(
+        """async () => {
+            const session = jupyterapp.shell.currentWidget.sessionContext;
+            await session.ready;
+            await session.session.kernel.info;
+            await jupyterapp.commands.execute("notebook:run-all-cells");
+        }"""
     )
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def clear_outputs(page):
+    page.evaluate(
+        "jupyterapp.commands.execute('notebook:clear-all-cell-outputs')"
+    )
+
+
+def cell_of(page, text):
+    """Scroll to the cell with this code; JupyterLab draws what is in view."""
+    page.evaluate(
+        """text => {
+            const {content, model} = jupyterapp.shell.currentWidget;
+            const index = [...model.cells].findIndex(
+                cell => cell.sharedModel.source.includes(text));
+            content.activeCellIndex = index;
+            return content.scrollToItem(index, "start");
+        }""",
+        text,
+    )
+    return page.locator(".jp-Cell").filter(
+        has=page.locator(".jp-InputArea", has_text=text)
+    )
 
 
 @pytest.mark.parametrize("lang", course.LANGUAGES)
@@ -124,16 +155,14 @@ def test_lesson_02_runs_draws_and_checks(lab, browser, lang):
     path = next(p for p in course.lesson_paths() if p.stem.startswith("02"))
     lesson = course.read_lesson(path)
     file = course.edition_path(lesson, lang, "solutions")
-    url = f"{lab}lab/tree/solutions/{lang}/{file.name}"
-    with opened(browser, url) as page:
+    with opened(browser, lab, f"solutions/{lang}/{file.name}") as page:
         clear_outputs(page)
         run_all(page)
         right = {"es": "correcto.", "en": "right."}[lang]
-        last = lesson.exercises[-1].number
-        verdict = page.get_by_text(f"✔ {last}: {right}")
-        scroll_to(page, verdict)
-        expect(verdict).to_be_visible(timeout=RUN_ALL)
-        picture = page.locator(".jp-RenderedImage img").first
-        scroll_to(page, picture)
-        assert picture.evaluate("image => image.naturalWidth") > 1000
-        assert picture.evaluate("image => image.width") < 1000
+        last = lesson.exercises[-1]
+        verdict = cell_of(page, f'check("{last.number}"')
+        expect(verdict).to_contain_text(f"✔ {last.number}: {right}")
+        picture = cell_of(page, "with timeline():").first.locator("img")
+        expect(picture.first).to_be_visible()
+        sizes = picture.first.evaluate("i => [i.naturalWidth, i.width]")
+        assert sizes[0] > 1000 > sizes[1]

@@ -71,7 +71,7 @@ def without_cell(tag):
             lambda t: re.sub(r"^- .*$", "", t, flags=re.M),
             "lists 0 goals",
         ),
-        (replaced('print("fin")', f"print('{'x' * 90}')"), "98 columns"),
+        (replaced('print("fin")', f"print('{'x' * 90}')"), "99 columns"),
         (replaced("<details>", "<p>", 2), "a hint in <details>"),
         (replaced('check("00.1"', 'check("00.2"'), 'calls check("00.1"'),
         (replaced("aula: {minutes: 15}", ""), "aula: {minutes"),

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from importlib import metadata
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from websockets.asyncio.client import connect
-from websockets.asyncio.server import serve
-
 from aula.display import show
+
+# What only a diagnosis needs is imported by it: every lesson imports this
+# module, and one uses it.
 
 ECHO_LIMIT = 5.0  # seconds
 
@@ -88,6 +86,10 @@ class Diagnose:
 
 
 def _python(words: dict[str, str]) -> tuple[str, str, str]:
+    from importlib import metadata
+
+    from packaging.requirements import Requirement
+
     need = f"Python {metadata.metadata('aula')['Requires-Python']}"
     version = platform.python_version()
     good = Requirement(need.replace(" ", "")).specifier.contains(version)
@@ -100,6 +102,10 @@ def _python(words: dict[str, str]) -> tuple[str, str, str]:
 
 def _packages(words: dict[str, str]) -> list[tuple[str, str, str]]:
     """A row for each package that the course declares for learners."""
+    from importlib import metadata
+
+    from packaging.requirements import Requirement
+
     rows = []
     for line in metadata.requires("aula") or []:
         need = Requirement(line)
@@ -132,6 +138,9 @@ def _kernel(words: dict[str, str]) -> tuple[str, str, str]:
 
 
 async def _echo(words: dict[str, str]) -> tuple[str, str, str]:
+    from websockets.asyncio.client import connect
+    from websockets.asyncio.server import serve
+
     async def echo(websocket):
         async for message in websocket:
             await websocket.send(message)

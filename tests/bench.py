@@ -79,7 +79,8 @@ def print_validation():
         for option in pytest_options()
         if option.startswith("-n")
     )
-    with tempfile.TemporaryDirectory() as folder:
+    # Inside the project, where the same conftest.py holds.
+    with tempfile.TemporaryDirectory(prefix=".", dir=ROOT) as folder:
         write_floor(Path(folder), len(course))
         cost, floor = alternate(
             VALIDATIONS, validation_seconds, (course, [Path(folder)])

@@ -38,6 +38,13 @@ def lab(tmp_path_factory):
             folder / kind,
             ignore=shutil.ignore_patterns(".ipynb_checkpoints"),
         )
+    (folder / "config").mkdir()
+    # The kernels of this JupyterLab take their ports as those of tests do.
+    (folder / "config" / "jupyter_server_config.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(course.ROOT)!r})\n"
+        "import conftest\nconftest.pytest_configure()\n",
+        encoding="utf-8",
+    )
     log = (folder / "lab.log").open("w")
     server = subprocess.Popen(
         [

@@ -1,0 +1,43 @@
+"""Lets tests start kernels side by side without losing one.
+
+jupyter_client looks for free ports and leaves them to the new kernel, which
+takes them half a second later; in between, the system may give one of them to
+any connection, and the kernel dies ("Address already in use"). About one
+start in eighty did. So each worker has ports of its own, below those that
+systems give to connections.
+"""
+
+import itertools
+import os
+import socket
+
+from jupyter_client.connect import LocalPortCache
+
+RANGE = 1000
+
+
+class WorkerPorts(LocalPortCache):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+        # Two test runs on one machine begin at different places.
+        begin = os.getpid() % RANGE
+        self._ports = itertools.cycle(
+            20_000 + worker * RANGE + (begin + step) % RANGE
+            for step in range(RANGE)
+        )
+
+    def find_available_port(self, ip):
+        while True:
+            port = next(self._ports)
+            with socket.socket() as trial:
+                try:
+                    trial.bind((ip, port))
+                except OSError:
+                    continue
+            return port
+
+
+def pytest_configure():
+    # The first instance of a subclass serves for its parents as well.
+    WorkerPorts.instance()

@@ -82,6 +82,8 @@ def test_verdicts(path, lang, monkeypatch, tmp_path):
         return verdict
 
     monkeypatch.setattr(Check, "verdict", recorded)
+    # A picture for each wrong answer would take most of the time.
+    monkeypatch.setattr("aula.timeline._draw_picture", lambda *_: "")
     monkeypatch.chdir(tmp_path)
     failures = asyncio.run(Player(lang, verdicts).play(read_lesson(path)))
     assert not failures, "\n".join(failures)

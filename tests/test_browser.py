@@ -168,8 +168,10 @@ def test_lesson_02_runs_draws_and_checks(lab, browser, lang):
         right = {"es": "correcto.", "en": "right."}[lang]
         last = lesson.exercises[-1]
         verdict = cell_of(page, f'check("{last.number}"')
-        expect(verdict).to_contain_text(f"✔ {last.number}: {right}")
+        expect(verdict).to_contain_text(
+            f"✔ {last.number}: {right}", timeout=RUN_ALL
+        )
         picture = cell_of(page, "with timeline():").first.locator("img")
-        expect(picture.first).to_be_visible()
+        expect(picture.first).to_be_visible(timeout=RUN_ALL)
         sizes = picture.first.evaluate("i => [i.naturalWidth, i.width]")
         assert sizes[0] > 1000 > sizes[1]

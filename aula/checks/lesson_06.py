@@ -1,0 +1,585 @@
+"""Judges the exercises of lesson 06."""
+
+import asyncio
+import inspect
+import threading
+from contextlib import asynccontextmanager, suppress
+
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import serve
+from websockets.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedError,
+    ConnectionClosedOK,
+)
+from websockets.sync.client import connect as sync_connect
+
+from aula.check import Right, Wrong, exercise
+
+PATIENCE = 0.6  # seconds in which others turn up, if they do at all
+
+
+@asynccontextmanager
+async def serving(handler):
+    """A server on a free port; yields its address, without a path."""
+    async with serve(handler, "127.0.0.1", 0, close_timeout=1) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"ws://127.0.0.1:{port}"
+
+
+async def within(seconds, condition):
+    """Whether a condition comes true in time."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while not condition():
+                await asyncio.sleep(0.005)
+    return bool(condition())
+
+
+async def finished(task, seconds):
+    """Whether the answer's task ends in time. If not, it is cancelled."""
+    await asyncio.wait({task}, timeout=seconds)
+    if task.done():
+        return True
+    task.cancel()
+    await asyncio.wait({task}, timeout=0.5)
+    return False
+
+
+async def tried(answer, websocket, *arguments):
+    """The answer's task, and whether it ended by itself."""
+    task = asyncio.create_task(answer(websocket, *arguments))
+    return task, await finished(task, 1.6)
+
+
+async def put_away(awaitables):
+    """Let go of what an answer returned instead of awaiting it."""
+    running = set()
+    for awaitable in awaitables:
+        if inspect.iscoroutine(awaitable):
+            awaitable.close()
+        elif asyncio.isfuture(awaitable):
+            running.add(awaitable)
+    if running:
+        await asyncio.wait(running, timeout=2)
+    for future in running:
+        if future.done() and not future.cancelled():
+            future.exception()  # retrieved, so that it is no orphan
+
+
+@exercise("06.1", parameters=2, picture="wiretap")
+async def ask_all(answer, run):
+    names = ["Ada", "Lima", "Eva"]
+    loop_thread = threading.get_ident()
+    threads, unanswered = [], []
+    present = most = 0
+    alone = False
+
+    async def greet(websocket):
+        nonlocal present, most, alone
+        present += 1
+        most = max(most, present)
+        with suppress(ConnectionClosed):
+            name = await websocket.recv()
+            if not alone:
+                alone = not await within(PATIENCE, lambda: most == len(names))
+            if name in names:  # the last one is the first to be answered
+                await asyncio.sleep(0.1 * (2 - names.index(name)))
+            await websocket.send(f"Hola, {name}")
+            await websocket.wait_closed()
+        present -= 1
+
+    async with serving(greet) as url:
+
+        def fetch(name):
+            thread = threading.get_ident()
+            threads.append(thread)
+            patience = 0.3 if thread == loop_thread else 1.5
+            try:
+                with sync_connect(url, open_timeout=patience) as websocket:
+                    websocket.send(name)
+                    return websocket.recv(timeout=5)
+            except TimeoutError as timed_out:
+                unanswered.append(timed_out)
+                raise
+
+        error = seen = None
+        try:
+            seen = await answer(fetch, list(names))
+        except Exception as raised:
+            error = raised
+        items = list(seen) if isinstance(seen, list | tuple) else [seen]
+        unawaited = [item for item in items if inspect.isawaitable(item)]
+        await put_away(unawaited)
+    if loop_thread in threads:
+        raise Wrong(
+            "in-the-loop",
+            es="Tu función llamó a `fetch` en el hilo del bucle: el servidor "
+            "no pudo contestar. A `to_thread` se le da la función sin "
+            "llamarla, y después sus argumentos.",
+            en="Your function called `fetch` in the loop's own thread: the "
+            "server could not answer. Give `to_thread` the function without "
+            "calling it, and then its arguments.",
+            seen=unanswered[0] if unanswered else error,
+        )
+    if unanswered:
+        raise Wrong(
+            "waits-without-await",
+            es="`fetch` corrió en otro hilo, pero tu función lo esperó sin "
+            "`await`: retuvo el bucle, y el servidor no pudo contestar.",
+            en="`fetch` ran in another thread, but your function waited for "
+            "it without `await`: it held the loop, and the server could not "
+            "answer.",
+            seen=unanswered[0],
+        )
+    if error is not None:
+        raise error
+    if unawaited:
+        raise Wrong(
+            "not-awaited",
+            es="Has devuelto esperas, no respuestas. Espéralas con `await`; "
+            "`gather` las espera todas a la vez.",
+            en="You returned things to await, not replies. Await them; "
+            "`gather` awaits them all at once.",
+        )
+    expected = [f"Hola, {name}" for name in names]
+    if seen is None:
+        raise Wrong(
+            "nothing-returned",
+            es="Tu función no devuelve nada: falta el `return` con las "
+            "respuestas.",
+            en="Your function returns nothing: the `return` with the replies "
+            "is missing.",
+            expected=expected,
+            seen=seen,
+        )
+    if sorted(map(str, items)) == sorted(expected) and items != expected:
+        raise Wrong(
+            "other-order",
+            es="Están todas las respuestas, pero en el orden en que "
+            "llegaron. Se pide el orden de `names`.",
+            en="All the replies are there, but in the order in which they "
+            "came. The order asked for is that of `names`.",
+            expected=expected,
+            seen=seen,
+        )
+    if items != expected:
+        raise Wrong(
+            "other-replies",
+            es="Esas no son las respuestas del servidor, una por nombre.",
+            en="Those are not the server's replies, one for each name.",
+            expected=expected,
+            seen=seen,
+        )
+    if most < len(names):
+        raise Wrong(
+            "one-by-one",
+            es="Las respuestas son correctas, pero cada llamada esperó a que "
+            "acabara la anterior. Pon las tres en marcha a la vez.",
+            en="The replies are right, but each call waited for the one "
+            "before it to end. Set all three going at once.",
+            expected=len(names),
+            seen=most,
+        )
+    return Right(
+        es="Tres clientes bloqueantes, tres hilos, y el bucle libre para "
+        "contestarles a la vez.",
+        en="Three blocking clients, three threads, and the loop free to "
+        "answer them all at once.",
+    )
+
+
+@exercise("06.2", parameters=3, picture="wiretap")
+async def chat(answer, run):
+    lines = ["latte", "mocha"]
+    expected = ["hola", "eco: latte", "eco: mocha"]
+    shown, received, codes = [], [], []
+    asked, late = 0, False
+
+    async def reply(websocket):
+        with suppress(ConnectionClosed):
+            await websocket.send("hola")
+            async for message in websocket:
+                received.append(message)
+                await websocket.send(f"eco: {message}")
+        await websocket.wait_closed()
+        codes.append(websocket.close_code)
+
+    async def next_line():
+        nonlocal asked, late
+        # A person types the next line when the reply is there to be read.
+        wanted = min(asked, len(lines)) + 1
+        if not late:
+            late = not await within(PATIENCE, lambda: len(shown) >= wanted)
+        asked += 1
+        return lines[asked - 1] if asked <= len(lines) else None
+
+    async with serving(reply) as url:
+        task = asyncio.create_task(answer(url, next_line, shown.append))
+        await within(2 * PATIENCE, lambda: asked or task.done())
+        if asked:
+            await within(
+                2 * PATIENCE, lambda: asked > len(lines) or task.done()
+            )
+        ended = await finished(task, PATIENCE if asked else 0)
+        if ended:
+            closed = await within(PATIENCE, lambda: codes)
+            await asyncio.sleep(0.05)  # the receiving task ends
+        failed = [
+            lane.task
+            for lane in run.lanes
+            if lane.task.done() and lane.task._log_traceback
+        ]
+    if ended and not task.cancelled() and not late:
+        if isinstance(task.exception(), ConnectionClosedOK):
+            raise Wrong(
+                "close-escapes",
+                es="Hablaste bien hasta el final, pero el cierre normal salió "
+                "como excepción. Para quien recibe es solo el final: "
+                "`async for` acaba sin ruido, `recv` lanza "
+                "`ConnectionClosedOK`.",
+                en="You talked well to the end, but the normal close came "
+                "out as an exception. For whoever receives it is the end, no "
+                "more: `async for` stops quietly, `recv` raises "
+                "`ConnectionClosedOK`.",
+                seen=task.exception(),
+            )
+    if ended:
+        task.result()  # raises what the answer raised
+    if not ended and asked == 0:
+        raise Wrong(
+            "receives-first",
+            es="Tu función no llegó a pedir una línea: se quedó recibiendo. "
+            "Recibir es trabajo para una tarea; `await` la esperaría hasta "
+            "el final.",
+            en="Your function never got to ask for a line: it went on "
+            "receiving. Receiving is work for a task; `await` would stay "
+            "with it to the end.",
+            expected=expected,
+            seen=shown,
+        )
+    if ended and not shown:
+        raise Wrong(
+            "not-shown",
+            es="Nadie llamó a `show(message)` con los mensajes que llegaron.",
+            en="Nobody called `show(message)` with the messages that came.",
+            expected=expected,
+            seen=shown,
+        )
+    if late:
+        raise Wrong(
+            "shown-late",
+            es="Mientras tu función esperaba una línea de `next_line`, los "
+            "mensajes recibidos no se mostraban. Hay que recibir desde el "
+            "principio, en una tarea.",
+            en="While your function waited for a line from `next_line`, "
+            "incoming messages were not shown. Receive from the start, in a "
+            "task.",
+            expected=expected,
+            seen=shown,
+        )
+    if not ended and asked > len(lines):
+        raise Wrong(
+            "never-ends",
+            es="`next_line` devolvió `None` y tu función siguió esperando. "
+            "La tarea que recibe no acaba sola: ciérrale la conexión, o "
+            "cancélala.",
+            en="`next_line` returned `None` and your function went on "
+            "waiting. The task that receives does not end by itself: close "
+            "its connection, or cancel it.",
+        )
+    if received != lines or shown != expected:
+        raise Wrong(
+            "other-lines",
+            es="No llegaron al servidor las líneas de `next_line`, o no se "
+            "mostró cada mensaje una vez y en orden.",
+            en="The server did not get the lines of `next_line`, or not "
+            "every message was shown, once and in order.",
+            expected=[lines, expected],
+            seen=[received, shown],
+        )
+    if not closed:
+        raise Wrong(
+            "left-open",
+            es="Tu función terminó y dejó la conexión abierta. Ciérrala: "
+            "`async with connect(...)` lo hace por ti.",
+            en="Your function ended and left the connection open. Close it: "
+            "`async with connect(...)` does it for you.",
+        )
+    if failed:
+        raise Wrong(
+            "nobody-awaited",
+            es="Una tarea acabó con una excepción que nadie recogió. Espera "
+            "la tarea al final con `await`, y deja que el cierre normal sea "
+            "un final sin excepción (`async for`).",
+            en="A task ended with an exception that nobody picked up. Await "
+            "the task at the end, and let the normal close be an end without "
+            "exception (`async for`).",
+            seen=failed[0]._exception,
+        )
+    if codes != [1000]:
+        raise Wrong(
+            "other-code",
+            es="La conexión no se cerró con el código 1000.",
+            en="The connection was not closed with code 1000.",
+            expected=[1000],
+            seen=codes,
+        )
+    return Right(
+        es="Cada mensaje se mostró antes de la línea siguiente, también el "
+        "que nadie había pedido, y la conexión se cerró con 1000.",
+        en="Each message was shown before the next line, the one nobody had "
+        "asked for too, and the connection closed with 1000.",
+    )
+
+
+@exercise("06.3", parameters=2, picture="wiretap", limit=4)
+async def until_quiet(answer, run):
+    quiet, gap = 0.3, 0.1
+    ticks = [f"tick {number}" for number in range(5)]
+    slowest = 0.0
+
+    async def tick(websocket):
+        nonlocal slowest
+        with suppress(ConnectionClosed):
+            if websocket.request.path == "/closing":
+                await websocket.send("latte")
+                await websocket.send("mocha")
+                return
+            clock = asyncio.get_running_loop().time
+            before = clock()
+            for message in ticks:
+                await asyncio.sleep(gap)
+                await websocket.send(message)
+                now = clock()
+                slowest, before = max(slowest, now - before), now
+            await websocket.wait_closed()
+
+    async with serving(tick) as url:
+        for _ in range(2):
+            slowest = 0.0
+            async with connect(f"{url}/paced") as websocket:
+                task, ended = await tried(answer, websocket, quiet)
+            # A machine that stood still for a while says nothing about the
+            # answer.
+            if slowest < quiet / 1.5:
+                break
+        paced = judge_paced(task, ended, ticks)
+        async with connect(f"{url}/closing") as websocket:
+            task, ended = await tried(answer, websocket, quiet)
+        judge_closing(task, ended)
+    return Right(
+        es=f"Recibió los {len(paced)} mensajes, que juntos tardaron más que "
+        "`seconds`, paró con el silencio y también con el cierre.",
+        en=f"It received all {len(paced)} messages, which together took "
+        "longer than `seconds`, and stopped at the silence, and at the close "
+        "too.",
+    )
+
+
+def judge_paced(task, ended, ticks):
+    if not ended:
+        raise Wrong(
+            "never-ends",
+            es="Tu función seguía esperando mucho después del último "
+            "mensaje. Un silencio de `seconds` segundos debe terminarla.",
+            en="Your function was still waiting long after the last message. "
+            "A silence of `seconds` seconds has to end it.",
+        )
+    if not task.cancelled() and isinstance(task.exception(), TimeoutError):
+        raise Wrong(
+            "timeout-escapes",
+            es="Llegó el silencio y `TimeoutError` salió de tu función, con "
+            "todo lo recibido perdido. Recógelo y devuelve la lista.",
+            en="The silence came and `TimeoutError` left your function, and "
+            "all that was received is lost. Catch it and return the list.",
+            expected=ticks,
+            seen=task.exception(),
+        )
+    seen = task.result()
+    if seen is None:
+        raise Wrong(
+            "nothing-returned",
+            es="Tu función no devuelve nada: falta el `return` con la lista.",
+            en="Your function returns nothing: the `return` with the list is "
+            "missing.",
+            expected=ticks,
+            seen=seen,
+        )
+    if seen == ticks[0] or seen == ticks[:1]:
+        raise Wrong(
+            "first-only",
+            es="Solo devolviste el primer mensaje. Sigue recibiendo hasta "
+            "que llegue el silencio.",
+            en="You returned only the first message. Go on receiving until "
+            "the silence comes.",
+            expected=ticks,
+            seen=seen,
+        )
+    if isinstance(seen, list) and seen == ticks[: len(seen)] != ticks:
+        raise Wrong(
+            "whole-time",
+            es="Paraste mientras seguían llegando mensajes. `seconds` es el "
+            "límite de cada espera, no el de todas juntas.",
+            en="You stopped while messages were still coming. `seconds` "
+            "limits each wait, not all of them together.",
+            expected=ticks,
+            seen=seen,
+        )
+    if seen != ticks:
+        raise Wrong(
+            "other-messages",
+            es="Se pide la lista de los mensajes, en el orden de llegada.",
+            en="Return the list of the messages, in the order they came.",
+            expected=ticks,
+            seen=seen,
+        )
+    return seen
+
+
+def judge_closing(task, ended):
+    expected = ["latte", "mocha"]
+    if not ended:
+        raise Wrong(
+            "goes-on-after-close",
+            es="El servidor cerró y tu función siguió en marcha. Después del "
+            "cierre no hay más mensajes: devuelve lo recibido.",
+            en="The server closed and your function went on. After the close "
+            "there are no more messages: return what you received.",
+        )
+    if not task.cancelled() and isinstance(task.exception(), ConnectionClosed):
+        raise Wrong(
+            "close-escapes",
+            es="El silencio lo hiciste bien. Pero cuando el servidor cierra, "
+            "`recv` lanza `ConnectionClosedOK`: recógela también.",
+            en="You got the silence right. But when the server closes, "
+            "`recv` raises `ConnectionClosedOK`: catch that as well.",
+            expected=expected,
+            seen=task.exception(),
+        )
+    seen = task.result()
+    if seen != expected:
+        raise Wrong(
+            "lost-at-close",
+            es="El servidor envió dos mensajes y cerró. Hay que devolver los "
+            "dos.",
+            en="The server sent two messages and closed. Both have to be "
+            "returned.",
+            expected=expected,
+            seen=seen,
+        )
+
+
+@exercise("06.4", parameters=1, picture="wiretap", limit=4)
+async def how_it_ended(answer, run):
+    async def leave(websocket):
+        with suppress(ConnectionClosed):
+            await websocket.send("latte")
+            await websocket.send("mocha")
+            code = int(websocket.request.path[1:])
+            if code == 1006:
+                websocket.transport.abort()
+            else:
+                await websocket.close(code)
+
+    endings = {1000: "ok", 1001: "ok", 1008: "error", 1006: "error"}
+    async with serving(leave) as url:
+        for code, kind in endings.items():
+            async with connect(f"{url}/{code}") as websocket:
+                task, ended = await tried(answer, websocket)
+            judge_ending(task, ended, (kind, code))
+    return Right(
+        es="Distinguió los cuatro finales: 1000 y 1001 son normales; 1008 es "
+        "un error, y sin trama de cierre es 1006.",
+        en="It told the four endings apart: 1000 and 1001 are normal; 1008 "
+        "is an error, and without a close frame it is 1006.",
+    )
+
+
+def judge_ending(task, ended, expected):
+    kind, code = expected
+    if not ended:
+        raise Wrong(
+            "never-ends",
+            es="La conexión se cerró y tu función siguió en marcha: después "
+            "del cierre, sal del bucle.",
+            en="The connection was closed and your function went on: after "
+            "the close, leave the loop.",
+            expected=expected,
+        )
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, ConnectionClosedOK):
+        raise Wrong(
+            "ok-escapes",
+            es="`ConnectionClosedOK` salió de tu función. También el cierre "
+            "normal es una excepción cuando se recibe con `recv`.",
+            en="`ConnectionClosedOK` left your function. A normal close is "
+            "an exception too when you receive with `recv`.",
+            expected=expected,
+            seen=error,
+        )
+    if isinstance(error, ConnectionClosedError):
+        raise Wrong(
+            "error-escapes",
+            es="`ConnectionClosedError` salió de tu función. Recógela: "
+            "`async for` solo calla el cierre normal.",
+            en="`ConnectionClosedError` left your function. Catch it: "
+            "`async for` silences the normal close only.",
+            expected=expected,
+            seen=error,
+        )
+    if isinstance(error, AttributeError) and code == 1006:
+        raise Wrong(
+            "no-close-frame",
+            es="Esta conexión se cortó sin trama de cierre: `rcvd` es "
+            "`None`. Ese caso se llama 1006.",
+            en="This connection broke without a close frame: `rcvd` is "
+            "`None`. That case goes by the number 1006.",
+            expected=expected,
+            seen=error,
+        )
+    seen = task.result()
+    if isinstance(seen, list):
+        seen = tuple(seen)
+    if seen == expected:
+        return
+    if seen is None or seen in ("latte", "mocha"):
+        raise Wrong(
+            "reads-too-little",
+            es="Antes del cierre llegan mensajes. Sigue recibiendo hasta el "
+            "final, y devuelve entonces la pareja.",
+            en="Messages come before the close. Go on receiving to the end, "
+            "and return the pair then.",
+            expected=expected,
+            seen=seen,
+        )
+    pair = seen if isinstance(seen, tuple) and len(seen) == 2 else (None, seen)
+    if code == 1001 and pair == ("error", 1001):
+        raise Wrong(
+            "going-away",
+            es="1001 también es un cierre normal. Más seguro que comparar "
+            "códigos es mirar cuál de las dos excepciones llegó.",
+            en="1001 is a normal close too. It is safer to look at which of "
+            "the two exceptions came than to compare codes.",
+            expected=expected,
+            seen=seen,
+        )
+    if kind == "error" and pair[0] == "ok":
+        raise Wrong(
+            "all-ok",
+            es="Este cierre fue un error y dijiste `ok`. "
+            "`ConnectionClosed` abarca los dos finales.",
+            en="This close was an error and you said `ok`. "
+            "`ConnectionClosed` covers both endings.",
+            expected=expected,
+            seen=seen,
+        )
+    raise Wrong(
+        "other-pair",
+        es="La pareja no es la de este final: primero `ok` o `error`, luego "
+        "el código como número.",
+        en="The pair is not that of this ending: first `ok` or `error`, then "
+        "the code as a number.",
+        expected=expected,
+        seen=seen,
+    )

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextvars
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -19,9 +21,12 @@ import signal
 import textwrap
 import threading
 import time
+import traceback
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any
 
 import aula.checks
@@ -32,6 +37,7 @@ from aula.wiretap import Wiretap
 
 LIMIT = 5.0  # seconds an answer may take, unless its exercise says otherwise
 GRACE = 1.0  # seconds its tasks have to end after they are cancelled
+STOP = 0.5  # seconds until Stop breaks off an answer that blocks
 
 TEXT = {
     "es": {
@@ -49,6 +55,8 @@ TEXT = {
         "`async def`: la comprobación la espera con `await`.",
         "not-plain": "Tu función se definió con `async def`. Aquí basta con "
         "`def`: la comprobación la llama sin `await`.",
+        "yields": "Tu función tiene un `yield`: llamarla da un generador "
+        "asíncrono. Devuelve con `return`.",
         "arity": "Tu función no acepta los argumentos que recibe. "
         "Conserva los parámetros que traía la celda.",
         "raises": "Tu código lanzó una excepción.",
@@ -78,6 +86,8 @@ TEXT = {
         "`async def`: the check awaits it.",
         "not-plain": "Your function was defined with `async def`. A plain "
         "`def` is enough here: the check calls it without `await`.",
+        "yields": "Your function has a `yield`: calling it gives an "
+        "asynchronous generator. Use `return`.",
         "arity": "Your function does not accept the arguments it is given. "
         "Keep the parameters that the cell came with.",
         "raises": "Your code raised an exception.",
@@ -228,18 +238,14 @@ class Check:
             return Verdict(number, "unstarted", text)
         run, tap = Recorder(), Wiretap()
         tap.language = self.language
-        try:
-            _check_form(asked, answer)
-            tap.start()
-            try:
-                right = await _run(asked, answer, run)
-            finally:
-                tap.stop()
-        except Wrong as wrong:
+        found = _misshapen(asked, answer)
+        if found is None:
+            found = await _run(asked, answer, run, tap)
+        if isinstance(found, Wrong):
             pictures = {"timeline": run, "wiretap": tap, None: None}
             ran = pictures[asked.picture] if run.lanes else None
-            return self._wrong(asked, wrong, ran)
-        message = getattr(right, self.language)
+            return self._wrong(asked, found, ran)
+        message = getattr(found, self.language)
         text = words["right"].format(number=number, message=message)
         return Verdict(number, "right", text)
 
@@ -280,7 +286,7 @@ def _near(number: Any) -> list[str]:
     """The exercises of the same lesson, or else of all lessons."""
     for module in _lesson_modules():
         importlib.import_module(f"aula.checks.{module}")
-    lesson = f"{number}".partition(".")[0]
+    lesson = f"{number}".partition(".")[0].zfill(2)
     same = [n for n in sorted(_exercises) if n.startswith(f"{lesson}.")]
     return same or sorted(_exercises)
 
@@ -291,99 +297,237 @@ def _lesson_modules() -> list[str]:
 
 def _started(answer: Any) -> bool:
     """Whether nothing in the answer is still ``...``."""
-    if answer is ...:
-        return False
-    if not inspect.isfunction(answer) and not inspect.isclass(answer):
-        return True
-    try:
-        source = textwrap.dedent(inspect.getsource(answer))
-        tree = ast.parse(source)
-    except (OSError, SyntaxError, TypeError):
-        return True
-    return not any(
-        isinstance(node, ast.Constant) and node.value is ...
-        for node in ast.walk(tree)
-    )
+    return not any(piece is ... for piece in _pieces(answer, set()))
 
 
-def _check_form(asked: Exercise, answer: Any) -> None:
-    """Refuse what cannot be called as the exercise says.
-
-    Raises:
-        Wrong: called, not-function, not-async, not-plain or arity.
-    """
-    if asked.answer == "value":
+def _pieces(value: Any, known: set[int]) -> Iterator[Any]:
+    """A value and what it is made of, functions down to their constants."""
+    if id(value) in known:  # a list may contain itself
         return
+    known.add(id(value))
+    yield value
+    kind, inner = type(value), []
+    if kind is dict:
+        inner = [*value, *value.values()]
+    elif kind in (list, tuple, set, frozenset):
+        inner = [*value]
+    elif inspect.isclass(value):
+        inner = [*vars(value).values()]
+    elif kind is functools.partial:
+        inner = [value.func, value.args, value.keywords]
+    elif kind is property:
+        inner = [value.fget]
+    elif kind in (MethodType, classmethod, staticmethod):
+        inner = [value.__func__]
+    elif inspect.isfunction(value):
+        inner = _constants(value)
+    for piece in inner:
+        yield from _pieces(piece, known)
+
+
+def _constants(function: Callable) -> list[Any]:
+    """The constants in a function's source, where they may be blanks."""
+    try:
+        source = textwrap.dedent(inspect.getsource(function))
+        nodes = list(ast.walk(ast.parse(source)))
+    except (OSError, SyntaxError, TypeError, ValueError):
+        return []
+    # The dots of tuple[int, ...] are no blank.
+    index = {
+        id(part)
+        for node in nodes
+        if isinstance(node, ast.Subscript)
+        and isinstance(node.slice, ast.Tuple)
+        for part in node.slice.elts
+    }
+    return [
+        node.value
+        for node in nodes
+        if isinstance(node, ast.Constant) and id(node) not in index
+    ]
+
+
+def _misshapen(asked: Exercise, answer: Any) -> Wrong | None:
+    """What keeps an answer from being called as the exercise says."""
+    if asked.answer == "value":
+        return None
     if inspect.isawaitable(answer):
         if inspect.iscoroutine(answer):
             answer.close()
-        raise _generic("called")
-    if not callable(answer):
-        raise _generic("not-function", seen=answer)
-    is_async = inspect.iscoroutinefunction(answer)
-    if asked.answer == "async" and not is_async:
-        raise _generic("not-async")
-    if asked.answer == "function" and is_async:
-        raise _generic("not-plain")
+        return _generic("called")
+    needs_async = asked.answer == "async"
+    if not callable(answer) or (needs_async and inspect.isclass(answer)):
+        return _generic("not-function", seen=answer)
+    is_async = inspect.iscoroutinefunction(answer) or (
+        inspect.iscoroutinefunction(type(answer).__call__)
+    )
+    if needs_async and inspect.isasyncgenfunction(answer):
+        return _generic("yields")
+    if needs_async and not is_async:
+        return _generic("not-async")
+    if is_async and not needs_async:
+        return _generic("not-plain")
     try:
         inspect.signature(answer).bind(*[None] * asked.parameters)
     except TypeError:
-        raise _generic("arity") from None
+        return _generic("arity")
+    except ValueError:  # some builtins have no signature
+        return None
+    return None
 
 
-async def _run(asked: Exercise, answer: Any, run: Recorder) -> Right:
+async def _run(
+    asked: Exercise, answer: Any, run: Recorder, tap: Wiretap
+) -> Right | Wrong:
     """Judge an answer under its time limit and clear up after it.
 
-    Raises:
-        Wrong: the judge's, or one of the generic mistakes.
+    It returns what is wrong instead of raising it: the less holds on to the
+    answer's tracebacks, the sooner its forgotten coroutines come to light.
     """
+    loop = asyncio.get_running_loop()
+    factory = loop.get_task_factory()
+    scope = _Scope()
+    judging = asked.judge(answer, run)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with _Watchdog(asked.limit + GRACE, run) as watchdog:
+        with _Watchdog(asked.limit + GRACE, scope) as watchdog:
+            scope.start()
             run.start()
+            tap.start()
             try:
-                task = asyncio.create_task(
-                    asked.judge(answer, run), name=asked.number
-                )
+                task = scope.enter(judging, asked.number)
                 await asyncio.wait({task}, timeout=asked.limit)
             finally:
-                run.stop()
                 late = not task.done()
-                await _clear_up(run)
-    for lane in run.lanes:
-        if lane.task is asyncio.current_task():
-            lane.shown = False  # the cell itself, which only waits
-    forgotten = any("was never awaited" in str(w.message) for w in caught)
+                tap.stop()
+                run.stop()
+                watchdog.wait_until(time.monotonic() + 2 * GRACE)
+                try:
+                    await scope.clear()
+                finally:
+                    scope.stop()
+                    loop.set_task_factory(factory)
+        # The cell only waits; the judge matters while it runs the answer.
+        others = [lane for lane in run.lanes if lane.task is not task]
+        for lane in others:
+            lane.shown &= lane.task is not asyncio.current_task()
+        if any(lane.shown for lane in others):
+            for lane in run.lanes:
+                lane.shown &= lane.task is not task
+        cancelled = task.cancelled()
+        error = None if late or cancelled else task.exception()
+        forgotten = isinstance(error, Wrong) and _close_all(error.seen)
+        forgotten |= any("was never awaited" in str(w.message) for w in caught)
     if watchdog.fired:
-        raise _generic("blocks", asked.limit)
+        return _generic("blocks", asked.limit)
+    if isinstance(error, Wrong) and error.mistake == "forgotten-await":
+        return error
+    if forgotten and (late or error is not None):
+        return _generic("forgotten-await")
     if late:
-        raise _generic("too-slow", asked.limit)
-    if task.cancelled():
-        raise _generic("cancelled")
-    error = task.exception()
+        return _generic("too-slow", asked.limit)
+    if cancelled:
+        return _generic("cancelled")
     if error is None:
         return task.result()
-    if forgotten and getattr(error, "mistake", "") != "forgotten-await":
-        raise _generic("forgotten-await") from None
     if isinstance(error, Wrong):
-        raise error
-    raise _generic("raises", seen=error)
+        return error
+    return _generic("raises", seen=error)
 
 
-async def _clear_up(run: Recorder) -> None:
-    """Cancel what the answer left running; nobody else will await it."""
-    here = asyncio.current_task()
-    tasks = {lane.task for lane in run.lanes if lane.task is not here}
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        done, _ = await asyncio.wait(tasks, timeout=GRACE)
-        for task in done:
-            if not task.cancelled():
-                task.exception()  # retrieved, so that it is no orphan
+def _let_go(error: BaseException) -> None:
+    """Free the variables of the frames an exception has come through."""
+    known: set[int] = set()
+    errors = [error]
+    while errors:
+        error = errors.pop()
+        if isinstance(error, BaseException) and id(error) not in known:
+            known.add(id(error))
+            traceback.clear_frames(error.__traceback__)
+            errors += [error.__cause__, error.__context__]
+            if isinstance(error, Wrong):
+                errors.append(error.seen)
+            if isinstance(error, BaseExceptionGroup):
+                errors += error.exceptions
 
 
-class _Stalled(BaseException):
+def _close_all(value: Any) -> bool:
+    """Close what was never awaited in a value; tell whether there was any."""
+    forgotten = [
+        piece
+        for piece in _pieces(value, set())
+        if inspect.iscoroutine(piece)
+        and inspect.getcoroutinestate(piece) == inspect.CORO_CREATED
+    ]
+    for coroutine in forgotten:
+        coroutine.close()
+    return bool(forgotten)
+
+
+_scope: contextvars.ContextVar = contextvars.ContextVar("scope", default=None)
+
+
+class _Scope(Recorder):
+    """Knows the tasks that an answer starts, and ends them.
+
+    What an answer starts, directly or not, runs in a context that bears its
+    scope. The tasks of other cells do not, and go on meanwhile.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tasks: set[asyncio.Task] = set()
+        self.stopped = False
+
+    def enter(self, coro: Coroutine, name: str) -> asyncio.Task:
+        """Start the first task in it."""
+        token = _scope.set(self)
+        try:
+            return asyncio.create_task(coro, name=name)
+        finally:
+            _scope.reset(token)
+
+    def created(self, task: asyncio.Task, *_) -> None:
+        if _scope.get() is self:
+            self.tasks.add(task)
+
+    # Some tasks are made without the task factory.
+    before_step = created
+
+    def after_step(self, *_) -> None:
+        pass
+
+    def contains(self, task: asyncio.Task) -> bool:
+        # After Stop, KeyboardInterrupt is meant for the event loop.
+        return task in self.tasks and not self.stopped
+
+    async def clear(self) -> None:
+        """End all tasks, because nobody else will await them."""
+        for patience in (GRACE, GRACE / 10, GRACE / 10):
+            if not await self._cancel(patience):
+                break
+        for task in self.tasks:
+            if not task.done():
+                # It swallows each cancellation. So its next step fails.
+                with suppress(Exception):
+                    task.get_coro().close()
+        await self._cancel(GRACE / 10)
+        for task in self.tasks:
+            if task.done() and not task.cancelled():
+                # Retrieved, and so no orphan.
+                _let_go(task.exception())
+
+    async def _cancel(self, patience: float) -> bool:
+        """Cancel all tasks and tell whether one is still alive."""
+        alive = {task for task in self.tasks if not task.done()}
+        for task in alive:
+            task.cancel()
+        if alive:
+            await asyncio.wait(alive, timeout=patience)
+        return any(not task.done() for task in self.tasks)
+
+
+class Interrupted(BaseException):
     """Raised inside an answer that holds the event loop too long."""
 
 
@@ -391,29 +535,35 @@ class _Watchdog:
     """Interrupts an answer that blocks: no timer of the loop can.
 
     A thread sends the process SIGINT when time is up; the handler raises in
-    the task that holds the loop, if it is one of the answer's.
+    what holds the loop, if it is the answer's.
     """
 
-    def __init__(self, limit: float, run: Recorder) -> None:
+    def __init__(self, limit: float, scope: _Scope) -> None:
         self.fired = False
         self._deadline = time.monotonic() + limit
-        self._run = run
+        self._scope = scope
         self._over = threading.Event()
         self._sent = False
 
     def __enter__(self) -> _Watchdog:
-        self._here = asyncio.current_task()
         # Only the main thread gets signals.
         self._active = threading.current_thread() is threading.main_thread()
         if self._active:
             self._before = signal.signal(signal.SIGINT, self._interrupted)
-            threading.Thread(target=self._watch, daemon=True).start()
+            self._thread = threading.Thread(target=self._watch, daemon=True)
+            self._thread.start()
         return self
 
     def __exit__(self, *_) -> None:
         self._over.set()
         if self._active:
+            # Or its last signal might reach the handler from before.
+            self._thread.join()
             signal.signal(signal.SIGINT, self._before)
+
+    def wait_until(self, deadline: float) -> None:
+        """Let the answer hold the loop until a time of time.monotonic."""
+        self._deadline = deadline
 
     def _watch(self) -> None:
         while not self._over.wait(0.2):
@@ -429,22 +579,22 @@ class _Watchdog:
     def _interrupted(self, number, frame) -> None:
         if not self._sent:
             if callable(self._before):
+                self._scope.stopped = True
+                # An answer that blocks would let it wait.
+                self.wait_until(min(self._deadline, time.monotonic() + STOP))
                 self._before(number, frame)
             return
         self._sent = False
-        task = asyncio.current_task()
-        if task is not self._here and any(
-            lane.task is task for lane in self._run.lanes
-        ):
+        if _scope.get() is self._scope:
             self.fired = True
-            raise _Stalled
+            raise Interrupted
 
 
 def _fenced(value: Any) -> str:
     """A value as a block of Markdown code, whatever is in it."""
     if isinstance(value, BaseException):
         text = describe(value)
-    elif isinstance(value, str) and "\n" in value:
+    elif type(value) is str and "\n" in value:
         text = value
     else:
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import inspect
 import io
 import logging
 import re
@@ -18,7 +19,7 @@ import time
 import unicodedata
 import warnings
 from collections.abc import Callable, Coroutine
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -29,7 +30,9 @@ from aula.learner import is_library
 
 BLOCKING = 0.1  # seconds a step may take before it counts as blocking
 MOST_LANES = 24  # lanes drawn; further tasks are counted
+MOST_WAITS = 8  # calls named in what a lane waited for
 LONGEST_VALUE = 32  # characters of a value in a label
+LONGEST_LABEL = 60  # characters of a label
 
 TEXT = {
     "es": {
@@ -38,6 +41,7 @@ TEXT = {
         "✗ lanza  ⊘ cancelada  … sigue viva",
         "blocks": "bloquea el bucle",
         "waits": "espera en {names}",
+        "others": "… y {count} más",
         "returned": "devuelve {value}",
         "raised": "lanza {value}",
         "cancelled": "cancelada",
@@ -48,6 +52,8 @@ TEXT = {
         "waiting": "espera",
         "created": "creada",
         "seconds": "segundos",
+        "no-loop": "timeline() necesita un bucle de eventos en marcha. "
+        "Úsala en una celda del cuaderno o dentro de un `async def`.",
     },
     "en": {
         "cell": "cell",
@@ -55,6 +61,7 @@ TEXT = {
         "✗ raises  ⊘ cancelled  … still alive",
         "blocks": "blocks the loop",
         "waits": "waits in {names}",
+        "others": "… and {count} more",
         "returned": "returns {value}",
         "raised": "raises {value}",
         "cancelled": "cancelled",
@@ -65,6 +72,8 @@ TEXT = {
         "waiting": "waits",
         "created": "created",
         "seconds": "seconds",
+        "no-loop": "timeline() needs a running event loop. Use it in a "
+        "notebook's cell or inside an `async def`.",
     },
 }
 
@@ -86,6 +95,7 @@ _COLORS = {
     "blocks": "#d55e00",
 }
 _LEGEND_COLUMNS = 7
+_LOOP = asyncio.Handle._run.__code__  # what runs a loop's callbacks
 _ENDS = {
     "returned": ("o", "#007a5a"),
     "raised": ("X", "#b3123b"),
@@ -106,6 +116,7 @@ class Lane:
     waits: list[tuple[float, ref, str]] = field(default_factory=list)
     started: bool = False
     ended: float | None = None
+    failure: BaseException | None = None  # of a handler: its server caught it
 
     @property
     def label(self) -> str:
@@ -114,7 +125,7 @@ class Lane:
         # 3.13.0 names a task None when a factory made it.
         if self.call is not None and re.fullmatch(r"Task-\d+|None", name):
             return self.call
-        return name
+        return _cut(name, LONGEST_LABEL)
 
     @property
     def delay(self) -> float:
@@ -134,11 +145,12 @@ class Lane:
             return "cancelled", ""
         # Not Task.exception(): that would count as retrieving it, and an
         # orphaned exception has to be reported as such.
-        error = self.task._exception
+        error = self.failure or self.task._exception
         if error is not None:
-            text = str(error).partition("\n")[0]
-            name = type(error).__name__
-            return "raised", _cut(f"{name}: {text}" if text else name)
+            text = type(error).__name__
+            with suppress(Exception):  # a __str__ may fail, too
+                text = f"{text}: {error}".removesuffix(": ")
+            return "raised", _cut(text.partition("\n")[0])
         value = self.task.result()
         return "returned", _value(value) or type(value).__name__
 
@@ -167,7 +179,7 @@ class Recorder:
         self._calls: WeakKeyDictionary = WeakKeyDictionary()
 
     def start(self) -> None:
-        """Begin to record.
+        """Begin to record. A recorder records once.
 
         Raises:
             RuntimeError: outside a running event loop.
@@ -182,8 +194,11 @@ class Recorder:
             self._own.started = True
             self.events.append(("started", self._own))
             # Nothing tells when the step that is running now will end, but
-            # the loop runs this right after it.
-            loop.call_soon(self._after_first_step, task)
+            # the loop runs this right after it: it goes to the front.
+            handle = loop.call_soon(self._after_first_step, task)
+            ready = getattr(loop, "_ready", None)
+            if ready and ready[-1] is handle:
+                ready.rotate()
         self._watch = _Watch.of(loop)
         self._watch.add(self)
 
@@ -197,17 +212,21 @@ class Recorder:
         if self._own is not None and self._own_step is not None:
             self._step(self._own, self._own_step, self.finished)
 
-    def created(self, task: asyncio.Task, coro: Any, shown: bool) -> None:
-        """Note a task that the task factory has just made."""
-        lane = self._add(task, _call(coro), shown)
+    def created(
+        self, task: asyncio.Task, call: str, shown: bool, began: float
+    ) -> None:
+        """Note a task that the task factory has just made.
+
+        Arguments:
+            began: when the factory was called.
+        """
+        lane = self._add(task, call, shown)
         self.events.append(("created", lane))
-        if task.done() or getattr(coro, "cr_await", None) is not None:
+        if task.done() or getattr(task.get_coro(), "cr_await", None):
             # An eager task factory has run its first step already.
-            lane.started = True
-            self.events.append(("started", lane))
-            if task.done():
-                lane.ended = lane.created
-                self.events.append(("ended", lane))
+            lane.created = began
+            self.before_step(task)
+            self.after_step(task, began)
 
     def before_step(self, task: asyncio.Task) -> None:
         """Note that the loop is about to run a step of a task."""
@@ -216,7 +235,8 @@ class Recorder:
             return
         if lane is self._own:
             self._own_step = time.perf_counter()
-        if not lane.started:
+        # A task cancelled before it starts is told so instead of started.
+        if not lane.started and not getattr(task, "_must_cancel", False):
             lane.started = True
             self.events.append(("started", lane))
 
@@ -227,12 +247,21 @@ class Recorder:
             return
         if lane is self._own:
             self._own_step = None
-        self._step(lane, max(began, self.began), time.perf_counter())
+        ended = time.perf_counter()
+        if lane.started:
+            self._step(lane, max(began, self.began), ended)
         if task.done():
-            lane.ended = lane.steps[-1][1]
+            lane.ended = ended
             self.events.append(("ended", lane))
         else:
             self._note_wait(lane)
+
+    def contains(self, task: asyncio.Task) -> bool:
+        """Whether SystemExit and its like must not leave a task.
+
+        A task hands them on to the event loop, which ends.
+        """
+        return False
 
     def _add(self, task: asyncio.Task, call: str | None, shown: bool) -> Lane:
         lane = Lane(task, call, shown, time.perf_counter())
@@ -259,6 +288,24 @@ class Recorder:
                 lane.waits.append((lane.steps[-1][1], ref(coro), call))
 
 
+class _Failures(logging.Handler):
+    """Notes the exceptions of handlers: the library catches and logs them."""
+
+    def __init__(self, recorders: list[Recorder]) -> None:
+        super().__init__(logging.ERROR)
+        self._recorders = recorders
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            return  # another thread, such as that of a blocking server
+        for recorder in self._recorders:
+            lane = recorder._by_task.get(task)
+            if lane is not None and record.exc_info:
+                lane.failure = record.exc_info[1]
+
+
 class _Watch:
     """The one hook on an event loop, shared by all recorders that run."""
 
@@ -271,41 +318,45 @@ class _Watch:
         return cls._watches[loop]
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = ref(loop)
+        self._loop = loop
         self._recorders: list[Recorder] = []
+        self._failures = _Failures(self._recorders)
+        logging.getLogger("websockets.server").addHandler(self._failures)
+        self._factory = loop.get_task_factory()
+        self._was = vars(loop).get("call_soon")
+        self._call_soon = loop.call_soon
+        # Bound methods are made anew each time they are asked for.
+        self._hooks = self._create, self._schedule
+        loop.set_task_factory(self._hooks[0])
+        loop.call_soon = self._hooks[1]
 
     def add(self, recorder: Recorder) -> None:
-        if not self._recorders:
-            loop = self._loop()
-            self._factory = loop.get_task_factory()
-            # A bound method is made anew each time it is asked for.
-            self._own_factory = self._create
-            loop.set_task_factory(self._own_factory)
-            self._was = vars(loop).get("call_soon")
-            self._call_soon = loop.call_soon
-            loop.call_soon = self._schedule
         self._recorders.append(recorder)
 
     def remove(self, recorder: Recorder) -> None:
         self._recorders.remove(recorder)
-        if not self._recorders:
-            loop = self._loop()
-            if loop.get_task_factory() is self._own_factory:
-                loop.set_task_factory(self._factory)
+        if self._recorders:
+            return
+        logging.getLogger("websockets.server").removeHandler(self._failures)
+        # What the block has put in place of the hooks stays.
+        if self._loop.get_task_factory() is self._hooks[0]:
+            self._loop.set_task_factory(self._factory)
+        if self._loop.call_soon is self._hooks[1]:
             if self._was is None:
-                del loop.call_soon
+                del self._loop.call_soon
             else:
-                loop.call_soon = self._was
-            # Handles that were scheduled in the block may still run.
-            del self._call_soon, self._was, self._factory
+                self._loop.call_soon = self._was
+        # The watch works on for whoever still holds a hook, but must not
+        # keep the loop alive.
+        del self._watches[self._loop]
 
     def _create(self, loop, coro, **options) -> asyncio.Task:
         """The task factory: makes the task as it would have been made."""
-        shown = _started_by_learner(coro)
-        make = self._factory or _new_task
-        task = make(loop, coro, **options)
-        for recorder in self._recorders:
-            recorder.created(task, coro, shown)
+        # Before the task is made: an eager one runs at once.
+        shown, call = _started_by_learner(coro), _call(coro)
+        began = time.perf_counter()
+        task = (self._factory or _new_task)(loop, coro, **options)
+        self._tell("created", task, call, shown, began)
         return task
 
     def _schedule(self, callback, *args, context=None) -> asyncio.Handle:
@@ -318,14 +369,26 @@ class _Watch:
         return self._call_soon(callback, *args, context=context)
 
     def _step(self, task: asyncio.Task, callback: Callable, *args) -> None:
-        for recorder in self._recorders:
-            recorder.before_step(task)
+        self._tell("before_step", task)
         began = time.perf_counter()
         try:
             callback(*args)
+        except (SystemExit, KeyboardInterrupt):
+            # The task has noted it already, for whoever awaits it.
+            if not self._contain(task):
+                raise
         finally:
-            for recorder in self._recorders:
-                recorder.after_step(task, began)
+            self._tell("after_step", task, began)
+            # An exception of the task holds this frame: no cycle, please, or
+            # nobody learns of it until garbage is collected.
+            del task, callback, args
+
+    def _tell(self, what: str, *about) -> None:
+        for recorder in self._recorders:
+            getattr(recorder, what)(*about)
+
+    def _contain(self, task: asyncio.Task) -> bool:
+        return any(recorder.contains(task) for recorder in self._recorders)
 
 
 class Timeline:
@@ -338,6 +401,7 @@ class Timeline:
     tasks that libraries start for themselves have none.
 
     The text says in columns what happened first and what next, without times.
+    A timeline may be used again and then starts afresh.
 
     Raises:
         RuntimeError: outside a running event loop.
@@ -346,15 +410,21 @@ class Timeline:
     language = "en"
 
     def __init__(self) -> None:
-        self.recorder = Recorder()
+        self._running: list[Recorder] = []
 
     def __enter__(self) -> Timeline:
-        self.recorder.start()
+        recorder = Recorder()
+        try:
+            recorder.start()
+        except RuntimeError:
+            raise RuntimeError(TEXT[self.language]["no-loop"]) from None
+        self._running.append(recorder)
         return self
 
     def __exit__(self, kind, error, traceback) -> None:
-        self.recorder.stop()
-        show(draw(self.recorder, self.language))
+        recorder = self._running.pop()
+        recorder.stop()
+        show(draw(recorder, self.language))
 
 
 def draw(recorder: Recorder, language: str) -> dict[str, str]:
@@ -415,8 +485,11 @@ def _say(lane: Lane, own: bool, words: dict[str, str]) -> str:
     """What the marks of a lane cannot say."""
     parts = []
     if lane.waits:
-        names = ", ".join(call for _, _, call in lane.waits)
-        parts.append(words["waits"].format(names=names))
+        calls = [call for _, _, call in lane.waits]
+        if len(calls) > MOST_WAITS:
+            count = len(calls) - MOST_WAITS + 1
+            calls[MOST_WAITS - 1 :] = [words["others"].format(count=count)]
+        parts.append(words["waits"].format(names=", ".join(calls)))
     if not own:
         how, value = lane.outcome()
         parts.append(words[how].format(value=value))
@@ -431,7 +504,7 @@ def _draw_picture(
         from matplotlib.figure import Figure
 
         end = recorder.finished - recorder.began
-        legend = _legend(lanes, end, words)
+        legend = _legend(recorder, lanes, end, words)
         extra = bool(more) + (len(legend) > _LEGEND_COLUMNS)
         height = 0.36 * len(lanes) + 1.0 + 0.2 * extra
         figure = Figure(figsize=(7.4, height), layout="constrained")
@@ -449,10 +522,11 @@ def _draw_picture(
         for row, lane in enumerate(lanes):
             _draw_lane(axes, recorder, lane, row, end)
         axes.set_yticks(
-            range(len(lanes)), [_label(lane, words) for lane in lanes]
+            range(len(lanes)),
+            [_label(lane, words) for lane in lanes],
+            family="monospace",
+            parse_math=False,  # a $ is a $
         )
-        for label in axes.get_yticklabels():
-            label.set_fontfamily("monospace")
         axes.set_ylim(len(lanes) - 0.4, -0.6)
         axes.set_xlim(-0.01 * end, 1.03 * end)
         axes.set_xlabel(
@@ -476,7 +550,9 @@ def _draw_picture(
     return base64.b64encode(file.getvalue()).decode()
 
 
-def _legend(lanes: list[Lane], end: float, words: dict[str, str]) -> list:
+def _legend(
+    recorder: Recorder, lanes: list[Lane], end: float, words: dict[str, str]
+) -> list:
     """Handles for what is to be seen in the picture, and for nothing else."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -498,7 +574,7 @@ def _legend(lanes: list[Lane], end: float, words: dict[str, str]) -> list:
         )
     if any(lane.blocks for lane in lanes):
         handles.append(Patch(color=_COLORS["blocks"], label=words["blocks"]))
-    how = {lane.outcome()[0] for lane in lanes[1:]}
+    how = {lane.outcome()[0] for lane in lanes if lane is not recorder._own}
     for kind, (marker, color) in _ENDS.items():
         if kind in how:
             handles.append(
@@ -545,6 +621,7 @@ def _draw_lane(axes, recorder: Recorder, lane: Lane, row: int, end: float):
                 call,
                 fontsize=7.5,
                 family="monospace",
+                parse_math=False,
                 va="center",
                 color=_COLORS["ink"],
             )
@@ -604,24 +681,39 @@ def _is_library(coro: Any) -> bool:
 
 def _handler(coro: Any) -> Callable | None:
     """The handler that a task of a websockets server is about to run."""
-    if getattr(getattr(coro, "cr_code", None), "co_name", "") != (
-        "conn_handler"
+    frame = _frame(coro)
+    if frame is None or frame.f_globals.get("__name__") != (
+        "websockets.asyncio.server"
     ):
         return None
-    return getattr(coro.cr_frame.f_locals.get("self"), "handler", None)
+    # serve() runs the handler of each connection in a closure of its own.
+    values = frame.f_locals
+    return values.get("handler") if "connection" in values else None
+
+
+def _is_asyncios_own(coro: Any) -> bool:
+    """Whether asyncio runs a coroutine for a purpose of its own."""
+    frame = _frame(coro)
+    if frame is None or frame.f_code.co_name == "_wrap_awaitable":
+        return False
+    name = f"{frame.f_globals.get('__name__')}.{frame.f_code.co_name}"
+    return re.match(r"asyncio\.\w+\._", name) is not None
 
 
 def _started_by_learner(coro: Any) -> bool:
     """Whether a task deserves a lane: a handler, or made by no library."""
     if _handler(coro) is not None:
         return True
+    if _is_asyncios_own(coro):
+        return False
     frame = sys._getframe(2)
-    while frame is not None:
+    while frame is not None and frame.f_code is not _LOOP:
         module = frame.f_globals.get("__name__", "")
         if module.partition(".")[0] != "asyncio" and module != __name__:
             return not is_library(frame.f_code.co_filename)
         frame = frame.f_back
-    return False
+    # The loop itself made it, on behalf of whoever wrote the coroutine.
+    return not _is_library(coro)
 
 
 def _await_chain(task: asyncio.Task) -> list:
@@ -633,59 +725,91 @@ def _await_chain(task: asyncio.Task) -> list:
     return chain
 
 
+def _frame(coro: Any) -> Any:
+    return getattr(coro, "cr_frame", None) or getattr(coro, "gi_frame", None)
+
+
 def _call(coro: Any) -> str:
     """A coroutine as the call that made it: ``brew("latte", 0.2)``."""
     handler = _handler(coro)
     if handler is not None:
+        while isinstance(handler, partial):
+            handler = handler.func
         return getattr(handler, "__name__", type(handler).__name__)
-    frame = getattr(coro, "cr_frame", None)
+    frame = _frame(coro)
     name = getattr(coro, "__name__", type(coro).__name__)
     if frame is None:
         return name
+    code, values = frame.f_code, dict(frame.f_locals)
+    if name == "_wrap_awaitable":  # how asyncio awaits what is no coroutine
+        return f"{type(values.get('awaitable')).__name__}()"
+    variables = list(code.co_varnames)
+    plain = variables[: code.co_argcount]
+    keywords = variables[code.co_argcount :][: code.co_kwonlyargcount]
+    stars = variables[code.co_argcount + code.co_kwonlyargcount :]
+    args, options = (), {}
+    if code.co_flags & inspect.CO_VARARGS:
+        args = values.get(stars.pop(0), ())
+    if code.co_flags & inspect.CO_VARKEYWORDS:
+        options = values.get(stars.pop(0), {})
+    owner = None
+    if plain[:1] in (["self"], ["cls"]):
+        owner = values.get(plain.pop(0))
+    defaults = _defaults(frame, owner)
+
+    def is_default(arg: str) -> bool:
+        return arg in defaults and values.get(arg) is defaults[arg]
+
+    while plain and not args and is_default(plain[-1]):
+        plain.pop()
+    parts = [_value(values[a]) or a if a in values else a for a in plain]
+    parts += [_value(value) or "…" for value in args]
+    options = {a: values.get(a) for a in keywords if not is_default(a)} | (
+        options
+    )
+    parts += [f"{a}={_value(value) or a}" for a, value in options.items()]
+    return _cut(f"{name}({', '.join(parts)})", LONGEST_LABEL)
+
+
+def _defaults(frame: Any, owner: Any) -> dict[str, Any]:
+    """The defaults of the function that a frame runs, if it can be found."""
     code = frame.f_code
-    count = code.co_argcount + code.co_kwonlyargcount
-    names = list(code.co_varnames[:count])
-    if names[:1] == ["self"]:
-        names.pop(0)
-    values = dict(frame.f_locals)
-    function = frame.f_globals.get(code.co_name)
-    defaults: dict = {}
-    if getattr(function, "__code__", None) is code:
-        ends = function.__defaults__ or ()
-        plain = code.co_varnames[: code.co_argcount]
-        defaults = dict(zip(reversed(plain), reversed(ends), strict=False))
-        defaults.update(function.__kwdefaults__ or {})
-    while (
-        names
-        and names[-1] in defaults
-        and (values.get(names[-1]) is defaults[names[-1]])
-    ):
-        names.pop()
-    parts = []
-    for arg in names:
-        value = _value(values[arg]) if arg in values else None
-        keyword = arg in code.co_varnames[code.co_argcount : count]
-        parts.append(f"{arg}={value}" if keyword and value else value or arg)
-    return f"{name}({', '.join(parts)})"
+    if owner is None:
+        function = frame.f_globals.get(code.co_name)
+    else:
+        kind = owner if isinstance(owner, type) else type(owner)
+        function = inspect.getattr_static(kind, code.co_name, None)
+        function = getattr(function, "__func__", function)
+    function = getattr(function, "__wrapped__", function)
+    if getattr(function, "__code__", None) is not code:
+        return {}
+    last = reversed(code.co_varnames[: code.co_argcount])
+    ends = reversed(function.__defaults__ or ())
+    return dict(zip(last, ends, strict=False)) | (
+        function.__kwdefaults__ or {}
+    )
 
 
 def _value(value: Any) -> str | None:
     """A value in a label; None for one that reads differently each run."""
     try:
         text = repr(value)
+        if type(value) is set and value:
+            text = f"{{{', '.join(sorted(map(repr, value)))}}}"
     except Exception:
         return None
-    if isinstance(value, str) and '"' not in text:
-        text = f'"{text[1:-1]}"'
-    if " at 0x" in text or text.startswith("<"):
+    if type(value) is str:
+        return _cut(text if '"' in text else f'"{text[1:-1]}"')
+    # An object without a repr of its own, or something that holds one.
+    if re.search(r" at 0x|(?<!['\"\w])<", text):
         return None
     return _cut(text)
 
 
-def _cut(text: str) -> str:
-    if len(text) <= LONGEST_VALUE:
-        return text
-    return text[: LONGEST_VALUE - 1] + "…"
+def _cut(text: str, longest: int = LONGEST_VALUE) -> str:
+    """A text in one line, cut off if long."""
+    text = re.sub(r"\s*[\r\n]\s*", " ", text)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _columns(text: str) -> int:

@@ -1,10 +1,10 @@
 """Draws what the WebSocket connections of a block said to each other.
 
-The ``websockets`` library logs all that a connection sends and receives, at
-DEBUG, on the loggers ``websockets.server`` and ``websockets.client``. A
-wiretap listens to these records, finds the two ends of each connection and
-draws one sequence diagram. An arrow stands where its sender logged it, so
-that the picture does not depend on when the other end got round to reading.
+Each connection of the ``websockets`` library logs all that it sends and
+receives, at DEBUG. A wiretap listens to that, finds the two ends of each
+connection and draws one sequence diagram. An arrow stands where its sender
+logged it, so that the picture does not depend on when the other end got round
+to reading.
 
 The protocol is that of RFC 6455, https://www.rfc-editor.org/rfc/rfc6455.
 """
@@ -17,24 +17,27 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-from weakref import ref
+from weakref import WeakSet
 
 from websockets.exceptions import ProtocolError
 from websockets.frames import Close, Frame, Opcode
-from websockets.protocol import CLIENT, SERVER, Protocol
+from websockets.protocol import CLIENT, SERVER, Protocol, State
 
 from aula.display import show
 from aula.timeline import _columns
 
 LONGEST = 50  # characters of a payload, a path or a close reason
-LONGEST_LINE = 90  # characters of a header or an exception
+LONGEST_LINE = 100  # characters of a header or an exception
 MOST_BYTES = 16  # bytes of a binary payload
 MOST_LINES = 60  # lines of a talk; of a longer one the middle is left out
 LAST_LINES = 20  # of these, lines for its end
+ARROW_WIDTH = 75  # characters of a line over an arrow
+NOTE_WIDTH = 30  # and in a note: Mermaid lets longer ones stick out
 
 TEXT = {
     "es": {
@@ -50,7 +53,7 @@ TEXT = {
         "process_request failed": "falló process_request",
         "process_response failed": "falló process_response",
         "opening handshake failed": "falló el apretón de manos",
-        "no valid HTTP request": "no es una petición HTTP válida",
+        "! no valid HTTP request": "no es una petición HTTP válida",
     },
     "en": {
         "title": "Conversation over WebSocket",
@@ -65,18 +68,17 @@ TEXT = {
         "process_request failed": "process_request failed",
         "process_response failed": "process_response failed",
         "opening handshake failed": "opening handshake failed",
-        "no valid HTTP request": "not a valid HTTP request",
+        "! no valid HTTP request": "not a valid HTTP request",
     },
 }
 
-# How the library's messages end. How they begin is up to the LoggerAdapter
-# that a learner may have put in between.
-_ON_THE_WIRE = re.compile(
-    r"([<>]) (%s|GET %s HTTP/1\.1|%s %s %s|HTTP/1\.1 %d %s|%s: %s|EOF)$"
-)
-_WENT_WRONG = re.compile(
-    r"(connection handler|process_request|process_response|opening handshake)"
-    r" failed$|no valid HTTP request$"
+# What the library logs together with an exception; keys of TEXT.
+FAILURES = (
+    "connection handler failed",
+    "process_request failed",
+    "process_response failed",
+    "opening handshake failed",
+    "! no valid HTTP request",
 )
 
 
@@ -85,11 +87,12 @@ class Wiretap:
 
     Each client and each server has a lane; a server's bears the name of its
     handler. The diagram shows the handshake, each frame with the beginning
-    of its payload, the close and the exception of a handler that failed. Of
-    a peer in another process, such as a browser, this end tells.
+    of its payload, the close and the exception of a handler that failed. If
+    the peer is another process, such as a browser, this end tells it all.
 
-    What happens after the block is not drawn, and a handler outlives its
-    client: to see how it ends, wait a moment before the block does.
+    What happens after the block is not drawn, and a handler may end after
+    its client. To see how it does, wait a moment at the end of the block, or
+    start the server in the block too.
 
     Arguments:
         headers: whether to show the headers of the handshake. What is new in
@@ -124,8 +127,7 @@ class Wiretap:
                 raise RuntimeError("this wiretap is listening already")
             self._ends = {}
             _wiretaps.append(self)
-            if len(_wiretaps) == 1:
-                _plug_in()
+            Protocol.debug = _Debug()
 
     def stop(self) -> None:
         """Stop listening. Does nothing if it has stopped already."""
@@ -155,70 +157,58 @@ class Wiretap:
             "text/vnd.mermaid": _draw_diagram(lanes, steps, words),
         }
 
-    def _hear(self, protocol: Protocol, record: logging.LogRecord) -> None:
+    def _hear(self, protocol: Protocol, message: str, args: tuple) -> None:
+        order = next(self._order)
         if protocol.id not in self._ends:
-            self._ends[protocol.id] = _End(protocol)
-        self._ends[protocol.id].hear(next(self._order), record)
+            self._ends[protocol.id] = _End(protocol, order)
+        self._ends[protocol.id].hear(order, message, args)
 
 
-# Listening. A logger speaks of frames only if it is enabled for DEBUG, and
-# then it does so to every handler that the learner has configured. Its level
-# and its handlers are no place to change that: other loggers inherit them.
-# So, while a wiretap runs, a logger has two methods of its own in place of
-# its class's, and all that the learner may configure stays as it is.
+# Listening. Loggers belong to the learner, who may have set their levels, put
+# handlers on them, or passed one of their own (``logger=``). But the library
+# puts a LoggerAdapter between each connection and its logger. There a wiretap
+# listens, and nothing changes for those who listen behind it.
 
 _lock = threading.RLock()
 _wiretaps: list[Wiretap] = []
-_loggers: list[logging.Logger] = []
-_asking = threading.local()
-
-
-def _plug_in() -> None:
-    for name in ("websockets.server", "websockets.client"):
-        _listen_to(logging.getLogger(name))
-    Protocol.debug = _Debug()
+_adapters: WeakSet[logging.LoggerAdapter] = WeakSet()
 
 
 def _unplug() -> None:
     del Protocol.debug
-    while _loggers:
-        logger = _loggers.pop()
-        del logger.isEnabledFor, logger.handle
+    for adapter in _adapters:
+        del adapter.log
+    _adapters.clear()
 
 
-def _listen_to(logger: Any) -> None:
-    while isinstance(logger, logging.LoggerAdapter):
-        logger = logger.logger
-    if isinstance(logger, logging.Logger) and logger not in _loggers:
+def _listen_to(protocol: Protocol) -> None:
+    adapter = protocol.logger
+    # A protocol without a connection has no adapter, or one of the learner's.
+    if "websocket" in (getattr(adapter, "extra", None) or ()):
         with _lock:
-            if _wiretaps and logger not in _loggers:
-                _loggers.append(logger)
-                logger.isEnabledFor = lambda level: True
-                logger.handle = partial(_handle, logger)
+            if _wiretaps and adapter not in _adapters:
+                adapter.log = partial(_overhear, protocol, adapter)
+                _adapters.add(adapter)
 
 
-def _handle(logger: logging.Logger, record: logging.LogRecord) -> None:
-    """What a logger does with a record while a wiretap runs."""
-    protocol = _speaker(record)
-    if protocol is not None:
+def _overhear(
+    protocol: Protocol,
+    adapter: logging.LoggerAdapter,
+    level: int,
+    message: Any,
+    *args: Any,
+    **options: Any,
+) -> None:
+    """``log`` of a connection's adapter while a wiretap runs."""
+    if str(message).startswith(("> ", "< ", *FAILURES)):
         with _lock:
             for wiretap in _wiretaps:
-                wiretap._hear(protocol, record)
-    # From here on, as if there were no wiretap.
-    kind = type(logger)
-    if kind.isEnabledFor(logger, record.levelno):
-        kind.handle(logger, record)
-
-
-def _speaker(record: logging.LogRecord) -> Protocol | None:
-    """The end of a connection that a record is about."""
-    websocket = getattr(record, "websocket", None)
-    if websocket is not None:
-        return getattr(websocket, "protocol", None)
-    # A LoggerAdapter of the learner's own may drop the library's extras.
-    if record.levelno == logging.DEBUG and hasattr(_asking, "protocol"):
-        return _asking.protocol()
-    return None
+                wiretap._hear(protocol, str(message), args)
+    # And then what there would be without a wiretap.
+    if level > logging.DEBUG or vars(protocol)["debug"]:
+        # A log that shows where it was called from shall not show this.
+        options["stacklevel"] = options.get("stacklevel", 1) + 1
+        type(adapter).log(adapter, level, message, *args, **options)
 
 
 class _Debug:
@@ -226,15 +216,14 @@ class _Debug:
 
     A connection asks its logger once, when it is made, whether DEBUG is on,
     and keeps the answer in this attribute, to look at before it logs. While
-    a wiretap runs the answer is yes, for connections made earlier too. This
-    is also where the loggers become known that a learner passes (``logger=``).
+    a wiretap runs the answer is yes, for connections made earlier too; and
+    each that looks is listened to from then on.
     """
 
     def __get__(self, protocol: Protocol | None, owner: type) -> Any:
         if protocol is None:
             return self
-        _listen_to(protocol.logger)
-        _asking.protocol = ref(protocol)
+        _listen_to(protocol)
         return True
 
     def __set__(self, protocol: Protocol, answer: bool) -> None:
@@ -264,84 +253,74 @@ class _Failure:
 
 
 class _End:
-    """One end of a connection, as its records tell it.
+    """One end of a connection, as its log tells it.
 
     Attributes:
-        sent, received: the messages, in the order of their records.
+        began, ended: the order of its first word, and of the first about the
+            end of TCP.
+        sent, received: the messages, in order.
         failures: the exceptions.
-        ended: the order of the first record of the end of TCP.
         key: ``Sec-WebSocket-Key``: no two connections share it and both ends
-            know it, unlike their addresses behind a proxy (RFC 6455, 4.1).
-        server: a server's end: the server. None otherwise.
-        address: a client's end: what it is connected to.
+            know it, unlike their addresses if there is a proxy between them
+            (RFC 6455, 4.1).
+        joined: whether the connection was open already at the first word.
+        server: of a server's end, the server.
+        address: of a client's end, what it is connected to.
     """
 
-    def __init__(self, protocol: Protocol) -> None:
+    def __init__(self, protocol: Protocol, order: int) -> None:
         self.side = protocol.side
+        self.began = order
+        self.ended: int | None = None
         self.sent: list[_Message] = []
         self.received: list[_Message] = []
         self.failures: list[_Failure] = []
-        self.ended: int | None = None
         self.key = ""
+        self.joined = protocol.state is State.OPEN
         self._fragments = {">": Opcode.TEXT, "<": Opcode.TEXT}
-        extra = getattr(protocol.logger, "extra", None) or {}
-        websocket = extra.get("websocket")
-        self.server = getattr(websocket, "server", None)
+        self._websocket = websocket = protocol.logger.extra["websocket"]
+        self.server = None
         try:
-            self.address = getattr(websocket, "remote_address", None)
+            self.address = websocket.remote_address
         except OSError:  # its socket is closed
             self.address = None
-        request = getattr(websocket, "request", None)
-        if request is not None:
-            for key in request.headers.get_all("Sec-WebSocket-Key"):
+        if websocket.request is not None:
+            for key in websocket.request.headers.get_all("Sec-WebSocket-Key"):
                 self.key = key
 
-    @property
-    def began(self) -> float:
-        """The order of the first thing it tells; infinite if none."""
-        firsts = [m[0].order for m in (self.sent, self.received) if m]
-        firsts += [failure.order[0] for failure in self.failures]
-        if self.ended is not None:
-            firsts.append(self.ended)
-        return min(firsts, default=float("inf"))
-
-    def hear(self, order: int, record: logging.LogRecord) -> None:
-        """Take in a record."""
-        if found := _ON_THE_WIRE.search(str(record.msg)):
-            self._hear_wire(order, *found.groups(), record.args)
-        elif found := _WENT_WRONG.search(str(record.msg)):
-            if record.exc_info:
-                self._fail(found[0], record.exc_info[1], (order, 0))
-
-    def _hear_wire(self, order: int, way: str, what: str, args: Any) -> None:
+    def hear(self, order: int, message: str, args: tuple) -> None:
+        """Take in what the library logs: a message and its arguments."""
+        if self.server is None:
+            # A blocking server's connection is told after it began to read.
+            self.server = getattr(self._websocket, "server", None)
+        if message in FAILURES:
+            self._fail(message, sys.exc_info()[1], (order, 0))
+            return
+        way, _, what = message.partition(" ")
         messages = self.sent if way == ">" else self.received
-        match what:
-            case "%s":
-                if args and isinstance(args[0], Frame):
-                    text = self._read(way, args[0])
-                    messages.append(_Message(text, order, is_frame=True))
-                    if way == ">" and args[0].opcode is Opcode.CLOSE:
-                        self._notice_failure(order)
-            case "%s: %s":
-                name, value = args
-                if messages:
-                    messages[-1].headers.append(_header(name, value))
+        match what, args:
+            case "%s", (Frame() as frame,):
+                text = self._read(frame, way)
+                messages.append(_Message(text, order, is_frame=True))
+                if way == ">" and frame.opcode is Opcode.CLOSE:
+                    self._notice_failure(order)
+            case "%s: %s", (str(name), str(value)) if messages:
+                messages[-1].headers.append(_header(name, value))
                 if name.lower() == "sec-websocket-key":
                     self.key = value
-            case "HTTP/1.1 %d %s":
-                status, phrase = args
-                messages.append(_Message(f"{status} {_spell(phrase)}", order))
-            case "GET %s HTTP/1.1":
-                messages.append(_Message(f"GET {_spell(args[0])}", order))
-            case "%s %s %s":
-                method, path, _ = args
+            case "HTTP/1.1 %d %s", (int(status), str(phrase)):
+                text = f"{status:d} {_spell(phrase)}"
+                messages.append(_Message(text, order))
+            case "GET %s HTTP/1.1", (str(path),):
+                messages.append(_Message(f"GET {_spell(path)}", order))
+            case "%s %s %s", (str(method), str(path), _):
                 text = f"{_spell(method)} {_spell(path)}"
                 messages.append(_Message(text, order))
-            case "EOF":
+            case "EOF", ():
                 if self.ended is None:
                     self.ended = order
 
-    def _read(self, way: str, frame: Frame) -> str:
+    def _read(self, frame: Frame, way: str) -> str:
         kind = frame.opcode
         if kind in (Opcode.TEXT, Opcode.BINARY):
             self._fragments[way] = kind
@@ -350,23 +329,25 @@ class _End:
         return _frame(frame, kind)
 
     def _notice_failure(self, order: int) -> None:
-        """Find out if this CLOSE is sent because a handler failed.
+        """Find out whether this CLOSE is sent because a handler failed.
 
-        The library logs the exception when TCP has ended, which may be when
-        the block is over. But it is at hand now: the library closes the
-        connection on the way out of its own ``with``.
+        The library logs the exception when TCP has ended, and by then the
+        block may be over. But it is at hand now: the library closes the
+        connection on leaving its own ``with``, around the handler.
         """
-        error = sys.exc_info()[1]
-        if self.side is SERVER and isinstance(error, Exception):
-            module = error.__traceback__.tb_frame.f_globals.get("__name__")
-            if re.fullmatch(r"websockets\.\w+\.server", str(module)):
+        _, error, trace = sys.exc_info()
+        if isinstance(error, Exception) and trace:
+            caught_in = trace.tb_frame.f_globals.get("__name__", "")
+            if re.fullmatch(r"websockets\.\w+\.server", caught_in):
                 self._fail("connection handler failed", error, (order, -1))
 
     def _fail(
-        self, what: str, error: BaseException, order: tuple[int, int]
+        self, what: str, error: BaseException | None, order: tuple[int, int]
     ) -> None:
-        if all(what != failure.what for failure in self.failures):
-            text = f"{type(error).__name__}: {error}".removesuffix(": ")
+        if error and all(what != failure.what for failure in self.failures):
+            text = type(error).__name__
+            with suppress(Exception):  # a __str__ may fail, too
+                text = f"{text}: {error}".removesuffix(": ")
             text = _spell(text, LONGEST_LINE)
             self.failures.append(_Failure(what, text, order))
 
@@ -382,35 +363,46 @@ class _Talk:
     def ends(self) -> list[_End]:
         return [end for end in (self.client, self.server) if end is not None]
 
-    @property
-    def began(self) -> float:
-        return min(end.began for end in self.ends)
-
     def messages(self) -> Iterator[tuple[bool, _Message]]:
-        """Each message once, and whether the client sent it."""
-        for sender, receiver in (
-            (self.client, self.server),
-            (self.server, self.client),
+        """Each message once, and whether it is the client's."""
+        for is_clients, sender, receiver in (
+            (True, self.client, self.server),
+            (False, self.server, self.client),
         ):
             sent = sender.sent if sender else []
             received = receiver.received if receiver else []
-            # TCP keeps order. Those received first may have been sent before
-            # the block, and all of them by a peer in another process.
-            early = next(
+            # TCP keeps the order, so the first to be received may have been
+            # sent before the block, or all of them in another process.
+            earlier = next(
                 n
                 for n in range(len(received) + 1)
                 if received[n:] == sent[: len(received) - n]
             )
-            for message in itertools.chain(received[:early], sent):
-                yield sender is self.client, message
+            for message in received[:earlier] + sent:
+                yield is_clients, message
+
+
+def _pair(ends: list[_End]) -> list[_Talk]:
+    """The connections, in the order of their first words."""
+    clients = {end.key or id(end): end for end in ends if end.side is CLIENT}
+    talks = [
+        _Talk(clients.pop(end.key, None), end)
+        for end in ends
+        if end.side is SERVER
+    ]
+    talks += [_Talk(client, None) for client in clients.values()]
+    return sorted(talks, key=lambda talk: min(e.began for e in talk.ends))
+
+
+# What is drawn of it.
 
 
 @dataclass
 class _Step:
-    """A line of the text, an arrow or a note of the diagram.
+    """A line of the text; in the diagram an arrow or a note.
 
     Attributes:
-        lanes: of an arrow, from where and to where; else those it concerns.
+        lanes: of an arrow, from where and to where; of a note, over what.
     """
 
     order: tuple[int, int]
@@ -421,53 +413,266 @@ class _Step:
     headers: list[str] = field(default_factory=list)
 
 
-def _pair(ends: list[_End]) -> Iterator[_Talk]:
-    clients = {e.key or id(e): e for e in ends if e.side is CLIENT}
-    for end in ends:
-        if end.side is SERVER:
-            yield _Talk(clients.pop(end.key, None), end)
-    for end in clients.values():
-        yield _Talk(end, None)
-
-
 def _converse(
     ends: list[_End], words: dict[str, str]
 ) -> tuple[dict[str, str], list[_Step]]:
     """The name of each lane, and what happened, in order."""
-    talks = [talk for talk in _pair(ends) if talk.began < float("inf")]
-    talks.sort(key=lambda talk: talk.began)
-    lanes, pairs = _name_lanes(talks, words)
+    talks = _pair(ends)
+    servers: dict[Any, str] = {}
+    lanes: dict[str, str] = {}
+    pairs = []
+    for number, talk in enumerate(talks, 1):
+        server = talk.server.server if talk.server else talk.client.address
+        client_lane = f"c{number}"
+        server_lane = servers.setdefault(server, f"s{len(servers) + 1}")
+        lanes[client_lane] = words["client"]
+        lanes[server_lane] = _handler_name(server) or words["server"]
+        pairs.append((client_lane, server_lane))
+    for kind in "cs":
+        _number_namesakes(lanes, kind)
     steps = [
         step
-        for talk, (client, server) in zip(talks, pairs, strict=True)
-        for step in _steps(talk, client, server, lanes, words)
+        for talk, pair in zip(talks, pairs, strict=True)
+        for step in _steps(talk, pair, lanes, words)
     ]
     return lanes, sorted(steps, key=lambda step: step.order)
 
 
-def _name_lanes(
-    talks: list[_Talk], words: dict[str, str]
-) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """The name of each lane, and the client's and server's of each talk."""
-    # A client whose server said nothing may have the server of another.
-    known = {
-        talk.client.address: talk.server.server
-        for talk in talks
-        if talk.client and talk.server
-    }
-    numbers: dict[Any, int] = {}
-    lanes: dict[str, str] = {}
-    pairs = []
-    for talk in talks:
-        if talk.server:
-            server = talk.server.server
+def _number_namesakes(lanes: dict[str, str], kind: str) -> None:
+    names = [name for lane, name in lanes.items() if lane[0] == kind]
+    numbers: dict[str, int] = {}
+    for lane, name in lanes.items():
+        if lane[0] == kind and names.count(name) > 1:
+            numbers[name] = numbers.get(name, 0) + 1
+            lanes[lane] = f"{name} {numbers[name]}"
+
+
+def _handler_name(server: Any) -> str:
+    """The name of the function given to ``serve()``, if it has one."""
+    try:
+        # The library keeps the handler within a function of its own.
+        handler = inspect.getclosurevars(server.handler).nonlocals["handler"]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return ""
+    while isinstance(handler, partial):
+        handler = handler.func
+    name = getattr(handler, "__name__", type(handler).__name__)
+    return "" if name == "<lambda>" else name
+
+
+def _steps(
+    talk: _Talk,
+    pair: tuple[str, str],
+    lanes: dict[str, str],
+    words: dict[str, str],
+) -> Iterator[_Step]:
+    """The steps of one connection, in no order."""
+    client, server = pair
+    is_open = any(end.joined for end in talk.ends)
+    is_closed = False
+    last = -1
+    for is_clients, message in talk.messages():
+        yield _Step(
+            (message.order, 0),
+            pair if is_clients else (server, client),
+            message.text,
+            is_arrow=True,
+            is_frame=message.is_frame,
+            headers=message.headers,
+        )
+        last = max(last, message.order)
+        is_closed |= message.is_frame and message.text.startswith("CLOSE")
+        if not is_clients and message.text.startswith("101 "):
+            is_open = True
+            yield _Step((message.order, 1), pair, "OPEN")
+    whose = f" ({lanes[client]})" if "c2" in lanes else ""
+    for failure in talk.server.failures if talk.server else []:
+        text = f"{words[failure.what]}{whose}: {failure.error}"
+        yield _Step(failure.order, (server,), text)
+    ended = [end.ended for end in talk.ends if end.ended is not None]
+    if ended:
+        # RFC 6455, 7.1.5: 1006 is the code when no CLOSE was received.
+        how = "dropped" if is_open and not is_closed else "closed"
+        # Each end has its records of it; one note tells, after all else.
+        yield _Step((max(min(ended), last), 2), pair, words[how])
+
+
+def _cut_out(
+    steps: list[_Step], words: dict[str, str]
+) -> tuple[list[_Step], str, list[_Step]]:
+    """The beginning, the end, and how much is left out between them."""
+    heights = [1 + len(step.headers) for step in steps]
+    total = sum(heights)
+    if total <= MOST_LINES:
+        return steps, "", []
+    first, last, frames, others = [], [], 0, 0
+    for step, height, down_to in zip(
+        steps, heights, itertools.accumulate(heights), strict=True
+    ):
+        if down_to <= MOST_LINES - LAST_LINES:
+            first.append(step)
+        elif down_to - height >= total - LAST_LINES:
+            last.append(step)
+        elif step.is_frame:
+            frames += 1
         else:
-            server = known.get(talk.client.address, talk.client.address)
-        number = numbers.setdefault(server, len(numbers) + 1)
-        pair = f"c{len(pairs) + 1}", f"s{number}"
-        pairs.append(pair)
-        lanes[pair[0]] = words["client"]
-        lanes[pair[1]] = _handler_name(server) or words["server"]
-    for lane, name in list(lanes.items()):
-        twins = [n for ln, n in lanes.items() if ln[0] == lane[0]]
-    return lanes, pairs
+            others += 1
+    gap = words["left out"].format(frames=frames)
+    if others:
+        gap += "; " + words["other steps"].format(steps=others)
+    return first, gap, last
+
+
+def _draw_text(
+    lanes: dict[str, str], steps: list[_Step], words: dict[str, str]
+) -> str:
+    first, gap, last = _cut_out(steps, words)
+    rows = [(_who(step, lanes), step) for step in first]
+    if gap:
+        rows.append(("…", _Step((0, 0), (), gap)))
+    rows += [(_who(step, lanes), step) for step in last]
+    width = max(_columns(who) for who, _ in rows)
+    lines = []
+    for who, step in rows:
+        lines.append(f"{who}{' ' * (width - _columns(who))}  {step.text}")
+        lines += [" " * (width + 4) + header for header in step.headers]
+    return "\n".join(lines)
+
+
+def _who(step: _Step, lanes: dict[str, str]) -> str:
+    between = " → " if step.is_arrow else ", "
+    return between.join(lanes[lane] for lane in step.lanes)
+
+
+def _draw_diagram(
+    lanes: dict[str, str], steps: list[_Step], words: dict[str, str]
+) -> str:
+    first, gap, last = _cut_out(steps, words)
+    drawn = {lane for step in first + last for lane in step.lanes}
+    names = {lane: name for lane, name in lanes.items() if lane in drawn}
+    lines = ["sequenceDiagram", f"accTitle: {words['title']}"]
+    for lane, name in names.items():
+        lines.append(f"participant {lane} as {_escape(name)}")
+    for step in first:
+        lines += _draw_step(step, len(names))
+    if gap:
+        ends = list(names)
+        text = _wrap(gap, NOTE_WIDTH)
+        lines.append(f"Note over {ends[0]},{ends[-1]}: {text}")
+    for step in last:
+        lines += _draw_step(step, len(names))
+    return "\n".join(lines)
+
+
+def _draw_step(step: _Step, lanes: int) -> Iterator[str]:
+    # A note over both ends would lie across the lanes between them.
+    over = ",".join(step.lanes if lanes == 2 else step.lanes[:1])
+    if step.is_arrow:
+        text = _wrap(step.text, ARROW_WIDTH)
+        yield f"{'->>'.join(step.lanes)}: {text}"
+        notes = step.headers
+    else:
+        notes = [step.text]
+    if notes:
+        text = "<br/>".join(_wrap(note, NOTE_WIDTH) for note in notes)
+        yield f"Note over {over}: {text}"
+
+
+# Texts from the wire are data.
+
+
+def _frame(frame: Frame, kind: Opcode) -> str:
+    """A frame in one line; ``kind`` is TEXT or BINARY for a CONT too."""
+    name, size = frame.opcode.name, len(frame.data)
+    # No more than is shown, of which no character takes more than 4 bytes,
+    # and a copy, because what was sent may change.
+    data = bytes(frame.data[: 4 * (LONGEST + 1)])
+    if frame.opcode is Opcode.CLOSE:
+        return _close(data)
+    if frame.opcode in (Opcode.PING, Opcode.PONG):
+        # The library's own pings carry four random bytes.
+        return name if size in (0, 4) else f"{name} {_quote(data)}"
+    if not frame.fin or frame.opcode is Opcode.CONT:
+        name += f" FIN={frame.fin:d}"  # RFC 6455, 5.4: 1 in the last one
+    if kind is Opcode.BINARY:
+        more = " …" if size > MOST_BYTES else ""
+        payload = f" {data[:MOST_BYTES].hex(' ')}{more}" if size else ""
+        return f"{name} ({size} bytes){payload}"
+    if size > LONGEST:
+        name += f" ({size} bytes)"
+    return f"{name} {_quote(data)}"
+
+
+def _close(data: bytes) -> str:
+    try:
+        close = Close.parse(data)
+    except (ProtocolError, UnicodeDecodeError):
+        return f"CLOSE {data.hex(' ')}"
+    if not data:
+        return "CLOSE"  # RFC 6455, 7.1.5: this reads as 1005, never sent
+    code = str(Close(close.code, ""))  # with its meaning
+    reason = f" {_quote(data[2:])}" if close.reason else ""
+    return f"CLOSE {code}{reason}"
+
+
+def _header(name: str, value: str) -> str:
+    """A header in one line, without what is new in each run."""
+    match name.lower():
+        case "sec-websocket-key" | "sec-websocket-accept" | "date":
+            value = "…"
+        case "host" | "origin" | "location":
+            value = re.sub(r":\d+", ":…", value)
+        case "user-agent" | "server":
+            value = re.sub(r"/[\w.]+", "/…", value)
+    return _spell(f"{name}: {value}", LONGEST_LINE)
+
+
+def _quote(data: bytes) -> str:
+    """A text as Python writes it; a byte that is no UTF-8 is ``\\xff``."""
+    text = data.decode(errors="surrogateescape")
+    quote = "'" if '"' in text and "'" not in text else '"'
+    return quote + _spell(text, special=quote + "\\") + quote
+
+
+def _spell(text: str, longest: int = LONGEST, special: str = "") -> str:
+    """A text in one line, cut off if long, with the invisible spelled out."""
+    shown = ""
+    for character in text:
+        if character in special:
+            piece = f"\\{character}"
+        elif character.isprintable():
+            piece = character
+        elif "\udc80" <= character <= "\udcff":
+            piece = f"\\x{ord(character) - 0xDC00:02x}"
+        else:
+            piece = character.encode("unicode_escape").decode()
+        if len(shown) + len(piece) > longest:
+            return shown + "…"
+        shown += piece
+    return shown
+
+
+# What Mermaid obeys: entities and the ends of statements, tags, directives,
+# formulas, half of what it puts for an entity itself, and the words that make
+# it drop the last ";" of a line.
+_OBEYED = re.compile("[#;&<%$ﬂ¶]|style|classDef")
+
+
+def _escape(text: str) -> str:
+    """A text for Mermaid to show and not to obey."""
+    return _OBEYED.sub(
+        lambda found: f"#{ord(found[0][0])};{found[0][1:]}", text
+    )
+
+
+def _wrap(text: str, width: int) -> str:
+    """A text for Mermaid, in lines that end at spaces where they can."""
+    lines = [""]
+    for word in re.split("(?<= )", text):
+        if lines[-1] and len(_escape(lines[-1] + word.rstrip())) > width:
+            lines.append("")
+        for character in word:
+            if len(_escape(lines[-1] + character.rstrip())) > width:
+                lines.append("")
+            lines[-1] += character
+    return "<br/>".join(map(_escape, lines))

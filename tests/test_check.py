@@ -1,0 +1,1107 @@
+"""The check survives any answer, says what is wrong with it, and cleans up."""
+
+import asyncio
+import contextlib
+import functools
+import gc
+import inspect
+import linecache
+import re
+import signal
+import sys
+import textwrap
+import threading
+import time
+import types
+import warnings
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import serve
+
+from aula import check, timeline
+from aula.check import TEXT, Check, Right, Wrong, exercise
+
+NUMBER = "99.1"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def light_garbage():
+    """What is there before the tests need not be searched for garbage."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def exercises(monkeypatch):
+    """Exercises of the tests' own, and patience that suits tests."""
+    check._near("")  # the lessons' exercises are read once, and stay
+    monkeypatch.setattr(check, "_exercises", {})
+    monkeypatch.setattr(check, "GRACE", 0.2)
+
+
+@pytest.fixture(autouse=True)
+def shown(monkeypatch):
+    """What was displayed, without spending time on pictures."""
+    bundles = []
+    monkeypatch.setattr(check, "show", bundles.append)
+    monkeypatch.setattr(timeline, "_draw_picture", lambda *_: "")
+    return bundles
+
+
+async def judge_number(answer, run):
+    seen = await answer()
+    if seen != 42:
+        raise Wrong(
+            "other", es="Otro número.", en="Another.", expected=42, seen=seen
+        )
+    return Right(es="Bien.", en="Fine.")
+
+
+async def right():
+    await asyncio.sleep(0)
+    return 42
+
+
+def ask(given, judge=judge_number, language="en", then=right, **options):
+    """The verdict on an answer, which must leave no trace."""
+    exercise(NUMBER, **{"limit": 5, **options})(judge)
+    reports = []
+
+    async def cell():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: reports.append(context))
+        before = state(loop)
+        verdict = await Check(language).verdict(NUMBER, given)
+        assert state(loop) == before
+        if then is not None:
+            again = await Check(language).verdict(NUMBER, then)
+            assert (again.state, again.mistake) == ("right", None)
+            assert state(loop) == before
+        verdict.run = None
+        return verdict
+
+    with warnings.catch_warnings(record=True) as left_behind:
+        warnings.simplefilter("always")
+        verdict = asyncio.run(cell())
+        gc.collect()
+    assert [str(warning.message) for warning in left_behind] == []
+    assert reports == []
+    return verdict
+
+
+def state(loop):
+    return (
+        asyncio.all_tasks(),
+        loop.get_task_factory(),
+        vars(loop).get("call_soon"),
+        signal.getsignal(signal.SIGINT),
+        warnings.filters[:],
+        warnings.showwarning,
+        [t.name for t in threading.enumerate() if "_watch" in t.name],
+    )
+
+
+def mistake(given, *args, **options):
+    verdict = ask(given, *args, **options)
+    assert verdict.state == "wrong", verdict
+    return verdict.mistake
+
+
+# An answer that is not there yet.
+
+
+class Stub:
+    async def method(self): ...
+
+    @classmethod
+    async def of_class(cls):
+        return ...
+
+    @staticmethod
+    async def static():
+        await ...
+
+    @property
+    def value(self):
+        return ...
+
+
+async def blank(): ...
+
+
+async def blank_argument():
+    await asyncio.sleep(...)
+    return 42
+
+
+async def blank_inside():
+    async def inner():
+        while True:
+            if await asyncio.sleep(0, ...):
+                return 42
+
+    return await inner()
+
+
+@functools.wraps(blank)
+async def wrapper():
+    return 42
+
+
+loop_of_lists = [1]
+loop_of_lists.append(loop_of_lists)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ...,
+        [1, ...],
+        (1, [2, {...}]),
+        {"latte": {"price": ...}},
+        {...: 1},
+        [*loop_of_lists, ...],
+        blank,
+        blank_argument,
+        blank_inside,
+        lambda: ...,
+        functools.partial(blank),
+        functools.partial(right, ...),
+        wrapper,
+        Stub,
+        Stub().method,
+        Stub.of_class,
+        Stub.static,
+        type("Blank", (), {"price": ...}),
+        [blank],
+    ],
+)
+@pytest.mark.parametrize("kind", ["async", "function", "value"])
+def test_not_started(answer, kind):
+    verdict = ask(answer, answer=kind, then=None)
+    assert (verdict.state, verdict.mistake) == ("unstarted", None)
+    assert verdict.markdown == TEXT["en"]["unstarted"].format(number=NUMBER)
+
+
+def test_not_started_in_a_notebook():
+    """Where a class has no file, and functions have their cells."""
+    source = textwrap.dedent("""
+        class Queue:
+            async def get(self):
+                ...
+        """)
+    name = "<cell of the test>"
+    linecache.cache[name] = len(source), None, source.splitlines(True), name
+    names = {"__name__": "no module"}
+    exec(compile(source, name, "exec"), names)
+    verdict = ask(names["Queue"], answer="value", then=None)
+    assert verdict.state == "unstarted"
+
+
+async def judge_value(answer, run):
+    return Right(es="Bien.", en="Fine.")
+
+
+async def annotated(drinks: tuple[str, ...] = ()) -> tuple[int, ...]:
+    return 42
+
+
+@pytest.mark.parametrize(
+    "answer", [0, None, [], loop_of_lists, "...", annotated, len, Right]
+)
+def test_started(answer):
+    verdict = ask(answer, judge_value, answer="value", then=0)
+    assert verdict.state == "right"
+
+
+# An answer of the wrong form.
+
+
+def plain():
+    return 42
+
+
+async def generator():
+    yield 42
+
+
+async def two(first, second):
+    return 42
+
+
+async def with_keyword(*, size):
+    return 42
+
+
+class Callable:
+    async def __call__(self):
+        return 42
+
+
+class Hostile:
+    """As unpleasant as a value can be."""
+
+    def __repr__(self):
+        raise RuntimeError("repr")
+
+    __str__ = __repr__
+
+    def __eq__(self, other):
+        raise RuntimeError("eq")
+
+    __hash__ = None
+
+    def __bool__(self):
+        raise RuntimeError("bool")
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"),
+    [
+        (plain, "not-async"),
+        (lambda: 42, "not-async"),
+        (generator, "yields"),
+        (42, "not-function"),
+        (None, "not-function"),
+        (Hostile(), "not-function"),
+        (Callable, "not-function"),
+        (two, "arity"),
+        (with_keyword, "arity"),
+        (functools.partial(two, 1), "arity"),
+    ],
+)
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_form(answer, name, language):
+    verdict = ask(answer, language=language)
+    assert (verdict.state, verdict.mistake) == ("wrong", name)
+    message = TEXT[language][name]
+    assert verdict.markdown.startswith(
+        TEXT[language]["wrong"].format(number=NUMBER, message=message)
+    )
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [right, functools.partial(right), Callable(), Callable().__call__],
+)
+def test_forms_that_will_do(answer):
+    assert ask(answer).state == "right"
+
+
+def test_plain_functions():
+    async def judge(answer, run):
+        answer(1)
+        return Right(es="Bien.", en="Fine.")
+
+    options = {"answer": "function", "parameters": 1, "then": abs}
+    assert mistake(right, judge, **options) == "not-plain"
+    assert mistake(plain, judge, **options) == "arity"
+    assert mistake("abs", judge, **options) == "not-function"
+    # Python does not know the signature of max.
+    with pytest.raises(ValueError):
+        inspect.signature(max)
+    assert mistake(max, judge, **options) == "raises"
+
+
+def test_a_call_instead_of_a_function():
+    """No warning is left behind: see ``ask``."""
+    assert mistake(right()) == "called"
+
+
+@pytest.mark.parametrize("make", ["create_future", "create_task"])
+def test_a_future_instead_of_a_function(make):
+    async def cell():
+        loop = asyncio.get_running_loop()
+        args = [right()] if make == "create_task" else []
+        future = getattr(loop, make)(*args)
+        verdict = await Check("en").verdict(NUMBER, future)
+        future.cancel()
+        return verdict
+
+    exercise(NUMBER)(judge_number)
+    assert asyncio.run(cell()).mistake == "called"
+
+
+# An answer that goes wrong when it runs.
+
+
+def test_raising_shows_the_learners_own_lines():
+    async def answer():
+        await asyncio.gather(inner())
+
+    async def inner():
+        raise ValueError("sin leche")
+
+    verdict = ask(answer)
+    assert verdict.mistake == "raises"
+    lines = verdict.markdown.split("```")[1].split("\n")
+    # The judge is in this file, too; the library's lines are left out.
+    assert [re.sub(r"^\d+: ", "", line) for line in lines] == [
+        "text",
+        "seen = await answer()",
+        "await asyncio.gather(inner())",
+        'raise ValueError("sin leche")',
+        "ValueError: sin leche",
+        "",
+    ]
+    assert all(re.match(r"\d+: ", line) for line in lines[1:4])
+
+
+class Silent(Exception):
+    def __str__(self):
+        raise RuntimeError("str")
+
+    @property
+    def seen(self):
+        raise RuntimeError("seen")
+
+    mistake = exceptions = seen
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("sin leche"),
+        Silent(),
+        ExceptionGroup("two", [ValueError(), Silent()]),
+        BaseException("all"),
+        StopAsyncIteration(),
+        TimeoutError(),
+        SystemExit(1),
+        KeyboardInterrupt(),
+        check.Interrupted(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize(
+    "where",
+    [
+        "directly",
+        "task",
+        "bare task",
+        "group",
+        pytest.param(
+            "eager task",
+            marks=pytest.mark.skipif(
+                sys.version_info < (3, 12), reason="new in 3.12"
+            ),
+        ),
+    ],
+)
+def test_raising(error, where):
+    """Not even SystemExit ends the event loop."""
+
+    async def fail():
+        await asyncio.sleep(0)
+        raise error
+
+    async def answer():
+        loop = asyncio.get_running_loop()
+        if where == "directly":
+            await fail()
+        elif where == "task":
+            await asyncio.create_task(fail())
+        elif where == "bare task":
+            await asyncio.Task(fail())
+        elif where == "group":
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fail())
+        elif where == "eager task":
+            loop.set_task_factory(asyncio.eager_task_factory)
+            await loop.create_task(fail())
+
+    verdict = ask(answer)
+    assert verdict.mistake == "raises"
+    assert "raise error" in verdict.markdown or where == "group"
+
+
+def test_raising_while_it_is_cancelled():
+    async def leave():
+        try:
+            await asyncio.Future()
+        finally:
+            raise SystemExit
+
+    async def answer():
+        kept.append(asyncio.create_task(leave()))
+        await asyncio.sleep(0)
+        return 42
+
+    kept = []
+    assert ask(answer).state == "right"
+
+
+def test_the_wrong_type():
+    async def answer():
+        return "42"
+
+    verdict = ask(answer)
+    assert verdict.mistake == "other"
+    assert verdict.markdown == textwrap.dedent("""\
+        **✘ 99.1: not yet.** Another.
+
+        Expected:
+
+        ```text
+        42
+        ```
+
+        Seen:
+
+        ```text
+        '42'
+        ```""")
+    verdict = ask(answer, language="es")
+    assert verdict.markdown.startswith("**✘ 99.1: todavía no.** Otro número.")
+    assert "Se esperaba:" in verdict.markdown
+    assert "Se vio:" in verdict.markdown
+
+
+class OddRepr:
+    def __repr__(self):
+        return 42
+
+
+class OddText(str):
+    def __contains__(self, part):
+        raise RuntimeError("contains")
+
+
+@pytest.mark.parametrize(
+    ("value", "block"),
+    [
+        ("a\nb", "```text\na\nb\n```"),
+        ("`", "```text\n'`'\n```"),
+        ("```\n# title", "````text\n```\n# title\n````"),
+        (["`````"], "``````text\n['`````']\n``````"),
+        (OddRepr(), "```text\n<OddRepr: TypeError>\n```"),
+        (Hostile(), "```text\n<Hostile: RuntimeError>\n```"),
+        (OddText("a\nb"), "```text\n'a\\nb'\n```"),
+        ("x" * 999, f"```text\n'{'x' * 599}…\n```"),
+        (ValueError("a`b"), "```text\nValueError: a`b\n```"),
+        (None, "```text\nNone\n```"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_was_seen(value, block):
+    async def judge(answer, run):
+        if await answer() == 42:
+            return Right(es="Bien.", en="Fine.")
+        raise Wrong("other", es="Otro.", en="Another.", seen=value)
+
+    async def answer():
+        return 0
+
+    assert ask(answer, judge).markdown == (
+        f"**✘ 99.1: not yet.** Another.\n\nSeen:\n\n{block}"
+    )
+
+
+def test_a_hostile_result():
+    async def answer():
+        return Hostile()
+
+    verdict = ask(answer)
+    assert verdict.mistake == "raises"
+    assert "RuntimeError: eq" in verdict.markdown
+
+
+def test_waiting_for_ever():
+    async def answer():
+        await asyncio.Future()
+
+    began = time.monotonic()
+    verdict = ask(answer, limit=0.2)
+    assert verdict.mistake == "too-slow"
+    assert "0.2 seconds" in verdict.markdown
+    assert time.monotonic() - began < 3
+
+
+def test_cancelling_itself():
+    async def answer():
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
+
+    async def in_a_task():
+        await asyncio.create_task(answer())
+
+    async def raising():
+        raise asyncio.CancelledError
+
+    assert mistake(answer) == "cancelled"
+    assert mistake(in_a_task) == "cancelled"
+    assert mistake(raising) == "cancelled"
+
+
+async def sleep():
+    time.sleep(1000)
+
+
+async def spin():
+    while True:
+        pass
+
+
+async def spin_and_swallow():
+    while True:
+        try:
+            len(())
+        except:  # noqa: E722
+            pass
+
+
+async def sleep_in_a_task():
+    await asyncio.gather(right(), sleep())
+
+
+async def sleep_in_the_background():
+    task = asyncio.create_task(sleep())
+    await asyncio.Future()
+    return task
+
+
+async def sleep_in_a_callback():
+    asyncio.get_running_loop().call_later(0, time.sleep, 1000)
+    await asyncio.Future()
+
+
+async def sleep_when_cancelled():
+    try:
+        await asyncio.Future()
+    finally:
+        time.sleep(1000)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        sleep,
+        spin,
+        spin_and_swallow,
+        sleep_in_a_task,
+        sleep_in_the_background,
+        sleep_when_cancelled,
+    ],
+    ids=lambda answer: answer.__name__,
+)
+def test_blocking_for_ever(answer):
+    began = time.monotonic()
+    verdict = ask(answer, limit=0.2)
+    assert verdict.mistake == "blocks"
+    assert "0.2 seconds" in verdict.markdown
+    assert time.monotonic() - began < 5
+
+
+def test_blocking_a_callback():
+    """The loop's own report of it may stay: it says where it blocked."""
+    exercise(NUMBER, limit=0.2)(judge_number)
+
+    async def cell():
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        return await Check("en").verdict(NUMBER, sleep_in_a_callback)
+
+    assert asyncio.run(cell()).mistake == "blocks"
+
+
+def test_a_plain_function_that_blocks():
+    async def judge(answer, run):
+        answer()
+        return Right(es="Bien.", en="Fine.")
+
+    def answer():
+        time.sleep(1000)
+
+    options = {"answer": "function", "limit": 0.2, "then": plain}
+    assert mistake(answer, judge, **options) == "blocks"
+
+
+def test_in_another_thread():
+    """There is no watchdog there, and no need to fail for that."""
+    found = []
+
+    def work():
+        exercise(NUMBER, limit=0.2)(judge_number)
+        verdict = Check("en").verdict
+        for answer in (right, asyncio.Future, asyncio.Event().wait):
+            found.append(asyncio.run(verdict(NUMBER, answer)).mistake)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [None, "not-function", "too-slow"]
+
+
+# What an answer leaves behind: see also ``ask``.
+
+
+def test_tasks_that_outlive_it():
+    ended = []
+
+    async def background(number):
+        try:
+            await asyncio.Future()
+        finally:
+            ended.append(number)
+
+    async def answer():
+        for number in range(3):
+            asyncio.create_task(background(number))
+        await asyncio.sleep(0)
+        return 42
+
+    assert ask(answer).state == "right"
+    assert sorted(ended) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("times", [1, 1000])
+def test_a_task_that_swallows_its_cancellation(times):
+    swallowed = []
+
+    async def stubborn(times):
+        while len(swallowed) < times:
+            try:
+                await asyncio.Future()
+            except asyncio.CancelledError:
+                swallowed.append(True)
+
+    async def answer():
+        await asyncio.gather(stubborn(times))
+
+    began = time.monotonic()
+    assert mistake(answer, limit=0.1) == "too-slow"
+    assert time.monotonic() - began < 3
+
+
+def test_a_task_that_is_started_while_all_are_cancelled():
+    ended = []
+
+    async def last():
+        try:
+            await asyncio.Future()
+        finally:
+            ended.append(True)
+
+    async def answer():
+        try:
+            await asyncio.Future()
+        finally:
+            kept.append(asyncio.create_task(last()))
+            await asyncio.sleep(0)
+
+    kept = []
+    assert mistake(answer, limit=0.1) == "too-slow"
+    assert ended
+
+
+def test_a_task_that_fails_unseen():
+    async def fail():
+        raise ValueError("sin leche")
+
+    async def answer():
+        asyncio.create_task(fail())
+        await asyncio.sleep(0.01)
+        return 42
+
+    assert ask(answer).state == "right"
+
+
+def test_the_tasks_of_other_cells_go_on():
+    """A server of an earlier cell, say, that gets a request meanwhile."""
+    exercise(NUMBER, limit=0.3)(judge_number)
+    served, cancelled = [], []
+
+    async def serve_one():
+        try:
+            await asyncio.sleep(0.6)
+            served.append(True)
+        except asyncio.CancelledError:
+            cancelled.append(True)
+
+    async def server():
+        async with asyncio.TaskGroup() as group:
+            for _ in range(5):
+                await asyncio.sleep(0.05)
+                group.create_task(serve_one())
+
+    async def answer():
+        await asyncio.Future()
+
+    async def cell():
+        task = asyncio.create_task(server())
+        verdict = await Check("en").verdict(NUMBER, answer)
+        await task
+        return verdict
+
+    assert asyncio.run(cell()).mistake == "too-slow"
+    assert (len(served), cancelled) == (5, [])
+
+
+async def forgotten():
+    right()
+    return 0
+
+
+async def forgotten_and_waiting():
+    right()
+    await asyncio.Future()
+
+
+async def forgotten_in_a_variable():
+    number = right()
+    return number + 1
+
+
+async def forgotten_in_the_result():
+    return right()
+
+
+async def forgotten_in_a_list():
+    return [right(), {"b": right()}]
+
+
+async def forgotten_in_a_task():
+    async def inner():
+        number = right()
+        return number + 1
+
+    await asyncio.gather(inner())
+
+
+async def forgotten_and_caught():
+    number = right()
+    try:
+        return number + 1
+    except TypeError:
+        return 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        forgotten,
+        forgotten_and_waiting,
+        forgotten_in_a_variable,
+        forgotten_in_the_result,
+        forgotten_in_a_list,
+        forgotten_in_a_task,
+        forgotten_and_caught,
+    ],
+    ids=lambda answer: answer.__name__,
+)
+def test_a_forgotten_await(answer):
+    began = time.monotonic()
+    assert mistake(answer, limit=0.3) == "forgotten-await"
+    assert time.monotonic() - began < 3
+
+
+def test_a_judges_own_words_for_a_forgotten_await():
+    async def judge(answer, run):
+        seen = await answer()
+        if seen == 42:
+            return Right(es="Bien.", en="Fine.")
+        raise Wrong("forgotten-await", es="Falta.", en="Mind it.", seen=seen)
+
+    verdict = ask(forgotten_in_the_result, judge)
+    assert verdict.mistake == "forgotten-await"
+    assert "Mind it." in verdict.markdown
+
+
+def test_a_forgotten_await_that_did_no_harm():
+    async def answer():
+        right()
+        return 42
+
+    assert ask(answer).state == "right"
+
+
+def test_a_coroutine_that_a_judge_has_closed_is_not_forgotten():
+    async def judge(answer, run):
+        seen = await answer()
+        if seen == 42:
+            return Right(es="Bien.", en="Fine.")
+        seen.close()
+        raise Wrong("returned", es="Otra.", en="Another.", seen=seen)
+
+    assert mistake(forgotten_in_the_result, judge) == "returned"
+
+
+# Stop.
+
+
+@contextlib.contextmanager
+def handling(handler):
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_stop_reaches_the_handler_that_was_there():
+    calls = []
+
+    def handler(number, frame):
+        calls.append((number, type(frame)))
+
+    async def answer():
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.sleep(0)
+        return 42
+
+    with handling(handler):
+        assert ask(answer, then=None).state == "right"
+    assert calls == [(signal.SIGINT, types.FrameType)]
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.SIG_DFL])
+def test_no_handler_was_there(handler):
+    with handling(handler):
+        assert ask(right).state == "right"
+
+
+def stop_soon(seconds=0.3):
+    """Press Stop from elsewhere, as JupyterLab does."""
+    main = threading.main_thread().ident
+    args = main, signal.SIGINT
+    timer = threading.Timer(seconds, signal.pthread_kill, args)
+    timer.start()
+    return timer
+
+
+needs_kill = pytest.mark.skipif(
+    not hasattr(signal, "pthread_kill"), reason="no pthread_kill"
+)
+
+
+@needs_kill
+@pytest.mark.parametrize(
+    "answer",
+    [asyncio.Event().wait, spin, sleep],
+    ids=["wait", "spin", "sleep"],
+)
+def test_stop(answer):
+    """asyncio.run cancels the cell for the first Stop, as ipykernel does."""
+    exercise(NUMBER, limit=60)(judge_number)
+    ends = []
+
+    async def cell():
+        tasks = asyncio.all_tasks()
+        try:
+            await Check("en").verdict(NUMBER, answer)
+        finally:
+            ends.append((sys.exc_info()[0], asyncio.all_tasks() == tasks))
+
+    before = signal.getsignal(signal.SIGINT)
+    began = time.monotonic()
+    timer = stop_soon()
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(cell())
+    timer.join()
+    assert time.monotonic() - began < 4
+    assert ends == [(asyncio.CancelledError, True)]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@needs_kill
+def test_stop_where_it_raises_at_once():
+    """Then KeyboardInterrupt is no exception of the answer's."""
+    exercise(NUMBER, limit=60)(judge_number)
+
+    async def answer():
+        time.sleep(1000)
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(Check("en").verdict(NUMBER, answer))
+    with handling(signal.default_int_handler):
+        timer = stop_soon()
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(task)
+        timer.join()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            loop.run_until_complete(task)
+    assert not asyncio.all_tasks(loop)
+    loop.close()
+
+
+def test_the_watchdog_sends_no_stop_of_its_own():
+    """Not even when it is late: the handler from before hears nothing."""
+    calls = []
+
+    async def answer():
+        with contextlib.suppress(check.Interrupted):
+            time.sleep(1000)
+        return 42
+
+    with handling(lambda *args: calls.append(args)):
+        assert mistake(answer, limit=0.01) == "blocks"
+    assert not calls
+
+
+# What is shown.
+
+
+def show_verdict(answer, language="en"):
+    asyncio.run(Check(language)(NUMBER, answer))
+
+
+async def wrong():
+    await asyncio.sleep(0)
+    return 0
+
+
+def test_right_shows_no_picture(shown):
+    exercise(NUMBER)(judge_number)
+    show_verdict(right)
+    assert shown == [
+        {
+            "text/markdown": "**✔ 99.1: right.** Fine.",
+            "text/plain": "**✔ 99.1: right.** Fine.",
+        }
+    ]
+    show_verdict(right, "es")
+    assert shown[1]["text/plain"] == "**✔ 99.1: correcto.** Bien."
+
+
+def test_not_started_shows_no_picture(shown):
+    exercise(NUMBER)(judge_number)
+    show_verdict(blank)
+    (bundle,) = shown
+    assert bundle["text/markdown"].startswith("**○ 99.1: not started.**")
+
+
+def test_wrong_form_shows_no_picture(shown):
+    exercise(NUMBER)(judge_number)
+    show_verdict(plain)
+    assert len(shown) == 1
+
+
+def test_wrong_shows_the_tasks_of_the_run(shown):
+    exercise(NUMBER)(judge_number)
+    show_verdict(wrong)
+    words, picture = shown
+    assert words["text/markdown"].startswith("**✘ 99.1: not yet.** Another.")
+    assert picture.keys() == {"text/plain", "image/png"}
+    # The cell only waits, and is left out.
+    assert re.sub("  +", "  ", picture["text/plain"]).split("\n") == [
+        "99.1  ○┄●─✗  waits in wrong(); raises Wrong: other",
+        timeline.TEXT["en"]["legend"],
+    ]
+
+
+def test_the_picture_is_of_the_run_and_not_of_the_clearing_up(shown):
+    exercise(NUMBER, limit=0.1)(judge_number)
+
+    async def answer():
+        await asyncio.Future()
+
+    show_verdict(answer, "es")
+    _, picture = shown
+    lane, legend = picture["text/plain"].split("\n")
+    assert lane.endswith("espera en answer(); sigue viva")
+    assert legend == timeline.TEXT["es"]["legend"]
+
+
+def test_an_exercise_without_picture(shown):
+    exercise(NUMBER, picture=None)(judge_number)
+    show_verdict(wrong)
+    assert len(shown) == 1
+
+
+async def judge_handler(answer, run):
+    async with serve(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with connect(f"ws://127.0.0.1:{port}") as websocket:
+            await websocket.send("hola")
+            seen = await websocket.recv()
+    if seen != "HOLA":
+        raise Wrong("other", es="Otro.", en="Another.", seen=seen)
+    return Right(es="Bien.", en="Fine.")
+
+
+async def shout(websocket):
+    async for message in websocket:
+        await websocket.send(message.upper())
+
+
+async def whisper(websocket):
+    async for message in websocket:
+        await websocket.send(message)
+
+
+async def mute(websocket):
+    async for _ in websocket:
+        pass
+
+
+def test_a_wiretap_for_exercises_that_ask_for_it(shown):
+    options = {"parameters": 1, "picture": "wiretap"}
+    exercise(NUMBER, **options)(judge_handler)
+    show_verdict(shout)
+    assert len(shown) == 1
+    show_verdict(whisper, "es")
+    _, _, picture = shown
+    assert picture.keys() == {"text/plain", "text/vnd.mermaid"}
+    lines = re.sub("  +", "  ", picture["text/plain"]).split("\n")
+    assert 'cliente → whisper  TEXT "hola"' in lines
+    assert 'whisper → cliente  TEXT "hola"' in lines
+    assert (
+        ask(whisper, judge_handler, then=shout, **options).mistake == "other"
+    )
+
+
+def test_a_wiretap_hears_nothing_of_the_clearing_up(shown):
+    options = {"parameters": 1, "picture": "wiretap", "limit": 0.3}
+    exercise(NUMBER, **options)(judge_handler)
+    show_verdict(mute)
+    text = shown[1]["text/plain"]
+    assert 'TEXT "hola"' in text
+    assert "CLOSE" not in text
+    verdict = ask(mute, judge_handler, then=shout, **options)
+    assert verdict.mistake == "too-slow"
+
+
+def test_both_languages_say_the_same_things():
+    assert TEXT["es"].keys() == TEXT["en"].keys()
+    for key, words in TEXT["es"].items():
+        fields = re.findall(r"{[\w!:]+}", words)
+        assert fields == re.findall(r"{[\w!:]+}", TEXT["en"][key]), key
+
+
+# Bad use.
+
+
+@pytest.mark.parametrize(
+    ("number", "known"),
+    [
+        ("99.7", "99.1, 99.2"),
+        ("99", "99.1, 99.2"),
+        (99.7, "99.1, 99.2"),
+        ("7.1", "07.1"),
+        (7.1, "07.1"),
+        ("latte", "07.1, 98.1, 99.1, 99.2"),
+        ("", "07.1, 98.1, 99.1, 99.2"),
+        (None, "07.1, 98.1, 99.1, 99.2"),
+        (["99.1"], "07.1, 98.1, 99.1, 99.2"),
+    ],
+)
+def test_unknown_exercise(number, known):
+    for name in ("99.2", "99.1", "98.1", "07.1"):
+        exercise(name)(judge_number)
+    for language, words in (
+        ("es", f"No existe el ejercicio {number!r}. Hay: {known}."),
+        ("en", f"There is no exercise {number!r}. There are: {known}."),
+    ):
+        with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
+            asyncio.run(Check(language)(number, right))
+
+
+def test_the_lessons_exercises_are_found(monkeypatch):
+    monkeypatch.undo()
+    assert check._find("00.1").number == "00.1"
+    assert check._find("00.99") is None
+    assert check._find("00.1 ") is None

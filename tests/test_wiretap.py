@@ -1,0 +1,1527 @@
+"""The wiretap draws what real connections say, and leaves no trace."""
+
+import asyncio
+import contextlib
+import functools
+import json
+import logging
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import urllib.parse
+from http import HTTPStatus
+from xml.etree import ElementTree
+
+import pytest
+from websockets.asyncio.client import connect, unix_connect
+from websockets.asyncio.server import serve, unix_serve
+from websockets.client import ClientProtocol
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidMessage,
+)
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Protocol
+from websockets.sync.client import connect as sync_connect
+from websockets.sync.server import serve as sync_serve
+from websockets.uri import parse_uri
+
+from aula import wiretap
+from aula.timeline import Timeline
+from aula.wiretap import TEXT, Wiretap
+
+NAMES = ("websockets.server", "websockets.client")
+LOGGERS = [logging.getLogger(name) for name in ("websockets", *NAMES)]
+
+
+class Escucha(Wiretap):
+    language = "es"
+
+
+async def echo(websocket):
+    async for message in websocket:
+        await websocket.send(message)
+
+
+def uri_of(server):
+    return f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+
+def text_of(tape):
+    return tape.bundle()["text/plain"]
+
+
+def lines_of(tape):
+    """The lines of the text, without the columns."""
+    return [re.sub("  +", "  ", line) for line in text_of(tape).split("\n")]
+
+
+def what(tape):
+    """The right column of the text."""
+    return [line.split("  ", 1)[1] for line in lines_of(tape)]
+
+
+def state(logger):
+    kept = {k: v for k, v in vars(logger).items() if k != "_cache"}
+    return {**kept, "handlers": [*logger.handlers]}
+
+
+def listen(talk, handler=echo, *, tape=None, wait=False, **options):
+    """What a wiretap hears of ``talk(uri)`` with a server in the background.
+
+    Arguments:
+        wait: let the handler end before the block does.
+    """
+
+    async def main():
+        heard = tape or Wiretap()
+        async with serve(handler, "127.0.0.1", 0, **options) as server:
+            heard.start()
+            await talk(uri_of(server))
+            if wait:
+                await handlers_of(server)
+            heard.stop()
+        return heard
+
+    return asyncio.run(main())
+
+
+async def handlers_of(server):
+    """Wait until no connection is left."""
+    async with asyncio.timeout(5):
+        while server.handler_tasks:
+            await asyncio.sleep(0.01)
+
+
+async def say_hello(uri):
+    async with connect(uri) as websocket:
+        await websocket.send("hola")
+        assert await websocket.recv() == "hola"
+
+
+async def raw(uri, request, frames=None):
+    """Send bytes as they are and read until the server is done.
+
+    Arguments:
+        frames: what to send after a handshake; b"" for nothing at all.
+    """
+    address = urllib.parse.urlsplit(uri)
+    reader, writer = await asyncio.open_connection(
+        address.hostname, address.port
+    )
+    writer.write(request)
+    if frames is not None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(frames)
+    if frames != b"":
+        await reader.read()
+    writer.close()
+    await writer.wait_closed()
+
+
+GREETING = (
+    b"GET / HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Version: 13\r\n\r\n"
+)  # RFC 6455, 1.2
+
+
+def frame(opcode, data=b"", fin=True):
+    return Frame(Opcode(opcode), data, fin).serialize(mask=True)
+
+
+@pytest.fixture(autouse=True)
+def no_trace():
+    """Whatever happened, loggers and library are as they were."""
+    root = logging.getLogger()
+    loggers = [*LOGGERS, root]
+    before = (
+        [state(logger) for logger in loggers],
+        logging.root.manager.disable,
+    )
+    yield
+    after = [state(logger) for logger in loggers], logging.root.manager.disable
+    assert after == before
+    assert "debug" not in vars(Protocol)
+    assert not wiretap._wiretaps
+    assert not wiretap._adapters
+
+
+# What is drawn.
+
+
+def test_a_conversation_in_words_and_as_a_diagram():
+    tape = listen(say_hello)
+    assert tape.bundle() == {
+        "text/plain": textwrap.dedent("""\
+            client → echo  GET /
+            echo → client  101 Switching Protocols
+            client, echo   OPEN
+            client → echo  TEXT "hola"
+            echo → client  TEXT "hola"
+            client → echo  CLOSE 1000 (OK)
+            echo → client  CLOSE 1000 (OK)
+            client, echo   TCP connection closed"""),
+        "text/vnd.mermaid": textwrap.dedent("""\
+            sequenceDiagram
+            accTitle: Conversation over WebSocket
+            participant c1 as client
+            participant s1 as echo
+            c1->>s1: GET /
+            s1->>c1: 101 Switching Protocols
+            Note over c1,s1: OPEN
+            c1->>s1: TEXT "hola"
+            s1->>c1: TEXT "hola"
+            c1->>s1: CLOSE 1000 (OK)
+            s1->>c1: CLOSE 1000 (OK)
+            Note over c1,s1: TCP connection closed"""),
+    }
+
+
+def test_a_conversation_in_spanish():
+    tape = listen(say_hello, tape=Escucha())
+    assert lines_of(tape)[0] == "cliente → echo  GET /"
+    assert lines_of(tape)[-1] == "cliente, echo  conexión TCP cerrada"
+    assert "Conversación por WebSocket" in tape.bundle()["text/vnd.mermaid"]
+
+
+def test_both_languages_say_the_same_things():
+    assert TEXT["es"].keys() == TEXT["en"].keys()
+    for key, said in TEXT["es"].items():
+        fields = re.findall(r"{\w+}", said)
+        assert fields == re.findall(r"{\w+}", TEXT["en"][key])
+
+
+def test_nobody_spoke():
+    async def talk(uri):
+        pass
+
+    assert listen(talk).bundle() == {"text/plain": TEXT["en"]["silence"]}
+    with pytest.raises(OSError):
+        with Wiretap() as tape:
+            asyncio.run(say_hello("ws://127.0.0.1:1"))
+    assert text_of(tape) == TEXT["en"]["silence"]
+
+
+def test_it_shows_the_picture_and_lets_the_exception_through(capsys):
+    with pytest.raises(ZeroDivisionError):
+        with Wiretap():
+            1 / 0  # noqa: B018
+    assert capsys.readouterr().out == TEXT["en"]["silence"] + "\n"
+
+
+def test_frames():
+    async def talk(uri):
+        async with connect(uri) as websocket:
+            await websocket.send("")
+            await websocket.send(b"")
+            await websocket.send(b"\x00\xff")
+            await websocket.send(bytes(range(20)))
+            await websocket.send([b"caf" + b"\xc3", b"\xa9"], text=True)
+            await websocket.send([b"\x01", b"\x02"])
+            await websocket.send("x" * 60)
+            await (await websocket.ping())
+            await (await websocket.ping("gong"))
+            await (await websocket.ping(b"bell\x00"))
+            await websocket.close(4000, "hasta luego")
+
+    digits = " ".join(f"{n:02x}" for n in range(16))
+    assert lines_of(listen(talk, listener))[3:] == [
+        'client → listener  TEXT ""',
+        "client → listener  BINARY (0 bytes)",
+        "client → listener  BINARY (2 bytes) 00 ff",
+        f"client → listener  BINARY (20 bytes) {digits} …",
+        r'client → listener  TEXT FIN=0 "caf\xc3"',
+        r'client → listener  CONT FIN=0 "\xa9"',
+        'client → listener  CONT FIN=1 ""',
+        "client → listener  BINARY FIN=0 (1 bytes) 01",
+        "client → listener  CONT FIN=0 (1 bytes) 02",
+        "client → listener  CONT FIN=1 (0 bytes)",
+        f'client → listener  TEXT (60 bytes) "{"x" * 50}…"',
+        "client → listener  PING",
+        "listener → client  PONG",
+        # Four bytes may be the library's own, which are random.
+        "client → listener  PING",
+        "listener → client  PONG",
+        r'client → listener  PING "bell\x00"',
+        r'listener → client  PONG "bell\x00"',
+        'client → listener  CLOSE 4000 (private use) "hasta luego"',
+        'listener → client  CLOSE 4000 (private use) "hasta luego"',
+        "client, listener  TCP connection closed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("payload", "shown"),
+    [
+        ("hola", '"hola"'),
+        ('{"a": 1}', "'{\"a\": 1}'"),
+        ("it's", '"it\'s"'),
+        ("""'"'""", r'''"'\"'"'''),
+        (r"a\b", r'"a\\b"'),
+        ("a\nb\r\tc\0\x1b[31m", r'"a\nb\r\tc\x00\x1b[31m"'),
+        ("a\u200bb\u202ec\ufeff", r'"a\u200bb\u202ec\ufeff"'),
+        ("a\u2028b\ufffe", r'"a\u2028b\ufffe"'),
+        ("¿שלום? 日本 😀 é", '"¿שלום? 日本 😀 é"'),
+        ("é" * 50, '"' + "é" * 50 + '"'),
+        ("\n" * 30, '"' + r"\n" * 25 + '…"'),
+    ],
+)
+def test_payloads_stay_in_their_line(payload, shown):
+    async def talk(uri):
+        async with connect(uri) as websocket:
+            await websocket.send(payload)
+
+    size = len(payload.encode())
+    many = f"({size} bytes) " if size > wiretap.LONGEST else ""
+    assert what(listen(talk))[3] == f"TEXT {many}{shown}"
+
+
+def test_what_is_sent_may_change_afterwards():
+    async def talk(uri):
+        async with connect(uri) as websocket:
+            data = bytearray(b"\x01\x02")
+            await websocket.send(data)
+            data[0] = 255
+            await websocket.recv()
+
+    assert what(listen(talk))[3:5] == ["BINARY (2 bytes) 01 02"] * 2
+
+
+def test_a_mebibyte():
+    async def talk(uri):
+        async with connect(uri) as websocket:
+            await websocket.send("é" * 2**19)
+            await websocket.recv()
+
+    tape = listen(talk)
+    shown = f'TEXT (1048576 bytes) "{"é" * 50}…"'
+    assert what(tape)[3:5] == [shown] * 2
+    assert len(tape.bundle()["text/vnd.mermaid"]) < 1000
+
+
+def test_headers_without_what_is_new_in_each_run():
+    tape = listen(say_hello, tape=Wiretap(headers=True))
+    headers = [
+        "  Host: 127.0.0.1:…",
+        "  Upgrade: websocket",
+        "  Connection: Upgrade",
+        "  Sec-WebSocket-Key: …",
+        "  Sec-WebSocket-Version: 13",
+        "  Sec-WebSocket-Extensions: permessage-deflate; "
+        "client_max_window_bits",
+        "  User-Agent: Python/… websockets/…",
+        "echo → client  101 Switching Protocols",
+        "  Date: …",
+        "  Upgrade: websocket",
+        "  Connection: Upgrade",
+        "  Sec-WebSocket-Accept: …",
+        "  Sec-WebSocket-Extensions: permessage-deflate; "
+        "server_max_window_bits=12; client_max_window_bits=12",
+        "  Server: Python/… websockets/…",
+        "client, echo  OPEN",
+    ]
+    assert lines_of(tape)[1:16] == headers
+    assert (
+        "Note over c1,s1: Host: 127.0.0.1:…<br/>Upgrade: websocket<br/>"
+        "Connection: Upgrade<br/>Sec-WebSocket-Key: …<br/>"
+        "Sec-WebSocket-Version: 13<br/>Sec-WebSocket-Extensions: <br/>"
+        "permessage-deflate#59; <br/>client_max_window_bits<br/>"
+    ) in tape.bundle()["text/vnd.mermaid"]
+    again = listen(say_hello, tape=Wiretap(headers=True))
+    assert again.bundle() == tape.bundle()
+
+
+def test_a_long_talk_keeps_its_beginning_and_its_end():
+    async def talk(uri):
+        async with connect(uri) as websocket:
+            for number in range(500):
+                await websocket.send(str(number))
+                await websocket.recv()
+
+    tape = listen(talk)
+    lines = lines_of(tape)
+    assert len(lines) == wiretap.MOST_LINES + 1
+    assert lines[39:42] == [
+        'client → echo  TEXT "18"',
+        "…  frames left out: 946",
+        'echo → client  TEXT "491"',
+    ]
+    assert lines[-1] == "client, echo  TCP connection closed"
+    diagram = tape.bundle()["text/vnd.mermaid"].split("\n")
+    assert "Note over c1,s1: frames left out: 946" in diagram
+    assert len(diagram) == len(lines) + 4
+
+
+@pytest.mark.parametrize(("count", "gap"), [(27, []), (28, ["2"])])
+def test_a_talk_that_is_just_short_enough(count, gap):
+    """Six lines begin and end a talk of MOST_LINES."""
+
+    async def talk(uri):
+        async with connect(uri) as websocket:
+            for _ in range(count):
+                await websocket.send("hola")
+                await websocket.recv()
+
+    text = text_of(listen(talk))
+    assert re.findall("frames left out: (.*)", text) == gap
+
+
+def test_many_clients_are_too_many_to_draw():
+    async def talk(uri):
+        for _ in range(30):
+            await say_hello(uri)
+
+    tape = listen(talk)
+    (gap,) = [line for line in lines_of(tape) if line.startswith("…")]
+    # A client takes 8 lines; 5 are whole at the beginning and 2 at the end.
+    assert gap == "…  frames left out: 89; other steps left out: 91"
+    diagram = tape.bundle()["text/vnd.mermaid"]
+    assert re.findall("as client (.*)", diagram) == [
+        *["1", "2", "3", "4", "5"],
+        *["28", "29", "30"],
+    ]
+
+
+def test_headers_count_as_lines():
+    async def talk(uri):
+        for _ in range(4):
+            await say_hello(uri)
+
+    tape = listen(talk, tape=Wiretap(headers=True))
+    text = text_of(tape)
+    assert "left out" in text
+    assert len(text.split("\n")) <= wiretap.MOST_LINES + 1
+
+
+async def listener(websocket):
+    async for _ in websocket:
+        pass
+
+
+def test_the_diagram_stays_below_what_mermaid_takes():
+    # 50000 characters are Mermaid's own limit, JupyterLab's is higher.
+    async def talk(uri):
+        headers = {f"X-{n}": "<#>" * 99 for n in range(50)}
+        async with connect(uri, additional_headers=headers) as websocket:
+            for _ in range(99):
+                await websocket.send("<#>" * 99)
+
+    tape = listen(talk, listener, tape=Wiretap(headers=True))
+    assert len(tape.bundle()["text/vnd.mermaid"]) < 50_000
+
+
+# Whose lanes there are.
+
+
+def test_clients_are_numbered_in_order_of_arrival():
+    async def talk(uri):
+        async with connect(uri) as first, connect(uri) as second:
+            await second.send("Lima")
+            await second.recv()
+            await first.send("Ada")
+            await first.recv()
+
+    tape = listen(talk)
+    assert lines_of(tape) == [
+        "client 1 → echo  GET /",
+        "echo → client 1  101 Switching Protocols",
+        "client 1, echo  OPEN",
+        "client 2 → echo  GET /",
+        "echo → client 2  101 Switching Protocols",
+        "client 2, echo  OPEN",
+        'client 2 → echo  TEXT "Lima"',
+        'echo → client 2  TEXT "Lima"',
+        'client 1 → echo  TEXT "Ada"',
+        'echo → client 1  TEXT "Ada"',
+        "client 2 → echo  CLOSE 1000 (OK)",
+        "echo → client 2  CLOSE 1000 (OK)",
+        "client 2, echo  TCP connection closed",
+        "client 1 → echo  CLOSE 1000 (OK)",
+        "echo → client 1  CLOSE 1000 (OK)",
+        "client 1, echo  TCP connection closed",
+    ]
+    diagram = tape.bundle()["text/vnd.mermaid"]
+    assert re.findall("participant .*", diagram) == [
+        "participant c1 as client 1",
+        "participant s1 as echo",
+        "participant c2 as client 2",
+    ]
+    # A note over c2 and s1 would lie across no lane, one over c3 and s1 would.
+    assert "Note over c2: OPEN" in diagram
+
+
+def test_clients_at_the_same_time():
+    async def talk(uri):
+        await asyncio.gather(*(say_hello(uri) for _ in range(3)))
+
+    text = text_of(listen(talk))
+    for number in (1, 2, 3):
+        assert text.count(f'client {number} → echo  TEXT "hola"') == 1
+        assert text.count(f"client {number}, echo   TCP conn") == 1
+
+
+class Chat:
+    async def __call__(self, websocket):
+        await echo(websocket)
+
+    async def room(self, websocket):
+        await echo(websocket)
+
+
+@pytest.mark.parametrize(
+    ("handler", "name"),
+    [
+        (echo, "echo"),
+        (functools.partial(functools.partial(echo)), "echo"),
+        (lambda websocket: echo(websocket), "server"),
+        (Chat(), "Chat"),
+        (Chat().room, "room"),
+    ],
+)
+def test_a_server_bears_its_handlers_name(handler, name):
+    assert lines_of(listen(say_hello, handler))[0] == f"client → {name}  GET /"
+
+
+def test_names_keep_the_columns():
+    async def handler(websocket):
+        raise ValueError
+
+    handler.__name__ = "日本"
+    lines = text_of(listen(vanish, handler, wait=True)).split("\n")
+    # A terminal takes two columns for each of these characters.
+    assert lines[0] == "client → 日本  GET /"
+    assert lines[2] == "client, 日本   OPEN"
+    assert (
+        lines[3]
+        == "日本" + 9 * " " + "  connection handler failed: ValueError"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("end", "end"), ("style", "#115;tyle")]
+)
+def test_names_do_not_break_the_diagram(name, shown):
+    async def handler(websocket):
+        await echo(websocket)
+
+    handler.__name__ = name
+    diagram = listen(say_hello, handler).bundle()["text/vnd.mermaid"]
+    assert f"participant s1 as {shown}\n" in diagram
+
+
+def test_two_servers():
+    async def relay(websocket):
+        async for message in websocket:
+            async with connect(further) as other:
+                await other.send(message)
+                await websocket.send(await other.recv())
+
+    async def main():
+        nonlocal further
+        async with (
+            serve(relay, "127.0.0.1", 0) as first,
+            serve(echo, "127.0.0.1", 0) as second,
+            serve(echo, "127.0.0.1", 0) as third,
+        ):
+            further = uri_of(second)
+            with Wiretap() as tape:
+                await say_hello(uri_of(first))
+                await say_hello(uri_of(third))
+        return tape
+
+    further = ""
+    lines = lines_of(asyncio.run(main()))
+    assert [line for line in lines if "hola" in line] == [
+        'client 1 → relay  TEXT "hola"',
+        'client 2 → echo 1  TEXT "hola"',
+        'echo 1 → client 2  TEXT "hola"',
+        'relay → client 1  TEXT "hola"',
+        'client 3 → echo 2  TEXT "hola"',
+        'echo 2 → client 3  TEXT "hola"',
+    ]
+
+
+# Where the two ends are.
+
+
+def chat_once(uri):
+    with sync_connect(uri) as websocket:
+        websocket.send("hola")
+        assert websocket.recv() == "hola"
+
+
+@contextlib.contextmanager
+def blocking_server(handler):
+    with sync_serve(handler, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
+        server.shutdown()
+
+
+def test_a_blocking_client_in_a_thread():
+    async def talk(uri):
+        await asyncio.to_thread(chat_once, uri)
+
+    assert listen(talk).bundle() == listen(say_hello).bundle()
+
+
+def test_a_blocking_server_in_a_thread():
+    def echo(websocket):
+        for message in websocket:
+            websocket.send(message)
+
+    with blocking_server(echo) as uri, Wiretap() as tape:
+        chat_once(uri)
+    assert tape.bundle() == listen(say_hello).bundle()
+
+
+def python(code, *arguments):
+    return asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        textwrap.dedent(code),
+        *arguments,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
+def test_a_client_in_another_process():
+    async def talk(uri):
+        client = await python(
+            """
+            import sys
+            from websockets.sync.client import connect
+            with connect(sys.argv[1], proxy=None) as websocket:
+                websocket.send("hola")
+                websocket.recv()
+            """,
+            uri,
+        )
+        await client.communicate()
+        assert client.returncode == 0
+
+    assert listen(talk, wait=True).bundle() == listen(say_hello).bundle()
+
+
+@contextlib.asynccontextmanager
+async def server_in_another_process():
+    server = await python(
+        """
+        import threading
+        from websockets.sync.server import serve
+        def echo(websocket):
+            for message in websocket:
+                websocket.send(message)
+        with serve(echo, "127.0.0.1", 0) as server:
+            threading.Thread(target=server.serve_forever).start()
+            print(server.socket.getsockname()[1], flush=True)
+            input()
+            server.shutdown()
+        """
+    )
+    yield f"ws://127.0.0.1:{int(await server.stdout.readline())}/"
+    await server.communicate(b"\n")
+
+
+def test_a_server_in_another_process():
+    async def main():
+        async with server_in_another_process() as uri:
+            with Wiretap() as tape:
+                await say_hello(uri)
+        return tape
+
+    diagram = listen(say_hello).bundle()["text/vnd.mermaid"]
+    assert asyncio.run(main()).bundle()["text/vnd.mermaid"] == diagram.replace(
+        "s1 as echo", "s1 as server"
+    )
+
+
+def test_servers_here_and_in_other_processes():
+    async def talk(uri):
+        async with (
+            server_in_another_process() as first,
+            server_in_another_process() as second,
+        ):
+            for each in (first, uri, second, first):
+                await say_hello(each)
+
+    lines = lines_of(listen(talk))
+    assert [line for line in lines if line.endswith("GET /")] == [
+        "client 1 → server 1  GET /",
+        "client 2 → echo  GET /",
+        "client 3 → server 2  GET /",
+        "client 4 → server 1  GET /",
+    ]
+
+
+def test_two_ends_find_each_other_behind_a_proxy():
+    async def copy(reader, writer):
+        while data := await reader.read(1000):
+            writer.write(data)
+        writer.write_eof()
+
+    async def talk(uri):
+        port = urllib.parse.urlsplit(uri).port
+
+        async def forward(reader, writer):
+            inwards, outwards = await asyncio.open_connection(
+                "127.0.0.1", port
+            )
+            await asyncio.gather(copy(reader, outwards), copy(inwards, writer))
+            writer.close()
+            outwards.close()
+
+        async with await asyncio.start_server(
+            forward, "127.0.0.1", 0
+        ) as proxy:
+            await say_hello(uri_of(proxy))
+
+    assert listen(talk).bundle() == listen(say_hello).bundle()
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets")
+def test_two_ends_of_a_unix_socket(tmp_path):
+    async def main():
+        path = str(tmp_path / "socket")
+        async with unix_serve(echo, path):
+            with Wiretap() as tape:
+                async with unix_connect(path) as websocket:
+                    await websocket.send("hola")
+                    await websocket.recv()
+        return tape
+
+    assert asyncio.run(main()).bundle() == listen(say_hello).bundle()
+
+
+def test_peers_with_the_same_key_are_not_mixed_up():
+    async def talk(uri):
+        for word in (b"Ada", b"Lima"):
+            await raw(uri, GREETING, frame(1, word) + frame(8))
+
+    lines = lines_of(listen(talk, wait=True))
+    assert [line for line in lines if "TEXT" in line] == [
+        'client 1 → echo  TEXT "Ada"',
+        'client 2 → echo  TEXT "Lima"',
+    ]
+
+
+def test_protocols_without_a_connection_are_left_alone():
+    with Wiretap() as tape:
+        client = ClientProtocol(parse_uri("ws://example.com/"))
+        client.send_request(client.connect())
+    assert b"GET / HTTP/1.1" in client.data_to_send()[0]
+    assert text_of(tape) == TEXT["en"]["silence"]
+
+
+# What goes wrong.
+
+
+def test_refused_by_the_server():
+    def refuse(connection, request):
+        return connection.respond(HTTPStatus.NOT_FOUND, "No such room.\n")
+
+    async def talk(uri):
+        with pytest.raises(InvalidHandshake):
+            await connect(uri)
+
+    assert lines_of(listen(talk, process_request=refuse)) == [
+        "client → echo  GET /",
+        "echo → client  404 Not Found",
+        "client, echo  TCP connection closed",
+    ]
+    refused = listen(talk, origins=["https://example.com"])
+    assert what(refused)[1:] == ["403 Forbidden", "TCP connection closed"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        (
+            GREETING.replace(b"Version: 13", b"Version: 8"),
+            ["GET /", "400 Bad Request"],
+        ),
+        (
+            GREETING.replace(b"GET /", b"POST /"),
+            ["POST /", "405 Method Not Allowed"],
+        ),
+        (
+            GREETING.replace(b"GET /", b"101 /"),
+            ["101 /", "405 Method Not Allowed"],
+        ),
+        (
+            b"GET /<b>?a=%3C;# HTTP/1.1\r\nHost: a\r\n\r\n",
+            ["GET /<b>?a=%3C;#", "426 Upgrade Required"],
+        ),
+        (
+            b"hola\r\n\r\n",
+            [
+                "not a valid HTTP request: ValueError: invalid HTTP request "
+                "line: hola"
+            ],
+        ),
+    ],
+)
+def test_refused_by_the_rules(asked, shown):
+    async def talk(uri):
+        await raw(uri, asked)
+
+    tape = listen(talk, wait=True)
+    assert what(tape) == [*shown, "TCP connection closed"]
+
+
+def test_a_plain_http_request():
+    def healthy(connection, request):
+        return connection.respond(HTTPStatus.OK, "OK\n")
+
+    async def talk(uri):
+        await raw(uri, b"GET /healthz HTTP/1.1\r\n\r\n")
+
+    tape = listen(talk, process_request=healthy, wait=True)
+    assert what(tape) == ["GET /healthz", "200 OK", "TCP connection closed"]
+
+
+def test_a_failing_process_request():
+    def fail(connection, request):
+        raise ValueError("¿hola?")
+
+    async def talk(uri):
+        with pytest.raises(InvalidHandshake):
+            await connect(uri)
+
+    assert what(listen(talk, process_request=fail)) == [
+        "GET /",
+        "process_request failed: ValueError: ¿hola?",
+        "500 Internal Server Error",
+        "TCP connection closed",
+    ]
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (ValueError("no"), "ValueError: no"),
+        (ValueError(), "ValueError"),
+        (ValueError("a\nb"), r"ValueError: a\nb"),
+        (ValueError("x" * 200), f"ValueError: {'x' * 88}…"),
+        (
+            ExceptionGroup("both", [OSError()]),
+            "ExceptionGroup: both (1 sub-ex",
+        ),
+        (Mute(), "Mute"),
+    ],
+)
+@pytest.mark.parametrize("wait", [False, True])
+def test_a_failing_handler(error, shown, wait):
+    """Also if the block is over before the library logs the exception."""
+
+    async def handler(websocket):
+        await websocket.recv()
+        raise error
+
+    async def talk(uri):
+        async with connect(uri) as websocket:
+            await websocket.send("hola")
+            with pytest.raises(ConnectionClosed):
+                await websocket.recv()
+
+    lines = lines_of(listen(talk, handler, wait=wait))[3:]
+    failure = lines.pop(1)
+    assert failure.startswith(f"handler  connection handler failed: {shown}")
+    assert lines == [
+        'client → handler  TEXT "hola"',
+        "handler → client  CLOSE 1011 (internal error)",
+        "client → handler  CLOSE 1011 (internal error)",
+        "client, handler  TCP connection closed",
+    ]
+
+
+def test_a_failing_handler_among_several_clients():
+    async def handler(websocket):
+        raise ValueError(await websocket.recv())
+
+    async def talk(uri):
+        async with connect(uri), connect(uri) as second:
+            await second.send("hola")
+            with pytest.raises(ConnectionClosed):
+                await second.recv()
+
+    failed = "handler  connection handler failed (client 2): ValueError: hola"
+    assert failed in lines_of(listen(talk, handler))
+
+
+def test_a_failing_blocking_handler():
+    def handler(websocket):
+        raise ValueError(websocket.recv())
+
+    with blocking_server(handler) as uri, Wiretap() as tape:
+        with sync_connect(uri) as websocket:
+            websocket.send("hola")
+            with pytest.raises(ConnectionClosed):
+                websocket.recv()
+    assert what(tape)[4:6] == [
+        "connection handler failed: ValueError: hola",
+        "CLOSE 1011 (internal error)",
+    ]
+
+
+def test_an_exception_that_the_handler_catches_is_no_failure():
+    async def handler(websocket):
+        try:
+            raise ValueError
+        except ValueError:
+            await websocket.close(1011, "sorry")
+
+    async def talk(uri):
+        async with connect(uri) as websocket:
+            await websocket.wait_closed()
+
+    assert what(listen(talk, handler, wait=True))[3:] == [
+        'CLOSE 1011 (internal error) "sorry"',
+        'CLOSE 1011 (internal error) "sorry"',
+        "TCP connection closed",
+    ]
+
+
+def test_a_handler_that_outlives_its_client():
+    async def handler(websocket):
+        while True:
+            await websocket.recv()
+
+    async def talk(uri):
+        async with connect(uri):
+            pass
+
+    assert what(listen(talk, handler, wait=True))[3:] == [
+        "CLOSE 1000 (OK)",
+        "CLOSE 1000 (OK)",
+        "TCP connection closed",
+        "connection handler failed: ConnectionClosedOK: "
+        "received 1000 (OK); then sent 1000 (OK)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        (
+            b"\x81\x04hola",
+            ['CLOSE 1002 (protocol error) "incorrect masking"'],
+        ),
+        (
+            frame(1, b"hola, Lima"),
+            [
+                'CLOSE 1009 (message too big) "frame with 10 bytes exceeds '
+                'limit of 8 bytes"'
+            ],
+        ),
+        (
+            frame(1, b"\xff"),
+            [
+                r'TEXT "\xff"',
+                "CLOSE 1007 (invalid frame payload data) "
+                '"invalid start byte at position 0"',
+            ],
+        ),
+    ],
+    ids=["unmasked", "too long", "no text"],
+)
+def test_a_client_that_breaks_the_rules(sent, shown):
+    async def talk(uri):
+        await raw(uri, GREETING, sent)
+
+    tape = listen(talk, wait=True, max_size=8)
+    assert what(tape)[3 : 4 + len(shown)] == [*shown, "TCP connection closed"]
+
+
+def test_a_server_that_ends_tcp_before_it_has_an_answer():
+    """RFC 6455, 7.1.7; the end of TCP is drawn at the end all the same."""
+
+    async def talk(uri):
+        async with connect(uri) as websocket:
+            await websocket.send("hola, Lima")
+            with pytest.raises(ConnectionClosed):
+                await websocket.recv()
+
+    close = (
+        'CLOSE 1009 (message too big) "frame with 10 bytes exceeds limit of '
+        '8 bytes"'
+    )
+    assert lines_of(listen(talk, max_size=8, compression=None))[4:] == [
+        f"echo → client  {close}",
+        f"client → echo  {close}",
+        "client, echo  TCP connection closed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("payload", "shown"),
+    [
+        (b"", "CLOSE"),
+        (b"\x03", "CLOSE 03"),
+        (b"\x03\xed", "CLOSE 03 ed"),
+        (b"\x03\xe8\xff", "CLOSE 03 e8 ff"),
+        (b"\x0b\xb8;<b>", 'CLOSE 3000 (registered) ";<b>"'),
+    ],
+)
+def test_codes_of_a_close(payload, shown):
+    async def talk(uri):
+        await raw(uri, GREETING, frame(8, payload))
+
+    assert what(listen(talk, wait=True))[3] == shown
+
+
+async def vanish(uri):
+    websocket = await connect(uri)
+    websocket.transport.abort()
+    await websocket.wait_closed()
+
+
+async def vanish_unheard(uri):
+    await raw(uri, GREETING, b"")
+
+
+@pytest.mark.parametrize(
+    ("talk", "wait"),
+    [(vanish, False), (vanish, True), (vanish_unheard, True)],
+)
+def test_a_client_that_is_gone(talk, wait):
+    said = "TCP connection closed without a CLOSE: code 1006"
+    assert what(listen(talk, wait=wait))[3] == said
+
+
+def test_a_server_that_closes():
+    async def once(websocket):
+        await websocket.send(await websocket.recv())
+
+    async def talk(uri):
+        async with connect(uri) as websocket:
+            await websocket.send("hola")
+            assert [m async for m in websocket] == ["hola"]
+
+    assert lines_of(listen(talk, once))[3:] == [
+        'client → once  TEXT "hola"',
+        'once → client  TEXT "hola"',
+        "once → client  CLOSE 1000 (OK)",
+        "client → once  CLOSE 1000 (OK)",
+        "client, once  TCP connection closed",
+    ]
+
+
+def test_a_server_that_is_none():
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"hola\r\n\r\n")
+        writer.close()
+
+    async def main():
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as other:
+            with Wiretap() as tape, pytest.raises(InvalidMessage):
+                await connect(uri_of(other))
+        return tape
+
+    assert lines_of(asyncio.run(main())) == [
+        "client → server  GET /",
+        "client, server  TCP connection closed",
+    ]
+
+
+# When it listens.
+
+
+def test_a_connection_made_before_the_block():
+    async def main():
+        async with serve(echo, "127.0.0.1", 0) as server:
+            async with connect(uri_of(server)) as websocket:
+                with Wiretap() as first:
+                    await websocket.send("hola")
+                    await websocket.recv()
+                await websocket.send("between")
+                await websocket.recv()
+                with Wiretap() as second:
+                    websocket.transport.abort()
+                    await websocket.wait_closed()
+        return lines_of(first), lines_of(second)
+
+    assert asyncio.run(main()) == (
+        ['client → echo  TEXT "hola"', 'echo → client  TEXT "hola"'],
+        ["client, echo  TCP connection closed without a CLOSE: code 1006"],
+    )
+
+
+def test_what_was_on_its_way_when_the_block_began():
+    async def main():
+        async with serve(echo, "127.0.0.1", 0) as server:
+            async with connect(uri_of(server)) as websocket:
+                for word in ("one", "two"):
+                    await websocket.send(word)
+                with Wiretap() as tape:
+                    await websocket.send("three")
+                    for _ in range(3):
+                        await websocket.recv()
+        return tape
+
+    lines = lines_of(asyncio.run(main()))
+    assert [line for line in lines if line.startswith("client")] == [
+        'client → echo  TEXT "three"',
+        'client → echo  TEXT "one"',
+        'client → echo  TEXT "two"',
+    ]
+    assert [line for line in lines if line.startswith("echo")] == [
+        'echo → client  TEXT "one"',
+        'echo → client  TEXT "two"',
+        'echo → client  TEXT "three"',
+    ]
+
+
+def test_what_arrives_after_the_block_has_its_arrow():
+    async def talk(uri):
+        websocket = await connect(uri)
+        await websocket.send("hola")
+        still_open.append(websocket)
+
+    still_open = []
+    assert what(listen(talk))[3:] == ['TEXT "hola"']
+
+
+def test_wiretaps_within_wiretaps():
+    async def talk(uri):
+        with Wiretap() as inner, Escucha() as other:
+            await say_hello(uri)
+        heard.extend([inner, other])
+        await say_hello(uri)
+
+    heard = []
+    outer = listen(talk)
+    assert heard[0].bundle() == listen(say_hello).bundle()
+    assert lines_of(heard[1])[0].startswith("cliente → echo")
+    assert text_of(outer).count("hola") == 4
+
+
+def test_wiretaps_may_end_in_any_order():
+    async def talk(uri):
+        await say_hello(uri)
+        outer.stop()
+        await say_hello(uri)
+
+    outer, inner = Wiretap(), Wiretap()
+    outer.start()
+    listen(talk, tape=inner)
+    assert text_of(outer).count("hola") == 2
+    assert text_of(inner).count("hola") == 4
+
+
+def test_a_wiretap_may_be_used_again():
+    tape = Wiretap()
+    first = listen(say_hello, tape=tape).bundle()
+    assert listen(say_hello, tape=tape).bundle() == first
+    with tape:
+        assert text_of(tape) == TEXT["en"]["silence"]
+        with pytest.raises(RuntimeError):
+            tape.start()
+    tape.stop()
+
+
+def test_it_can_be_drawn_before_it_ends():
+    async def talk(uri):
+        async with connect(uri) as websocket:
+            await websocket.send("hola")
+            early.append(text_of(tape))
+
+    early, tape = [], Wiretap()
+    assert text_of(listen(talk, tape=tape)).startswith(early[0])
+
+
+def test_start_and_stop_while_threads_talk():
+    def chat(uri):
+        with sync_connect(uri) as websocket:
+            while not over.is_set():
+                websocket.send("hola")
+                websocket.recv()
+
+    async def talk(uri):
+        chats = [
+            asyncio.create_task(asyncio.to_thread(chat, uri)) for _ in range(3)
+        ]
+        for _ in range(50):
+            tape = Wiretap()
+            tape.start()
+            await asyncio.sleep(0.003)
+            text_of(tape)
+            tape.stop()
+        over.set()
+        await asyncio.gather(*chats)
+
+    over = threading.Event()
+    listen(talk)
+
+
+def test_nested_in_a_timeline(capsys):
+    async def main():
+        async with serve(echo, "127.0.0.1", 0) as server:
+            with Timeline(), Wiretap() as tape:
+                await say_hello(uri_of(server))
+        return tape
+
+    assert asyncio.run(main()).bundle() == listen(say_hello).bundle()
+    assert "█ blocks the loop" in capsys.readouterr().out
+
+
+# Who else listens.
+
+
+class Shelf(logging.Handler):
+    """Keeps what it is given, but for what is new in each run."""
+
+    NEW = re.compile(r"(:\d{4,5}|\S+=|\S{3}, \d\d .* GMT|[0-9a-f-]{36})$")
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        said = self.NEW.sub("", record.getMessage())
+        spoke = getattr(record, "websocket", None) is not None
+        place = record.funcName, record.lineno
+        self.records.append((record.name, record.levelno, said, spoke, *place))
+
+
+class Deaf(Wiretap):
+    def start(self):
+        pass
+
+
+async def fallible(websocket):
+    async for message in websocket:
+        if message == "fail":
+            raise ValueError
+        await websocket.send(message)
+
+
+async def say_hello_and_fail(uri):
+    async with connect(uri) as websocket:
+        await websocket.send("hola")
+        await websocket.recv()
+        await websocket.send("fail")
+        with pytest.raises(ConnectionClosed):
+            await websocket.recv()
+
+
+@contextlib.contextmanager
+def configured(names, level=None, disabled=False, mute=logging.NOTSET):
+    """Logging as a learner may have configured it, with a handler."""
+    loggers = [logging.getLogger(name) for name in names]
+    before = [(one, one.level, one.disabled) for one in loggers]
+    shelf = Shelf()
+    for logger in loggers:
+        logger.addHandler(shelf)
+        if level is not None:
+            logger.setLevel(level)
+        logger.disabled = disabled
+    logging.disable(mute)
+    try:
+        yield shelf
+    finally:
+        logging.disable(logging.NOTSET)
+        for logger, level, disabled in before:
+            logger.removeHandler(shelf)
+            logger.setLevel(level)
+            logger.disabled = disabled
+
+
+@pytest.mark.parametrize(
+    ("options", "some"),
+    [
+        ({"names": [""]}, True),
+        ({"names": [""], "level": logging.INFO}, True),
+        ({"names": [""], "level": logging.DEBUG}, True),
+        ({"names": NAMES, "level": logging.DEBUG}, True),
+        ({"names": NAMES, "level": logging.WARNING}, True),
+        ({"names": NAMES, "level": logging.CRITICAL}, False),
+        ({"names": NAMES, "level": 10, "disabled": True}, False),
+        ({"names": NAMES, "level": 10, "mute": logging.INFO}, True),
+        ({"names": NAMES, "level": 10, "mute": logging.CRITICAL}, False),
+    ],
+)
+def test_handlers_get_what_they_get_without_a_wiretap(options, some):
+    shelves = []
+    for tape in (Deaf(), Wiretap()):
+        with configured(**options) as shelf:
+            listen(say_hello_and_fail, fallible, tape=tape, wait=True)
+        shelves.append(shelf.records)
+    assert shelves[1] == shelves[0]
+    assert bool(shelves[0]) is some
+    # And the wiretap hears all of it, whatever they get.
+    assert tape.bundle() == listen(say_hello_and_fail, fallible).bundle()
+
+
+def test_loggers_are_as_they_are_even_in_the_block():
+    async def talk(uri):
+        await say_hello(uri)
+        during.extend(state(logger) for logger in LOGGERS)
+
+    before, during = [state(logger) for logger in LOGGERS], []
+    listen(talk)
+    assert during == before
+    assert all("log" not in logger for logger in during)
+
+
+def test_a_connection_is_as_it_would_be():
+    """After the block, too, and although it was made in the block."""
+
+    async def main():
+        async with serve(echo, "127.0.0.1", 0) as server:
+            async with connect(uri_of(server)) as before:
+                with Wiretap():
+                    await before.send("hola")
+                    async with connect(uri_of(server)) as within:
+                        await within.send("hola")
+                return [
+                    (vars(one.protocol)["debug"], "log" in vars(one.logger))
+                    for one in (before, within)
+                ]
+
+    assert asyncio.run(main()) == [(False, False)] * 2
+
+
+def test_a_thread_that_looks_when_the_block_ends():
+    async def main():
+        async with serve(echo, "127.0.0.1", 0) as server:
+            async with connect(uri_of(server)) as websocket:
+                with Wiretap():
+                    debug = vars(Protocol)["debug"]
+                assert debug.__get__(websocket.protocol, Protocol)
+                return "log" in vars(websocket.logger)
+
+    assert not asyncio.run(main())
+
+
+def test_a_connection_that_was_not_to_log_frames_does_not_begin_to():
+    async def main():
+        async with serve(echo, "127.0.0.1", 0) as server:
+            async with connect(uri_of(server)) as websocket:
+                with configured([""], logging.DEBUG) as shelf, Wiretap():
+                    await websocket.send("hola")
+                    await websocket.recv()
+        return shelf.records
+
+    assert not [r for r in asyncio.run(main()) if r[0] in NAMES]
+
+
+def test_logging_may_be_configured_in_the_block():
+    async def talk(uri):
+        await say_hello(uri)
+        with configured([""], logging.INFO) as shelf:
+            await say_hello(uri)
+            await asyncio.sleep(0)
+        shelves.append({record[2] for record in shelf.records})
+
+    shelves = []
+    assert text_of(listen(talk)).count("hola") == 4
+    assert "connection open" in shelves[0]
+    assert not any(said[0] in "<>=" for said in shelves[0])
+
+
+class Verbose(logging.LoggerAdapter):
+    """An adapter that would not survive all that DEBUG brings."""
+
+    def process(self, message, options):
+        websocket = options["extra"]["websocket"]
+        return f"{websocket.id} {message}", options
+
+
+def fresh(name, level=logging.NOTSET):
+    logger = logging.getLogger(f"tests.{name}")
+    logger.setLevel(level)
+    return logger
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: fresh("plain"),
+        lambda: fresh("quiet", logging.ERROR),
+        lambda: logging.Logger("unregistered", logging.ERROR),
+        lambda: logging.getLogger(),
+        lambda: logging.getLogger("websockets"),
+        lambda: Verbose(fresh("verbose"), None),
+        lambda: logging.LoggerAdapter(fresh("adapted"), {"app": "chat"}),
+        lambda: logging.LoggerAdapter(LOGGERS[1], {"app": "chat"}),
+    ],
+)
+def test_a_logger_of_the_learners_own(make):
+    async def talk(uri):
+        async with connect(uri, logger=make()) as websocket:
+            await websocket.send("hola")
+            await websocket.recv()
+
+    tape = listen(talk, logger=make())
+    assert tape.bundle() == listen(say_hello).bundle()
+
+
+def test_a_logger_of_the_learners_own_gets_no_more_than_its_level():
+    shelves = []
+    for tape in (Deaf(), Wiretap()):
+        logger = fresh("quiet", logging.INFO)
+        with configured([logger.name]) as shelf:
+            listen(
+                say_hello_and_fail,
+                fallible,
+                tape=tape,
+                wait=True,
+                logger=logger,
+            )
+        shelves.append(shelf.records)
+    assert shelves[1] == shelves[0]
+    assert "connection handler failed" in [
+        record[2] for record in shelf.records
+    ]
+
+
+def test_other_loggers_do_not_begin_to_speak():
+    async def talk(uri):
+        logging.getLogger("aula.other").debug("nobody asked")
+
+    with configured([""]) as shelf:
+        listen(talk, logger=logging.getLogger())
+    assert shelf.records == []
+
+
+def test_what_the_learner_logs_is_not_taken_for_the_librarys():
+    async def handler(websocket):
+        async for message in websocket:
+            mine.debug("> %s", {"message": message})
+            websocket.logger.debug("< %s: %s", 1, 2)
+            websocket.logger.error("connection handler failed", exc_info=True)
+            await websocket.send(message)
+
+    mine = fresh("mine")
+    tape = listen(say_hello, handler, logger=mine)
+    assert what(tape) == what(listen(say_hello))
+
+
+# What JupyterLab makes of it.
+
+# The browser of the system where there is one, else Playwright's own.
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+HOSTILE = [
+    "<script>alert(1)</script><br/>",
+    "&lt;b&gt; &copy",
+    "#quot; #35; # ;",
+    "%%{init: {'theme': 'forest'}}%% %% c",
+    "$$x^2$$",
+    "ﬂ°°35¶ß ﬂ°amp¶ß",
+    "style a:#b; #c;",
+    "classDef a:#b; #c;",
+    "end",
+    "loop x",
+    "note over c1: x",
+    "participant c1 as x",
+    "c1->>s1: x --> y -x z",
+    "wrap: x",
+    "title: x",
+    "accDescr { x }",
+    "--- `x` **y** ~~z~~",
+    '{"a": [1, "b"]}',
+    "a\nb\u202ec\u200bd\0",
+    "¿שלום? مرحبا 日本 😀 é",
+    "#" * 50,
+]
+
+
+def drawn_texts(figure):
+    """The texts of a diagram in JupyterLab: an SVG within an address."""
+    address = figure.get_attribute("src")
+    svg = urllib.parse.unquote(address.partition(",")[2])
+    return [
+        "".join(element.itertext())
+        for element in ElementTree.fromstring(svg).iter()
+        if element.tag.endswith("}text")
+    ]
+
+
+@contextlib.contextmanager
+def jupyterlab(folder):
+    """The address of a JupyterLab of our own that shows a folder."""
+    places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    environment = {name: str(folder / name) for name in places}
+    command = [
+        *(sys.executable, "-m", "jupyter", "lab", "--allow-root"),
+        *("--no-browser", "--port=0", "--IdentityProvider.token=", "."),
+    ]
+    server = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=os.environ | environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        for line in server.stderr:
+            if found := re.search(r"http://127\.0\.0\.1:\d+/", line):
+                yield found[0]
+                break
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+def test_jupyterlab_shows_every_payload(tmp_path):
+    sync_api = pytest.importorskip("playwright.sync_api")
+
+    async def talk(uri):
+        async with connect(uri) as websocket:
+            for text in HOSTILE:
+                await websocket.send(text)
+                await websocket.recv()
+
+    async def end(websocket):
+        await echo(websocket)
+
+    tape = listen(talk, end)
+    bundle = tape.bundle()
+    cell = {
+        "cell_type": "code",
+        "execution_count": 1,
+        "id": "talk",
+        "metadata": {},
+        "source": "",
+        "outputs": [
+            {"output_type": "display_data", "data": bundle, "metadata": {}}
+        ],
+    }
+    notebook = {
+        "cells": [cell],
+        "metadata": {},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    path = tmp_path / "talk.ipynb"
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    with jupyterlab(tmp_path) as address, sync_api.sync_playwright() as api:
+        browser = api.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"]
+        )
+        page = browser.new_page()
+        page.goto(f"{address}doc/tree/talk.ipynb")
+        figure = page.locator(".jp-RenderedMermaid").locator("img, details")
+        figure.wait_for(state="attached", timeout=60_000)
+        assert figure.evaluate("one => one.tagName") == "IMG", (
+            figure.inner_text()
+        )
+        texts = "".join(drawn_texts(figure))
+        browser.close()
+    for text in what(tape):
+        assert text.replace(" ", "") in texts.replace(" ", "")

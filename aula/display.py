@@ -1,9 +1,10 @@
-"""Shows a MIME bundle in the notebook, or its text where there is none."""
+"""Shows what instruments found: pictures in a notebook, or else their text."""
 
 from __future__ import annotations
 
 import base64
 import sys
+import unicodedata
 
 
 def show(bundle: dict[str, str]) -> None:
@@ -31,3 +32,15 @@ def _png_width(picture: str) -> int:
     """The width in pixels, from the header of a PNG in base64."""
     header = base64.b64decode(picture[:32])  # 24 bytes
     return int.from_bytes(header[16:20], "big")
+
+
+def columns(text: str) -> int:
+    """How many columns a terminal takes to write a text."""
+    return sum(
+        0
+        if unicodedata.combining(c)
+        else 2
+        if unicodedata.east_asian_width(c) in "WF"
+        else 1
+        for c in text
+    )

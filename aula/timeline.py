@@ -16,7 +16,6 @@ import logging
 import re
 import sys
 import time
-import unicodedata
 import warnings
 from collections.abc import Callable, Coroutine
 from contextlib import contextmanager, suppress
@@ -25,7 +24,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
-from aula.display import show
+from aula.display import columns, show
 from aula.learner import is_library
 
 BLOCKING = 0.1  # seconds a step may take before it counts as blocking
@@ -460,7 +459,7 @@ def _draw_text(
     events = [event for event in recorder.events if event[1] in lanes]
     gap = 1 if len(events) > 30 else 2
     labels = [_label(lane, words) for lane in lanes]
-    width = max(map(_columns, labels), default=0)
+    width = max(map(columns, labels), default=0)
     rows = []
     for lane, label in zip(lanes, labels, strict=True):
         row, alive = [], " "
@@ -475,7 +474,7 @@ def _draw_text(
         if lane is not recorder._own and lane.ended is None:
             row.append("…")
         row = "".join(row).ljust(len(events) * gap + 1)
-        pad = " " * (width - _columns(label))
+        pad = " " * (width - columns(label))
         said = _say(lane, lane is recorder._own, words)
         rows.append(f"{label}{pad}  {row}  {said}".rstrip())
     return "\n".join([*rows, *([more] if more else []), words["legend"]])
@@ -810,15 +809,3 @@ def _cut(text: str, longest: int = LONGEST_VALUE) -> str:
     """A text in one line, cut off if long."""
     text = re.sub(r"\s*[\r\n]\s*", " ", text)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
-
-
-def _columns(text: str) -> int:
-    """How many columns a terminal takes to write a text."""
-    return sum(
-        0
-        if unicodedata.combining(c)
-        else 2
-        if unicodedata.east_asian_width(c) in "WF"
-        else 1
-        for c in text
-    )

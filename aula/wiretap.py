@@ -28,14 +28,14 @@ from websockets.exceptions import ProtocolError
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import CLIENT, SERVER, Protocol, State
 
-from aula.display import show
-from aula.timeline import _columns
+from aula.display import columns, show
 
 LONGEST = 50  # characters of a payload, a path or a close reason
 LONGEST_LINE = 100  # characters of a header or an exception
 MOST_BYTES = 16  # bytes of a binary payload
 MOST_LINES = 60  # lines of a talk; of a longer one the middle is left out
 LAST_LINES = 20  # of these, lines for its end
+MOST_HEADERS = 18  # of a request or a response; less than LAST_LINES
 ARROW_WIDTH = 75  # characters of a line over an arrow
 NOTE_WIDTH = 30  # and in a note: Mermaid lets longer ones stick out
 
@@ -305,7 +305,10 @@ class _End:
                 if way == ">" and frame.opcode is Opcode.CLOSE:
                     self._notice_failure(order)
             case "%s: %s", (str(name), str(value)) if messages:
-                messages[-1].headers.append(_header(name, value))
+                headers = messages[-1].headers
+                if len(headers) <= MOST_HEADERS:
+                    cut = len(headers) == MOST_HEADERS
+                    headers.append("…" if cut else _header(name, value))
                 if name.lower() == "sec-websocket-key":
                     self.key = value
             case "HTTP/1.1 %d %s", (int(status), str(phrase)):
@@ -531,10 +534,10 @@ def _draw_text(
     if gap:
         rows.append(("…", _Step((0, 0), (), gap)))
     rows += [(_who(step, lanes), step) for step in last]
-    width = max(_columns(who) for who, _ in rows)
+    width = max(columns(who) for who, _ in rows)
     lines = []
     for who, step in rows:
-        lines.append(f"{who}{' ' * (width - _columns(who))}  {step.text}")
+        lines.append(f"{who}{' ' * (width - columns(who))}  {step.text}")
         lines += [" " * (width + 4) + header for header in step.headers]
     return "\n".join(lines)
 

@@ -5,9 +5,7 @@ import contextlib
 import functools
 import json
 import logging
-import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +16,8 @@ from http import HTTPStatus
 from xml.etree import ElementTree
 
 import pytest
+from playwright.sync_api import sync_playwright
+from test_browser import CHROMIUM, FLAGS, address, environment
 from websockets.asyncio.client import connect, unix_connect
 from websockets.asyncio.server import serve, unix_serve
 from websockets.client import ClientProtocol
@@ -398,6 +398,21 @@ def test_headers_count_as_lines():
     text = text_of(tape)
     assert "left out" in text
     assert len(text.split("\n")) <= wiretap.MOST_LINES + 1
+
+
+def test_too_many_headers():
+    async def talk(uri):
+        many = b"".join(b"X-%d: x\r\n" % number for number in range(99))
+        await raw(uri, b"GET / HTTP/1.1\r\n" + many + b"\r\n")
+
+    tape = listen(talk, tape=Wiretap(headers=True), wait=True)
+    lines = [line.strip() for line in lines_of(tape)]
+    assert lines[:20] == [
+        "client → echo  GET /",
+        *(f"X-{number}: x" for number in range(18)),
+        "…",
+    ]
+    assert lines[20] == "echo → client  426 Upgrade Required"
 
 
 async def listener(websocket):
@@ -1414,8 +1429,6 @@ def test_what_the_learner_logs_is_not_taken_for_the_librarys():
 
 # What JupyterLab makes of it.
 
-# The browser of the system where there is one, else Playwright's own.
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = [
     "<script>alert(1)</script><br/>",
     "&lt;b&gt; &copy",
@@ -1455,32 +1468,26 @@ def drawn_texts(figure):
 @contextlib.contextmanager
 def jupyterlab(folder):
     """The address of a JupyterLab of our own that shows a folder."""
-    places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
-    environment = {name: str(folder / name) for name in places}
-    command = [
-        *(sys.executable, "-m", "jupyter", "lab", "--allow-root"),
-        *("--no-browser", "--port=0", "--IdentityProvider.token=", "."),
-    ]
-    server = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=os.environ | environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        for line in server.stderr:
-            if found := re.search(r"http://127\.0\.0\.1:\d+/", line):
-                yield found[0]
-                break
-    finally:
-        server.terminate()
-        server.communicate()
+    with (folder / "lab.log").open("w") as log:
+        server = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "jupyterlab"),
+                *("--no-browser", "--allow-root", "--ServerApp.port=0"),
+                *("--IdentityProvider.token=", "--ServerApp.root_dir=."),
+            ],
+            cwd=folder,
+            env=environment(folder),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield address(server.pid, folder)
+        finally:
+            server.terminate()
+            server.wait(10)
 
 
 def test_jupyterlab_shows_every_payload(tmp_path):
-    sync_api = pytest.importorskip("playwright.sync_api")
-
     async def talk(uri):
         async with connect(uri) as websocket:
             for text in HOSTILE:
@@ -1510,12 +1517,12 @@ def test_jupyterlab_shows_every_payload(tmp_path):
     }
     path = tmp_path / "talk.ipynb"
     path.write_text(json.dumps(notebook), encoding="utf-8")
-    with jupyterlab(tmp_path) as address, sync_api.sync_playwright() as api:
-        browser = api.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
+    with jupyterlab(tmp_path) as lab, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=FLAGS
         )
         page = browser.new_page()
-        page.goto(f"{address}doc/tree/talk.ipynb")
+        page.goto(f"{lab}doc/tree/talk.ipynb")
         figure = page.locator(".jp-RenderedMermaid").locator("img, details")
         figure.wait_for(state="attached", timeout=60_000)
         assert figure.evaluate("one => one.tagName") == "IMG", (

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 
+import nbformat
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
@@ -175,3 +176,26 @@ def test_lesson_02_runs_draws_and_checks(lab, browser, lang):
         expect(picture.first).to_be_visible(timeout=RUN_ALL)
         sizes = picture.first.evaluate("i => [i.naturalWidth, i.width]")
         assert sizes[0] > 1000 > sizes[1]
+
+
+@pytest.mark.parametrize("lang", course.LANGUAGES)
+def test_lesson_04_draws_the_conversation(lab, browser, lang):
+    path = next(p for p in course.lesson_paths() if p.stem.startswith("04"))
+    file = f"solutions/{lang}/{path.stem}.ipynb"
+    with opened(browser, lab, file) as page:
+        clear_outputs(page)
+        run_all(page)
+        cell = cell_of(page, "with wiretap():").first
+        diagram = cell.locator(".jp-RenderedMermaid img")
+        expect(diagram.first).to_be_visible(timeout=RUN_ALL)
+        assert diagram.first.evaluate("image => image.naturalWidth") > 100
+    # Beside the diagram stands the text, for where there are no diagrams.
+    stored = nbformat.read(course.ROOT / file, as_version=4)
+    data = [
+        output.data
+        for cell in stored.cells
+        for output in cell.get("outputs", [])
+        if "text/vnd.mermaid" in output.get("data", {})
+    ]
+    assert data
+    assert all("101 Switching Protocols" in one["text/plain"] for one in data)

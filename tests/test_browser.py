@@ -1,32 +1,16 @@
 """Lessons in a real JupyterLab, seen through a real browser."""
 
 import contextlib
-import json
-import os
 import shutil
-import subprocess
-import sys
-import time
-import urllib.request
 
 import nbformat
 import pytest
+from lab import CHROMIUM, FLAGS, jupyterlab
 from playwright.sync_api import expect, sync_playwright
 
 from aula import course
 
-START = 60  # seconds JupyterLab may take to answer
 RUN_ALL = 60_000  # milliseconds a whole lesson may take
-
-# The browser of the system where there is one, else Playwright's own.
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 @pytest.fixture(scope="module")
@@ -39,60 +23,8 @@ def lab(tmp_path_factory):
             folder / kind,
             ignore=shutil.ignore_patterns(".ipynb_checkpoints"),
         )
-    (folder / "config").mkdir()
-    # The kernels of this JupyterLab take their ports as those of tests do.
-    (folder / "config" / "jupyter_server_config.py").write_text(
-        f"import sys\nsys.path.insert(0, {str(course.ROOT)!r})\n"
-        "import conftest\nconftest.pytest_configure()\n",
-        encoding="utf-8",
-    )
-    log = (folder / "lab.log").open("w")
-    server = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "jupyterlab",
-            "--no-browser",
-            "--allow-root",
-            "--ServerApp.port=0",
-            "--IdentityProvider.token=",
-            f"--ServerApp.root_dir={folder}",
-            "--LabApp.expose_app_in_browser=True",
-        ],
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        env=environment(folder),
-    )
-    try:
-        yield address(server.pid, folder)
-    finally:
-        server.terminate()
-        server.wait(10)
-        log.close()
-
-
-def environment(folder):
-    """Jupyter's files go to the folder: no trace of other runs, none left."""
-    return {
-        **os.environ,
-        "JUPYTER_CONFIG_DIR": str(folder / "config"),
-        "JUPYTER_DATA_DIR": str(folder / "data"),
-        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
-        "IPYTHONDIR": str(folder / "ipython"),
-    }
-
-
-def address(pid, folder):
-    """Jupyter writes down where it listens; wait until it answers there."""
-    end = time.monotonic() + START
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError, ValueError):
-            noted = folder / "runtime" / f"jpserver-{pid}.json"
-            url = json.loads(noted.read_text(encoding="utf-8"))["url"]
-            with urllib.request.urlopen(f"{url}api/status", timeout=5):
-                return url
-        time.sleep(0.2)
-    pytest.fail((folder / "lab.log").read_text())
+    with jupyterlab(folder) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from http import HTTPStatus
 from xml.etree import ElementTree
 
 import pytest
+from lab import CHROMIUM, FLAGS, jupyterlab
 from playwright.sync_api import sync_playwright
-from test_browser import CHROMIUM, FLAGS, address, environment
 from websockets.asyncio.client import connect, unix_connect
 from websockets.asyncio.server import serve, unix_serve
 from websockets.client import ClientProtocol
@@ -1463,28 +1463,6 @@ def drawn_texts(figure):
         for element in ElementTree.fromstring(svg).iter()
         if element.tag.endswith("}text")
     ]
-
-
-@contextlib.contextmanager
-def jupyterlab(folder):
-    """The address of a JupyterLab of our own that shows a folder."""
-    with (folder / "lab.log").open("w") as log:
-        server = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "jupyterlab"),
-                *("--no-browser", "--allow-root", "--ServerApp.port=0"),
-                *("--IdentityProvider.token=", "--ServerApp.root_dir=."),
-            ],
-            cwd=folder,
-            env=environment(folder),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            yield address(server.pid, folder)
-        finally:
-            server.terminate()
-            server.wait(10)
 
 
 def test_jupyterlab_shows_every_payload(tmp_path):

@@ -9,6 +9,7 @@ systems give to connections.
 
 import itertools
 import os
+import signal
 import socket
 
 from jupyter_client.connect import LocalPortCache
@@ -39,5 +40,8 @@ class WorkerPorts(LocalPortCache):
 
 
 def pytest_configure():
+    # A shell that runs this in the background may have it ignore Ctrl+C, and
+    # so would every process that a lesson starts and stops.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # The first instance of a subclass serves for its parents as well.
     WorkerPorts.instance()

@@ -8,6 +8,7 @@ lesson have run.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -159,7 +160,7 @@ def compared(notebook: nbformat.NotebookNode) -> list:
                     for kind, value in output["data"].items()
                     if not kind.startswith("image/")
                 }
-            text = repr(output)
+            text = json.dumps(output, sort_keys=True, ensure_ascii=False)
             for pattern, replacement in patterns:
                 text = pattern.sub(replacement, text)
             outputs.append(text)

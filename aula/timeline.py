@@ -518,8 +518,13 @@ def _draw_picture(
                     alpha=0.12,
                     linewidth=0,
                 )
+        # Inches that the labels leave; a character of 9 points takes 0.0753.
+        longest = max(
+            (columns(_label(lane, words)) for lane in lanes), default=0
+        )
+        width = 7.4 - 0.3 - 0.0753 * longest
         for row, lane in enumerate(lanes):
-            _draw_lane(axes, recorder, lane, row, end)
+            _draw_lane(axes, recorder, lane, row, end, width)
         axes.set_yticks(
             range(len(lanes)),
             [_label(lane, words) for lane in lanes],
@@ -589,7 +594,9 @@ def _legend(
     return handles
 
 
-def _draw_lane(axes, recorder: Recorder, lane: Lane, row: int, end: float):
+def _draw_lane(
+    axes, recorder: Recorder, lane: Lane, row: int, end: float, width: float
+) -> None:
     def at(moment: float) -> float:
         return moment - recorder.began
 
@@ -613,7 +620,7 @@ def _draw_lane(axes, recorder: Recorder, lane: Lane, row: int, end: float):
     places = [at(moment) for moment, _, _ in lane.waits] + [last]
     for index, (_, _, call) in enumerate(lane.waits):
         room = (places[index + 1] - places[index]) / max(end, 1e-9)
-        if room > 0.013 * len(call):
+        if room * width > 0.0627 * (len(call) + 2):
             axes.text(
                 places[index] + 0.01 * end,
                 row,

@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 
-import pytest
 from jupyter_client.connect import LocalPortCache
 
 RANGE = 1000
@@ -46,11 +45,3 @@ def pytest_configure():
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # The first instance of a subclass serves for its parents as well.
     WorkerPorts.instance()
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks
-def pytest_collection_modifyitems(items):
-    """Cells of a notebook go to one worker in their order, tests to any."""
-    for item in items:
-        if item.path.suffix == ".ipynb":
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))

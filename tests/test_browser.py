@@ -10,9 +10,6 @@ from playwright.sync_api import expect, sync_playwright
 
 from aula import course
 
-# One JupyterLab serves them all.
-pytestmark = pytest.mark.xdist_group("browser")
-
 RUN_ALL = 60_000  # milliseconds a whole lesson may take
 
 

@@ -1,4 +1,7 @@
-"""Lets tests start kernels side by side without losing one.
+"""Lets tests run side by side.
+
+Each notebook goes to one worker whole, as do the tests of a module; but each
+case of a parametrized test may go to any.
 
 jupyter_client looks for free ports and leaves them to the new kernel, which
 takes them half a second later; in between, the system may give one of them to
@@ -13,6 +16,7 @@ import signal
 import socket
 
 from jupyter_client.connect import LocalPortCache
+from xdist.scheduler import LoadScopeScheduling
 
 RANGE = 1000
 
@@ -37,6 +41,15 @@ class WorkerPorts(LocalPortCache):
                 except OSError:
                     continue
             return port
+
+
+class Scheduling(LoadScopeScheduling):
+    def _split_scope(self, nodeid):
+        return nodeid if nodeid.endswith("]") else nodeid.split("::")[0]
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Scheduling(config, log)
 
 
 def pytest_configure():

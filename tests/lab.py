@@ -13,7 +13,7 @@ import pytest
 
 from aula import course
 
-START = 60  # seconds JupyterLab may take to answer
+START = 60  # seconds JupyterLab may take to answer, or to end
 
 # The browser of the system where there is one, else Playwright's own.
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -59,7 +59,7 @@ def jupyterlab(folder):
             yield address(server.pid, folder)
         finally:
             server.terminate()
-            server.wait(10)
+            server.wait(START)
 
 
 def environment(folder):

@@ -2,7 +2,9 @@
 
 A kernel as it comes loses three things that a learner of asyncio needs: the
 exception of a task nobody awaits, the Stop button while a cell awaits, and
-local connections on a machine with a proxy.
+local connections on a machine with a proxy. And it keeps what they do not
+need: the server of a cell that they run again, on the port that the new one
+asks for.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ import asyncio
 import contextvars
 import logging
 import os
+import subprocess
 import sys
+from typing import Any
 from weakref import WeakSet
 
 from aula.learner import describe
@@ -41,6 +45,9 @@ _latest_cell: contextvars.Context | None = None
 def be_honest(language: str) -> None:
     """Show orphaned exceptions, let Stop through, keep loopback direct.
 
+    What a cell has left running under a name (a server, a process) is closed
+    when that cell is run again.
+
     Arguments:
         language: ``"es"`` or ``"en"``, for what is shown.
 
@@ -58,7 +65,11 @@ def be_honest(language: str) -> None:
     reporter = Reporter(language)
     loop.set_exception_handler(reporter.report)
     logging.getLogger("websockets.server").addHandler(reporter)
-    _follow_cells()
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is not None:
+        _follow_cells(shell)
+        _close_before_reruns(shell)
     _beat(loop)
 
 
@@ -114,12 +125,8 @@ def _bypass_proxy() -> None:
         os.environ[name] = ",".join(hosts)
 
 
-def _follow_cells() -> None:
+def _follow_cells(shell) -> None:
     """Remember the context of the latest cell: output belongs to it."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    if shell is None:
-        return
 
     def remember(*_) -> None:
         global _latest_cell
@@ -127,6 +134,60 @@ def _follow_cells() -> None:
 
     shell.events.register("pre_run_cell", remember)
     remember()
+
+
+def _close_before_reruns(shell) -> None:
+    """Close what a cell left running before it runs again.
+
+    A cell that is run again gives the same name to a new server, and nobody
+    could close the old one any more.
+    """
+    before: dict[int, Any] = {}
+    left: dict[str, list] = {}
+
+    def running() -> dict[int, Any]:
+        return {id(v): v for v in shell.user_ns.values() if _runs(v)}
+
+    def begin(info) -> None:
+        for thing in left.pop(info.cell_id, ()):
+            _close(thing)
+        before.clear()
+        before.update(running())
+
+    def end(result) -> None:
+        new = running()
+        if result.info.cell_id is not None:
+            left[result.info.cell_id] = [
+                thing for key, thing in new.items() if key not in before
+            ]
+        before.clear()
+
+    shell.events.register("pre_run_cell", begin)
+    shell.events.register("post_run_cell", end)
+
+
+def _runs(value: Any) -> bool:
+    """Whether it is a process or a server; one that has ended may count."""
+    if isinstance(value, type):
+        return False
+    return (
+        isinstance(value, subprocess.Popen)
+        # The servers of asyncio and websockets, and the AppRunner of aiohttp.
+        or (hasattr(value, "serve_forever") and hasattr(value, "close"))
+        or (hasattr(value, "sites") and hasattr(value, "cleanup"))
+    )
+
+
+def _close(thing: Any) -> None:
+    """Close a server or end a process; nothing happens a second time."""
+    if isinstance(thing, subprocess.Popen):
+        if thing.poll() is None:
+            thing.terminate()
+            thing.wait()
+    elif hasattr(thing, "close"):
+        thing.close()
+    else:
+        asyncio.ensure_future(thing.cleanup())
 
 
 def _beat(loop: asyncio.AbstractEventLoop) -> None:

@@ -18,6 +18,7 @@ class Ran:
     """What came back for one cell: its reply and its messages."""
 
     status: str | None = None
+    idle: bool = False
     messages: list[tuple[str, dict]] = field(default_factory=list)
 
     def stderr(self) -> str:
@@ -58,27 +59,52 @@ class Kernel:
         self.stray: list[tuple[str, dict]] = []
         self._cells: dict[str, Ran] = {}
 
-    def queue(self, source: str, may_fail: bool = False) -> Ran:
+    def queue(
+        self, source: str, may_fail: bool = False, cell: str | None = None
+    ) -> Ran:
         """Send a cell without waiting, as Run All does."""
-        sent = self.client.execute(source, stop_on_error=not may_fail)
+        request = self.client.session.msg(
+            "execute_request",
+            {
+                "code": source,
+                "silent": False,
+                "store_history": True,
+                "user_expressions": {},
+                "allow_stdin": False,
+                "stop_on_error": not may_fail,
+            },
+            metadata={"cellId": cell} if cell else {},
+        )
+        self.client.shell_channel.send(request)
+        sent = request["header"]["msg_id"]
         self._cells[sent] = Ran()
         return self._cells[sent]
 
-    def run(self, source: str, may_fail: bool = False) -> Ran:
+    def run(
+        self, source: str, may_fail: bool = False, cell: str | None = None
+    ) -> Ran:
         """Send a cell and wait for it."""
-        ran = self.queue(source, may_fail)
+        ran = self.queue(source, may_fail, cell)
         self.finish([ran])
         return ran
+
+    def all(self) -> list[Ran]:
+        """What came back for all cells so far."""
+        return list(self._cells.values())
+
+    def restart(self) -> None:
+        """Begin anew, as Restart does."""
+        self.manager.restart_kernel(now=True)
+        self.client.wait_for_ready(LIMIT)
 
     def finish(self, cells: list[Ran], limit: float = LIMIT) -> None:
         """Wait until these cells have replied, and read what they said."""
         end = time.monotonic() + limit
-        while any(cell.status is None for cell in cells):
+        while not all(cell.status and cell.idle for cell in cells):
             if time.monotonic() > end:
                 return
             self._replies()
-            self._messages(0.05)
-        self._messages(0.2)
+            self._messages(0.02)
 
     def _replies(self) -> None:
         with contextlib.suppress(Empty):
@@ -94,7 +120,10 @@ class Kernel:
                 message = self.client.get_iopub_msg(timeout=timeout)
                 said = (message["msg_type"], message["content"])
                 parent = message["parent_header"].get("msg_id")
-                if parent in self._cells:
+                if parent in self._cells and said[0] == "status":
+                    state = message["content"]["execution_state"]
+                    self._cells[parent].idle |= state == "idle"
+                elif parent in self._cells:
                     self._cells[parent].messages.append(said)
                 elif said[0] in ("stream", "error", "display_data"):
                     self.stray.append(said)

@@ -43,7 +43,8 @@ TEXT = {
     "es": {
         "unstarted": "**○ {number}: sin empezar.** Escribe tu respuesta en "
         "la celda de arriba, en lugar de los puntos `...`, ejecútala y "
-        "vuelve aquí.",
+        "vuelve aquí. Si ya la has escrito, borra la línea `...` y ejecuta "
+        "otra vez las dos celdas.",
         "right": "**✔ {number}: correcto.** {message}",
         "wrong": "**✘ {number}: todavía no.** {message}",
         "expected": "Se esperaba",
@@ -73,7 +74,9 @@ TEXT = {
     },
     "en": {
         "unstarted": "**○ {number}: not started.** Write your answer in the "
-        "cell above, in place of the `...`, run it and come back here.",
+        "cell above, in place of the `...`, run it and come back here. If "
+        "you have written it already, delete the line `...` and run both "
+        "cells again.",
         "right": "**✔ {number}: right.** {message}",
         "wrong": "**✘ {number}: not yet.** {message}",
         "expected": "Expected",
@@ -261,7 +264,8 @@ class Check:
         for key in ("expected", "seen"):
             value = getattr(wrong, key)
             if value is not _UNSET:
-                parts.append(f"{words[key]}:\n\n{_fenced(value)}")
+                text = _fenced(value, self.language)
+                parts.append(f"{words[key]}:\n\n{text}")
         text = "\n\n".join(parts)
         return Verdict(asked.number, "wrong", text, wrong.mistake, ran)
 
@@ -333,17 +337,24 @@ def _constants(function: Callable) -> list[Any]:
     except (OSError, SyntaxError, TypeError, ValueError):
         return []
     # The dots of tuple[int, ...] are no blank.
-    index = {
+    others = {
         id(part)
         for node in nodes
         if isinstance(node, ast.Subscript)
         and isinstance(node.slice, ast.Tuple)
         for part in node.slice.elts
     }
+    # Nor are those that stand for nothing at all after an except.
+    others |= {
+        id(node.body[0].value)
+        for node in nodes
+        if isinstance(node, ast.ExceptHandler)
+        and isinstance(node.body[0], ast.Expr)
+    }
     return [
         node.value
         for node in nodes
-        if isinstance(node, ast.Constant) and id(node) not in index
+        if isinstance(node, ast.Constant) and id(node) not in others
     ]
 
 
@@ -386,6 +397,9 @@ async def _run(
     """
     loop = asyncio.get_running_loop()
     factory = loop.get_task_factory()
+    handler = loop.get_exception_handler()
+    # An answer may put something else in place of asyncio.sleep.
+    library = vars(asyncio).copy()
     scope = _Scope()
     judging = asked.judge(answer, run)
     with warnings.catch_warnings(record=True) as caught:
@@ -394,6 +408,8 @@ async def _run(
             scope.start()
             run.start()
             tap.start()
+            # The verdict says what failed.
+            loop.set_exception_handler(lambda *_: None)
             try:
                 task = scope.enter(judging, asked.number)
                 await asyncio.wait({task}, timeout=asked.limit)
@@ -407,13 +423,13 @@ async def _run(
                 finally:
                     scope.stop()
                     loop.set_task_factory(factory)
-        # The cell only waits; the judge matters while it runs the answer.
-        others = [lane for lane in run.lanes if lane.task is not task]
-        for lane in others:
-            lane.shown &= lane.task is not asyncio.current_task()
-        if any(lane.shown for lane in others):
-            for lane in run.lanes:
-                lane.shown &= lane.task is not task
+                    loop.set_exception_handler(handler)
+                    vars(asyncio).update(library)
+        # The cell only waits; the judge matters where it runs the answer.
+        for lane in run.lanes:
+            lane.shown &= lane.task not in (asyncio.current_task(), task)
+        if not any(lane.shown for lane in run.lanes):
+            run.adopt(task, getattr(answer, "__name__", asked.number))
         cancelled = task.cancelled()
         error = None if late or cancelled else task.exception()
         forgotten = isinstance(error, Wrong) and _close_all(error.seen)
@@ -422,7 +438,10 @@ async def _run(
         return _generic("blocks", asked.limit)
     if isinstance(error, Wrong) and error.mistake == "forgotten-await":
         return error
-    if forgotten and (late or error is not None):
+    # An exception of the answer's own tells more; but "object of type
+    # 'coroutine' has no len()" is what a forgotten await looks like.
+    said = "".join(traceback.format_exception_only(error)) if error else ""
+    if forgotten and (late or isinstance(error, Wrong) or "coroutine" in said):
         return _generic("forgotten-await")
     if late:
         return _generic("too-slow", asked.limit)
@@ -590,10 +609,10 @@ class _Watchdog:
             raise Interrupted
 
 
-def _fenced(value: Any) -> str:
+def _fenced(value: Any, language: str) -> str:
     """A value as a block of Markdown code, whatever is in it."""
     if isinstance(value, BaseException):
-        text = describe(value)
+        text = describe(value, language)
     elif type(value) is str and "\n" in value:
         text = value
     else:

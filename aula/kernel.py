@@ -78,6 +78,7 @@ class Reporter(logging.Handler):
 
     def __init__(self, language: str) -> None:
         super().__init__(logging.ERROR)
+        self.language = language
         self.words = TEXT[language]
 
     def report(self, loop, context: dict) -> None:
@@ -105,7 +106,7 @@ class Reporter(logging.Handler):
 
     def _show_error(self, where: str, error: BaseException) -> None:
         title = self.words["orphan"].format(where=where)
-        self._show(f"{title}\n{describe(error)}")
+        self._show(f"{title}\n{describe(error, self.language)}")
 
     def _show(self, text: str) -> None:
         context = _latest_cell or contextvars.copy_context()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sysconfig
+import textwrap
 import traceback
 from pathlib import Path
 
@@ -28,17 +29,27 @@ def is_aula(filename: str) -> bool:
     return filename.startswith(_PACKAGE)
 
 
-def describe(error: BaseException) -> str:
+def describe(error: BaseException, language: str) -> str:
     """An exception with the learner's own lines, and nobody else's.
 
+    Arguments:
+        language: ``"es"`` or ``"en"``.
+
     Returns:
-        a line ``number: code`` for each frame of the learner's, outermost
-        first, then the exception as the last line of a traceback shows it.
+        a line ``line number: code`` for each frame of the learner's,
+        outermost first, then the exception as the last line of a traceback
+        shows it; the exceptions of a group below it, indented.
     """
-    lines = [
-        f"{frame.lineno}: {frame.line}"
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not is_library(frame.filename) and not is_aula(frame.filename)
-    ]
+    word = {"es": "línea", "en": "line"}[language]
+    lines: list[str] = []
+    for frame in traceback.extract_tb(error.__traceback__):
+        line = f"{word} {frame.lineno}: {frame.line}"
+        own = not is_library(frame.filename) and not is_aula(frame.filename)
+        # Before 3.12 a comprehension is a frame of its own.
+        if own and line not in lines[-1:]:
+            lines.append(line)
     lines += traceback.format_exception_only(error)
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            lines.append(textwrap.indent(describe(inner, language), "    "))
     return "\n".join(line.rstrip("\n") for line in lines)

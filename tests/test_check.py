@@ -19,6 +19,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
+import aula.checks
 from aula import check, timeline
 from aula.check import TEXT, Check, Right, Wrong, exercise
 
@@ -186,6 +187,16 @@ def test_not_started(answer, kind):
     assert verdict.markdown == TEXT["en"]["unstarted"].format(number=NUMBER)
 
 
+def test_dots_after_an_except_are_no_blank():
+    async def answer():
+        try:
+            return 42
+        except ValueError:
+            ...
+
+    assert ask(answer).state == "right"
+
+
 def test_not_started_in_a_notebook():
     """Where a class has no file, and functions have their cells."""
     source = textwrap.dedent("""
@@ -339,7 +350,7 @@ def test_raising_shows_the_learners_own_lines():
     assert verdict.mistake == "raises"
     lines = verdict.markdown.split("```")[1].split("\n")
     # The judge is in this file, too; the library's lines are left out.
-    assert [re.sub(r"^\d+: ", "", line) for line in lines] == [
+    assert [re.sub(r"^line \d+: ", "", line) for line in lines] == [
         "text",
         "seen = await answer()",
         "await asyncio.gather(inner())",
@@ -347,7 +358,30 @@ def test_raising_shows_the_learners_own_lines():
         "ValueError: sin leche",
         "",
     ]
-    assert all(re.match(r"\d+: ", line) for line in lines[1:4])
+    assert all(re.match(r"line \d+: ", line) for line in lines[1:4])
+
+
+def test_an_exception_tells_more_than_a_forgotten_await():
+    async def answer():
+        await asyncio.gather([inner()])
+
+    async def inner():
+        pass
+
+    verdict = ask(answer)
+    assert verdict.mistake == "raises"
+    assert "unhashable type: 'list'" in verdict.markdown
+
+
+def test_a_groups_exceptions_are_told():
+    async def answer():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(inner())
+
+    async def inner():
+        raise ValueError("sin leche")
+
+    assert "    ValueError: sin leche\n" in ask(answer).markdown
 
 
 class Silent(Exception):
@@ -988,8 +1022,38 @@ def test_wrong_shows_the_tasks_of_the_run(shown):
     assert picture.keys() == {"text/plain", "image/png"}
     # The cell only waits, and is left out.
     assert re.sub("  +", "  ", picture["text/plain"]).split("\n") == [
-        "99.1  ○┄●─✗  waits in wrong(); raises Wrong: other",
+        "wrong  ○┄●─  waits in wrong()",
         timeline.TEXT["en"]["legend"],
+    ]
+
+
+def test_what_a_check_runs_beside_an_answer_is_not_drawn(shown):
+    source = textwrap.dedent("""
+        import asyncio
+
+        async def judge(answer, run):
+            async def brew():
+                pass
+
+            async def watch():
+                pass
+
+            await asyncio.gather(watch(), answer(brew))
+            raise wrong
+        """)
+    path = f"{aula.checks.__path__[0]}/lesson_99.py"
+    names = {"wrong": Wrong("other", es="Otro.", en="Another.")}
+    exec(compile(source, path, "exec"), names)
+    exercise(NUMBER, parameters=1)(names["judge"])
+
+    async def answer(make):
+        await asyncio.create_task(make())
+
+    show_verdict(answer)
+    *lanes, _ = shown[-1]["text/plain"].split("\n")
+    assert [re.split("  +", lane)[0] for lane in lanes] == [
+        "answer(make)",
+        "brew()",
     ]
 
 

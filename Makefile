@@ -1,6 +1,7 @@
 # make lab     opens the course in JupyterLab
 # make test    checks everything: code, lessons, every cell of every notebook
 # make build   writes notebooks/ and solutions/ from lessons/ (LESSON=02: one)
+# make reset   forgets which exercises were solved
 # make bench   measures what the checks and the imports cost
 # make lock    moves requirements.txt to the newest versions
 
@@ -19,7 +20,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 install = $(UV) pip install --quiet --python $(BIN)/python \
 	--reinstall-package aula -c requirements.txt $(1) || $(PIP) $(1)
 
-.PHONY: lab test build bench lock
+.PHONY: lab test build bench lock reset
 
 lab: .venv/for-learners
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/index.ipynb
@@ -30,6 +31,9 @@ test: .venv/for-authors
 
 build: .venv/for-authors
 	$(BIN)/python -m aula.build $(LESSON)
+
+reset: .venv/for-learners
+	$(BIN)/python -m aula.progress
 
 bench: .venv/for-authors
 	$(BIN)/python tests/bench.py

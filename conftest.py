@@ -14,6 +14,7 @@ import itertools
 import os
 import signal
 import socket
+import tempfile
 
 from jupyter_client.connect import LocalPortCache
 from xdist.scheduler import LoadScopeScheduling
@@ -53,6 +54,8 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_configure():
+    # What tests solve is not what whoever runs them has solved.
+    os.environ["JUPYTER_DATA_DIR"] = tempfile.mkdtemp(prefix="aula-")
     # A shell that runs this in the background may have it ignore Ctrl+C, and
     # so would every process that a lesson starts and stops.
     signal.signal(signal.SIGINT, signal.default_int_handler)

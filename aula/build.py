@@ -12,6 +12,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 import time
 from configparser import ConfigParser
 from pathlib import Path
@@ -65,15 +66,18 @@ def build(lessons: list[course.Lesson], numbers: list[str]) -> None:
                 for lang in course.LANGUAGES:
                     start = time.perf_counter()
                     path = course.edition_path(lesson, lang, kind)
-                    built[path] = execute(lessons, lesson, lang, kind)
+                    built[path] = execute(
+                        course.edition(lessons, lesson, lang, kind),
+                        lesson.path,
+                        path,
+                    )
                     took = time.perf_counter() - start
                     print(f"{_name(path)}  {took:.1f} s", flush=True)
             for path, notebook in built.items():
                 write(path, notebook)
-    write(
-        course.ROOT / "notebooks" / "index.ipynb",
-        course.index_notebook(lessons),
-    )
+    path = course.ROOT / "notebooks" / "index.ipynb"
+    index = course.index_notebook(lessons)
+    write(path, execute(index, course.LESSONS / "index.md", path))
     for lang, name in (("en", "README.md"), ("es", "README.es.md")):
         readme = course.ROOT / name
         old = readme.read_text(encoding="utf-8")
@@ -82,19 +86,19 @@ def build(lessons: list[course.Lesson], numbers: list[str]) -> None:
 
 
 def execute(
-    lessons: list[course.Lesson],
-    lesson: course.Lesson,
-    lang: str,
-    kind: str,
+    notebook: nbformat.NotebookNode, source: Path, path: Path
 ) -> nbformat.NotebookNode:
-    """Run one edition in a new kernel and return it with its outputs.
+    """Run a notebook in a new kernel and return it with its outputs.
+
+    Arguments:
+        notebook: as ``course.edition`` lays it out.
+        source: the text it comes from.
+        path: where it will stand, and in whose folder it runs.
 
     Raises:
         BuildError: with the source's line and the traceback of the cell that
             failed, ran out of time, or should have failed and did not.
     """
-    notebook = course.edition(lessons, lesson, lang, kind)
-    path = course.edition_path(lesson, lang, kind)
     path.parent.mkdir(parents=True, exist_ok=True)
     client = NotebookClient(
         notebook,
@@ -106,22 +110,24 @@ def execute(
         extra_arguments=["--Application.log_level=ERROR"],
     )
     try:
-        client.execute()
+        with tempfile.TemporaryDirectory() as nobodys:
+            # Not what the author has solved.
+            client.execute(env={**os.environ, "JUPYTER_DATA_DIR": nobodys})
     except CellExecutionError as error:
         number = sum(
             cell.get("execution_count") is not None for cell in notebook.cells
         )
         raise BuildError(
-            f"{_where(lesson, notebook, number - 1)}: in {_name(path)}:\n"
+            f"{_where(source, notebook, number - 1)}: in {_name(path)}:\n"
             f"{error.traceback}"
         ) from None
     except TimeoutError as error:
-        raise BuildError(f"{_name(lesson.path)}: {error}") from None
+        raise BuildError(f"{_name(source)}: {error}") from None
     for number, cell in enumerate(_code(notebook)):
         failed = any(o.output_type == "error" for o in cell.outputs)
         if "raises-exception" in cell.metadata.get("tags", []) and not failed:
             raise BuildError(
-                f"{_where(lesson, notebook, number)}: tagged "
+                f"{_where(source, notebook, number)}: tagged "
                 "raises-exception, but nothing was raised"
             )
     for cell in _code(notebook):
@@ -214,9 +220,9 @@ def _code(notebook: nbformat.NotebookNode) -> list:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def _where(lesson: course.Lesson, notebook, number: int) -> str:
+def _where(source: Path, notebook, number: int) -> str:
     line = _code(notebook)[number].metadata.aula.line
-    return f"{_name(lesson.path)}:{line}"
+    return f"{_name(source)}:{line}"
 
 
 def _name(path: Path) -> str:

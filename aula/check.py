@@ -32,6 +32,7 @@ from typing import Any
 import aula.checks
 from aula.display import show
 from aula.learner import describe
+from aula.progress import remember
 from aula.timeline import Recorder, draw
 from aula.wiretap import Wiretap
 
@@ -220,6 +221,8 @@ class Check:
 
     async def __call__(self, number: str, answer: Any) -> None:
         found = await self.verdict(number, answer)
+        if found.state == "right":
+            remember(number)
         text = found.markdown
         show({"text/markdown": text, "text/plain": text})
         if isinstance(found.run, Wiretap):
@@ -286,13 +289,18 @@ def _find(number: Any) -> Exercise | None:
     return _exercises.get(number)
 
 
-def _near(number: Any) -> list[str]:
-    """The exercises of the same lesson, or else of all lessons."""
+def numbers() -> list[str]:
+    """The numbers of all exercises, in order."""
     for module in _lesson_modules():
         importlib.import_module(f"aula.checks.{module}")
+    return sorted(_exercises)
+
+
+def _near(number: Any) -> list[str]:
+    """The exercises of the same lesson, or else of all lessons."""
     lesson = f"{number}".partition(".")[0].zfill(2)
-    same = [n for n in sorted(_exercises) if n.startswith(f"{lesson}.")]
-    return same or sorted(_exercises)
+    same = [n for n in numbers() if n.startswith(f"{lesson}.")]
+    return same or numbers()
 
 
 def _lesson_modules() -> list[str]:

@@ -449,14 +449,19 @@ def edition(
                 source += "\n\n" + _links(lessons, lesson, lang)
             cells.append(nbformat.v4.new_markdown_cell(source))
         elif cell.kind == "code" and not left_out & set(cell.tags):
-            source = cell.source.replace("from aula.en ", f"from aula.{lang} ")
-            metadata: dict = {"aula": {"line": cell.line}}
-            if cell.tags:
-                metadata["tags"] = cell.tags
+            built = _code_cell(cell, lang)
             if kind == "notebooks":
-                metadata["jupyter"] = {"outputs_hidden": True}
-            cells.append(nbformat.v4.new_code_cell(source, metadata=metadata))
+                built.metadata["jupyter"] = {"outputs_hidden": True}
+            cells.append(built)
     return new_notebook(cells)
+
+
+def _code_cell(cell: Cell, lang: str) -> nbformat.NotebookNode:
+    source = cell.source.replace("from aula.en ", f"from aula.{lang} ")
+    metadata: dict = {"aula": {"line": cell.line}}
+    if cell.tags:
+        metadata["tags"] = cell.tags
+    return nbformat.v4.new_code_cell(source, metadata=metadata)
 
 
 def new_notebook(cells: list) -> nbformat.NotebookNode:
@@ -531,7 +536,7 @@ def _link(lesson: Lesson, form: str, lang: str) -> str:
 
 
 def index_notebook(lessons: list[Lesson]) -> nbformat.NotebookNode:
-    """The index: the prose of lessons/index.md and a table by language.
+    """The index, not executed: lessons/index.md once for each language.
 
     Raises:
         SourceError: where lessons/index.md breaks the rules of prose cells.
@@ -543,16 +548,16 @@ def index_notebook(lessons: list[Lesson]) -> nbformat.NotebookNode:
     reader.check_pairs(cells)
     if reader.problems:
         raise SourceError(reader.problems)
-    return new_notebook(
-        [
-            nbformat.v4.new_markdown_cell(
-                cell.source.replace(
-                    "{lessons}", lesson_table(lessons, cell.lang, "")
-                )
-            )
-            for cell in cells
-        ]
-    )
+    built = []
+    for lang in LANGUAGES:
+        table = lesson_table(lessons, lang, "")
+        for cell in cells:
+            if cell.kind == "code":
+                built.append(_code_cell(cell, lang))
+            elif cell.lang == lang:
+                source = cell.source.replace("{lessons}", table)
+                built.append(nbformat.v4.new_markdown_cell(source))
+    return new_notebook(built)
 
 
 def lesson_table(lessons: list[Lesson], lang: str, base: str) -> str:

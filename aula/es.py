@@ -3,10 +3,11 @@
 from aula.check import Check
 from aula.diagnose import Diagnose
 from aula.kernel import be_honest
+from aula.progress import Progress
 from aula.timeline import Timeline
 from aula.wiretap import Wiretap
 
-__all__ = ["check", "diagnose", "timeline", "wiretap"]
+__all__ = ["check", "diagnose", "progress", "timeline", "wiretap"]
 
 
 class timeline(Timeline):
@@ -21,4 +22,5 @@ class wiretap(Wiretap):
 
 check = Check("es")
 diagnose = Diagnose("es")
+progress = Progress("es")
 be_honest("es")

@@ -4,7 +4,8 @@ Each connection of the ``websockets`` library logs all that it sends and
 receives, at DEBUG. A wiretap listens to that, finds the two ends of each
 connection and draws one sequence diagram. An arrow stands where its sender
 logged it, so that the picture does not depend on when the other end got round
-to reading.
+to reading. What never left its sender has none, nor has a CLOSE that found
+TCP ended.
 
 The protocol is that of RFC 6455, https://www.rfc-editor.org/rfc/rfc6455.
 """
@@ -24,7 +25,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakSet
 
-from websockets.exceptions import ProtocolError
+from websockets.exceptions import InvalidHeader, ProtocolError
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import CLIENT, SERVER, Protocol, State
 
@@ -52,6 +53,7 @@ TEXT = {
         "connection handler failed": "falló el manejador",
         "process_request failed": "falló process_request",
         "process_response failed": "falló process_response",
+        "rejected": "rechazó la respuesta",
         "opening handshake failed": "falló el apretón de manos",
         "! no valid HTTP request": "no es una petición HTTP válida",
     },
@@ -67,6 +69,7 @@ TEXT = {
         "connection handler failed": "connection handler failed",
         "process_request failed": "process_request failed",
         "process_response failed": "process_response failed",
+        "rejected": "rejected the response",
         "opening handshake failed": "opening handshake failed",
         "! no valid HTTP request": "not a valid HTTP request",
     },
@@ -80,6 +83,8 @@ FAILURES = (
     "opening handshake failed",
     "! no valid HTTP request",
 )
+# What it logs just before each change of its state.
+STATE = "= connection is %s"
 
 
 class Wiretap:
@@ -160,6 +165,8 @@ class Wiretap:
     def _hear(self, protocol: Protocol, message: str, args: tuple) -> None:
         order = next(self._order)
         if protocol.id not in self._ends:
+            if message == STATE:
+                return  # its next word tells whether it was open before
             self._ends[protocol.id] = _End(protocol, order)
         self._ends[protocol.id].hear(order, message, args)
 
@@ -200,7 +207,7 @@ def _overhear(
     **options: Any,
 ) -> None:
     """``log`` of a connection's adapter while a wiretap runs."""
-    if str(message).startswith(("> ", "< ", *FAILURES)):
+    if str(message).startswith(("> ", "< ", STATE, *FAILURES)):
         with _lock:
             for wiretap in _wiretaps:
                 wiretap._hear(protocol, str(message), args)
@@ -235,12 +242,22 @@ class _Debug:
 
 @dataclass
 class _Message:
-    """What one end sends at once: a request, a response or a frame."""
+    """What one end sends at once: a request, a response or a frame.
+
+    Attributes:
+        has_left: of a frame that was sent, whether there was a way out; none
+            is left after ``transport.abort()``, but the library logs on.
+    """
 
     text: str
     order: int = field(compare=False)
     is_frame: bool = field(default=False, compare=False)
     headers: list[str] = field(default_factory=list, compare=False)
+    has_left: bool = field(default=True, compare=False)
+
+    @property
+    def is_close(self) -> bool:
+        return self.is_frame and self.text.startswith("CLOSE")
 
 
 @dataclass
@@ -264,6 +281,10 @@ class _End:
             know it, unlike their addresses if there is a proxy between them
             (RFC 6455, 4.1).
         joined: whether the connection was open already at the first word.
+        opened: whether it opened then, of which a server's end may be wrong.
+        rejection: why a client did not take a 101 for an answer.
+        is_drained: whether it read all there was until TCP ended, and no
+            CLOSE: what it has not received then will not arrive.
         server: of a server's end, the server.
         address: of a client's end, what it is connected to.
     """
@@ -277,6 +298,10 @@ class _End:
         self.failures: list[_Failure] = []
         self.key = ""
         self.joined = protocol.state is State.OPEN
+        self.opened = False
+        self.rejection = ""
+        self.is_drained = False
+        self._protocol = protocol
         self._fragments = {">": Opcode.TEXT, "<": Opcode.TEXT}
         self._websocket = websocket = protocol.logger.extra["websocket"]
         self.server = None
@@ -300,9 +325,10 @@ class _End:
         messages = self.sent if way == ">" else self.received
         match what, args:
             case "%s", (Frame() as frame,):
-                text = self._read(frame, way)
-                messages.append(_Message(text, order, is_frame=True))
-                if way == ">" and frame.opcode is Opcode.CLOSE:
+                heard = _Message(self._read(frame, way), order, is_frame=True)
+                heard.has_left = way == "<" or self._has_way_out()
+                messages.append(heard)
+                if way == ">" and heard.is_close:
                     self._notice_failure(order)
             case "%s: %s", (str(name), str(value)) if messages:
                 headers = messages[-1].headers
@@ -319,9 +345,14 @@ class _End:
             case "%s %s %s", (str(method), str(path), _):
                 text = f"{_spell(method)} {_spell(path)}"
                 messages.append(_Message(text, order))
+            case "connection is %s", (State.OPEN.name,):
+                self.opened = True
             case "EOF", ():
                 if self.ended is None:
                     self.ended = order
+                # It answers an end of TCP while it handles this.
+                self.is_drained |= isinstance(sys.exc_info()[1], EOFError)
+                self._notice_rejection()
 
     def _read(self, frame: Frame, way: str) -> str:
         kind = frame.opcode
@@ -330,6 +361,17 @@ class _End:
         elif kind is Opcode.CONT:
             kind = self._fragments[way]
         return _frame(frame, kind)
+
+    def _has_way_out(self) -> bool:
+        transport = getattr(self._websocket, "transport", None)
+        return transport is None or not transport.is_closing()
+
+    def _notice_rejection(self) -> None:
+        """Find out whether TCP ends because the client rejects a 101."""
+        error = self._protocol.handshake_exc
+        answer = self.received[-1].text if self.received else ""
+        if self.side is CLIENT and error and answer.startswith("101 "):
+            self.rejection = _describe(error)
 
     def _notice_failure(self, order: int) -> None:
         """Find out whether this CLOSE is sent because a handler failed.
@@ -348,11 +390,7 @@ class _End:
         self, what: str, error: BaseException | None, order: tuple[int, int]
     ) -> None:
         if error and all(what != failure.what for failure in self.failures):
-            text = type(error).__name__
-            with suppress(Exception):  # a __str__ may fail, too
-                text = f"{text}: {error}".removesuffix(": ")
-            text = _spell(text, LONGEST_LINE)
-            self.failures.append(_Failure(what, text, order))
+            self.failures.append(_Failure(what, _describe(error), order))
 
 
 @dataclass
@@ -367,7 +405,11 @@ class _Talk:
         return [end for end in (self.client, self.server) if end is not None]
 
     def messages(self) -> Iterator[tuple[bool, _Message]]:
-        """Each message once, and whether it is the client's."""
+        """Each message once, and whether it is the client's.
+
+        It is not told whether a message arrives: at the end of the block it
+        may be on its way. But that it will not may be known by then.
+        """
         for is_clients, sender, receiver in (
             (True, self.client, self.server),
             (False, self.server, self.client),
@@ -381,8 +423,13 @@ class _Talk:
                 for n in range(len(received) + 1)
                 if received[n:] == sent[: len(received) - n]
             )
-            for message in received[:earlier] + sent:
+            arrived = len(received) - earlier
+            for message in received[:earlier] + sent[:arrived]:
                 yield is_clients, message
+            is_deaf = receiver and (receiver.is_drained or receiver.rejection)
+            for message in sent[arrived:]:
+                if message.has_left and not (message.is_close and is_deaf):
+                    yield is_clients, message
 
 
 def _pair(ends: list[_End]) -> list[_Talk]:
@@ -471,7 +518,8 @@ def _steps(
 ) -> Iterator[_Step]:
     """The steps of one connection, in no order."""
     client, server = pair
-    is_open = any(end.joined for end in talk.ends)
+    rejection = talk.client.rejection if talk.client else ""
+    is_open = any(end.joined for end in talk.ends) and not rejection
     is_closed = False
     last = -1
     for is_clients, message in talk.messages():
@@ -484,10 +532,15 @@ def _steps(
             headers=message.headers,
         )
         last = max(last, message.order)
-        is_closed |= message.is_frame and message.text.startswith("CLOSE")
+        is_closed |= message.is_close
         if not is_clients and message.text.startswith("101 "):
-            is_open = True
-            yield _Step((message.order, 1), pair, "OPEN")
+            # It is the client's turn: RFC 6455, 4.1.
+            if rejection:
+                text = f"{words['rejected']}: {rejection}"
+                yield _Step((message.order, 1), (client,), text)
+            elif talk.client is None or talk.client.opened:
+                is_open = True
+                yield _Step((message.order, 1), pair, "OPEN")
     whose = f" ({lanes[client]})" if "c2" in lanes else ""
     for failure in talk.server.failures if talk.server else []:
         text = f"{words[failure.what]}{whose}: {failure.error}"
@@ -620,6 +673,11 @@ def _close(data: bytes) -> str:
 
 def _header(name: str, value: str) -> str:
     """A header in one line, without what is new in each run."""
+    return _spell(f"{name}: {_steady(name, value)}", LONGEST_LINE)
+
+
+def _steady(name: str, value: str) -> str:
+    """A header's value without what is new in each run."""
     match name.lower():
         case "sec-websocket-key" | "sec-websocket-accept" | "date":
             value = "…"
@@ -627,7 +685,18 @@ def _header(name: str, value: str) -> str:
             value = re.sub(r":\d+", ":…", value)
         case "user-agent" | "server":
             value = re.sub(r"/[\w.]+", "/…", value)
-    return _spell(f"{name}: {value}", LONGEST_LINE)
+    return value
+
+
+def _describe(error: BaseException) -> str:
+    """An exception in one line, without what is new in each run."""
+    text = type(error).__name__
+    with suppress(Exception):  # a __str__ may fail, too
+        text = f"{text}: {error}".removesuffix(": ")
+    if isinstance(error, InvalidHeader) and error.value:
+        steady = _steady(error.name, error.value)
+        text = text.removesuffix(error.value) + steady
+    return _spell(text, LONGEST_LINE)
 
 
 def _quote(data: bytes) -> str:

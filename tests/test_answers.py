@@ -35,7 +35,13 @@ class Player:
         """The verdict on an answer, given by the lesson's own check cell."""
         (await self.run(cell.source)).raise_error()
         self.verdicts.clear()
+        reports = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, report: reports.append(report))
         (await self.run(check.source)).raise_error()
+        await asyncio.sleep(0)
+        loop.set_exception_handler(None)
+        assert not reports, "nothing but the verdict is shown"
         assert len(self.verdicts) == 1, "a check cell checks once"
         return self.verdicts[0]
 

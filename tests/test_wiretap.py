@@ -33,6 +33,7 @@ from websockets.sync.server import serve as sync_serve
 from websockets.uri import parse_uri
 
 from aula import wiretap
+from aula.check import Check
 from aula.timeline import Timeline
 from aula.wiretap import TEXT, Wiretap
 
@@ -62,9 +63,13 @@ def lines_of(tape):
     return [re.sub("  +", "  ", line) for line in text_of(tape).split("\n")]
 
 
+def what_of(text):
+    """The right column."""
+    return [re.split("  +", line, maxsplit=1)[1] for line in text.split("\n")]
+
+
 def what(tape):
-    """The right column of the text."""
-    return [line.split("  ", 1)[1] for line in lines_of(tape)]
+    return what_of(text_of(tape))
 
 
 def state(logger):
@@ -294,16 +299,82 @@ def test_what_is_sent_may_change_afterwards():
     assert what(listen(talk))[3:5] == ["BINARY (2 bytes) 01 02"] * 2
 
 
-def test_a_mebibyte():
-    async def talk(uri):
-        async with connect(uri) as websocket:
-            await websocket.send("é" * 2**19)
-            await websocket.recv()
+MEBIBYTES = [
+    ("é" * 2**19, [f'TEXT (1048576 bytes) "{"é" * 50}…"']),
+    ("<script>" * 2**17, [f'TEXT (1048576 bytes) "{"<script>" * 6}<s…"']),
+    (bytes(2**20), [f"BINARY (1048576 bytes) {'00 ' * 16}…"]),
+    (
+        [bytes(2**19), bytes(2**19)],
+        [
+            f"BINARY FIN=0 (524288 bytes) {'00 ' * 16}…",
+            f"CONT FIN=0 (524288 bytes) {'00 ' * 16}…",
+            "CONT FIN=1 (0 bytes)",
+        ],
+    ),
+]
 
-    tape = listen(talk)
-    shown = f'TEXT (1048576 bytes) "{"é" * 50}…"'
-    assert what(tape)[3:5] == [shown] * 2
+
+@pytest.mark.parametrize("where", ["here", "in a thread"])
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    MEBIBYTES,
+    ids=["text", "tags", "binary", "fragments"],
+)
+def test_a_mebibyte(data, shown, where):
+    def block(uri):
+        with sync_connect(uri) as websocket:
+            websocket.send(data)
+
+    async def talk(uri):
+        if where == "in a thread":
+            await asyncio.to_thread(block, uri)
+        else:
+            async with connect(uri) as websocket:
+                await websocket.send(data)
+
+    # Compressed, an empty frame takes a byte.
+    tape = listen(talk, listener, max_size=2**21)
+    assert what(tape)[3:] == [
+        *shown,
+        "CLOSE 1000 (OK)",
+        "CLOSE 1000 (OK)",
+        "TCP connection closed",
+    ]
     assert len(tape.bundle()["text/vnd.mermaid"]) < 1000
+
+
+def test_a_ping_between_fragments():
+    """RFC 6455, 5.4: control frames may come within a message."""
+
+    async def talk(uri):
+        pieces = [
+            frame(1, b"ho", fin=False),
+            frame(9, b"gong!"),
+            frame(0, b"la"),
+            frame(8),
+        ]
+        await raw(uri, GREETING, b"".join(pieces))
+
+    assert lines_of(listen(talk, listener, wait=True))[3:] == [
+        'client → listener  TEXT FIN=0 "ho"',
+        'client → listener  PING "gong!"',
+        'listener → client  PONG "gong!"',
+        'client → listener  CONT FIN=1 "la"',
+        "client → listener  CLOSE",
+        "listener → client  CLOSE",
+        "client, listener  TCP connection closed",
+    ]
+
+
+def test_pings_that_the_library_sends_for_itself():
+    async def talk(uri):
+        async with connect(uri, ping_interval=0.02) as websocket:
+            async with asyncio.timeout(5):
+                while websocket.latency == 0:
+                    await asyncio.sleep(0.01)
+
+    lines = lines_of(listen(talk))
+    assert lines[3:5] == ["client → echo  PING", "echo → client  PONG"]
 
 
 def test_headers_without_what_is_new_in_each_run():
@@ -585,6 +656,37 @@ def test_a_blocking_client_in_a_thread():
         await asyncio.to_thread(chat_once, uri)
 
     assert listen(talk).bundle() == listen(say_hello).bundle()
+
+
+def test_blocking_clients_in_threads_at_the_same_time():
+    def chat(uri, number):
+        with sync_connect(uri) as websocket:
+            barrier.wait()
+            websocket.send(f"hola {number}")
+            assert websocket.recv() == f"hola {number}"
+
+    async def talk(uri):
+        chats = (asyncio.to_thread(chat, uri, number) for number in range(4))
+        await asyncio.gather(*chats)
+
+    barrier = threading.Barrier(4, timeout=5)
+    lines = lines_of(listen(talk))
+    said = []
+    for number in range(1, 5):
+        mine = [line for line in lines if f"client {number}" in line]
+        text = mine[3].partition("TEXT")[2]
+        said.append(text)
+        assert mine == [
+            f"client {number} → echo  GET /",
+            f"echo → client {number}  101 Switching Protocols",
+            f"client {number}, echo  OPEN",
+            f"client {number} → echo  TEXT{text}",
+            f"echo → client {number}  TEXT{text}",
+            f"client {number} → echo  CLOSE 1000 (OK)",
+            f"echo → client {number}  CLOSE 1000 (OK)",
+            f"client {number}, echo  TCP connection closed",
+        ]
+    assert sorted(said) == [f' "hola {number}"' for number in range(4)]
 
 
 def test_a_blocking_server_in_a_thread():
@@ -1017,6 +1119,178 @@ def test_a_client_that_is_gone(talk, wait):
     assert what(listen(talk, wait=wait))[3] == said
 
 
+async def abort_and_leave(uri):
+    async with connect(uri) as websocket:
+        websocket.transport.abort()
+
+
+async def abort_and_send(uri):
+    async with connect(uri) as websocket:
+        websocket.transport.abort()
+        await websocket.send("nobody will read this")
+
+
+async def abort_within_a_frame(uri):
+    async with connect(uri) as websocket:
+        websocket.transport.write(frame(1, b"hola")[:-1])
+        websocket.transport.abort()
+
+
+async def cut_and_leave(uri):
+    async with connect(uri) as websocket:
+        tcp = websocket.transport.get_extra_info("socket")
+        tcp.shutdown(socket.SHUT_RDWR)
+
+
+async def cut_within_a_frame(uri):
+    async with connect(uri) as websocket:
+        websocket.transport.write(frame(1, b"hola")[:-1])
+        tcp = websocket.transport.get_extra_info("socket")
+        tcp.shutdown(socket.SHUT_RDWR)
+
+
+GONE = [
+    "GET /",
+    "101 Switching Protocols",
+    "OPEN",
+    "TCP connection closed without a CLOSE: code 1006",
+]
+
+
+@pytest.mark.parametrize("wait", [False, True])
+@pytest.mark.parametrize(
+    "talk", [abort_and_leave, abort_and_send, abort_within_a_frame]
+)
+def test_a_close_that_never_left(talk, wait):
+    """The library logs one, but there is no way out any more."""
+    assert what(listen(talk, listener, wait=wait))[:4] == GONE
+
+
+@pytest.mark.parametrize("talk", [cut_and_leave, cut_within_a_frame])
+def test_a_close_that_the_socket_did_not_take(talk):
+    """Here the end of TCP at the other end tells."""
+    assert what(listen(talk, listener, wait=True))[:4] == GONE
+
+
+def test_a_close_that_leaves_although_the_socket_is_closing():
+    """``transport.close()``, unlike ``abort()``, sends what is waiting."""
+
+    async def talk(uri):
+        async with connect(uri, compression=None) as websocket:
+            sending = asyncio.create_task(websocket.send(bytes(2**24)))
+            await asyncio.sleep(0)
+            websocket.transport.close()
+        await sending
+
+    tape = listen(talk, listener, wait=True, max_size=None)
+    assert what(tape)[4] == "CLOSE 1000 (OK)"
+    assert what(tape)[-1] == "TCP connection closed"
+
+
+def test_a_close_that_never_left_a_server():
+    async def abort(websocket):
+        websocket.transport.abort()
+
+    async def fail(websocket):
+        websocket.transport.abort()
+        raise ValueError("no")
+
+    async def talk(uri):
+        async with connect(uri) as websocket:
+            with pytest.raises(ConnectionClosed):
+                await websocket.recv()
+
+    assert what(listen(talk, abort)) == GONE
+    failed = "connection handler failed: ValueError: no"
+    assert what(listen(talk, fail)) == [*GONE[:3], failed, GONE[3]]
+
+
+def test_a_close_that_never_left_by_what_one_end_tells():
+    async def main():
+        async with server_in_another_process() as uri:
+            with Wiretap() as tape:
+                await abort_and_leave(uri)
+        return tape
+
+    assert what(asyncio.run(main())) == GONE
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_a_close_to_a_client_that_is_gone(wait):
+    """It left the server, but TCP had ended at the other end."""
+
+    async def until_told(websocket):
+        await gone.wait()
+
+    async def talk(uri):
+        websocket = await connect(uri)
+        websocket.transport.abort()
+        gone.set()
+        await websocket.wait_closed()
+
+    gone = asyncio.Event()
+    assert what(listen(talk, until_told, wait=wait)) == GONE
+
+
+def test_an_answer_that_a_client_did_not_wait_for():
+    """Of the two CLOSE the first has arrived."""
+
+    async def keep(websocket):
+        await websocket.wait_closed()
+
+    async def talk(uri):
+        websocket = await connect(uri)
+        closing = asyncio.create_task(websocket.close())
+        await asyncio.sleep(0)
+        websocket.transport.abort()
+        await closing
+
+    assert what(listen(talk, keep, wait=True))[3:] == [
+        "CLOSE 1000 (OK)",
+        "TCP connection closed",
+    ]
+
+
+def come_and_go(uri):
+    with sync_connect(uri):
+        pass
+
+
+def test_a_blocking_client_whose_server_is_gone():
+    """It may have noticed or not when it sends its CLOSE: all the same."""
+
+    async def abort(websocket):
+        websocket.transport.abort()
+        await websocket.wait_closed()
+
+    async def talk(uri):
+        await asyncio.to_thread(come_and_go, uri)
+
+    texts = {text_of(listen(talk, abort)) for _ in range(20)}
+    assert [what_of(text) for text in texts] == [GONE]
+
+
+def test_a_close_on_its_way_when_the_block_ends():
+    """Whether it arrives is not known yet, so there is its arrow."""
+
+    async def talk(uri):
+        websocket = await connect(uri)
+        closing.append(asyncio.create_task(websocket.close()))
+        await asyncio.sleep(0)
+
+    async def main():
+        async with serve(echo, "127.0.0.1", 0) as server:
+            with Wiretap() as tape:
+                await talk(uri_of(server))
+            early = what(tape)
+            await closing[0]
+        return early, what(tape)
+
+    closing = []
+    early, late = asyncio.run(main())
+    assert early == late == [*GONE[:3], "CLOSE 1000 (OK)"]
+
+
 def test_a_server_that_closes():
     async def once(websocket):
         await websocket.send(await websocket.recv())
@@ -1032,6 +1306,258 @@ def test_a_server_that_closes():
         "once → client  CLOSE 1000 (OK)",
         "client → once  CLOSE 1000 (OK)",
         "client, once  TCP connection closed",
+    ]
+
+
+def answer_with(name, value):
+    """A ``process_response`` that puts a header of its own into the 101."""
+
+    def change(connection, request, response):
+        response.headers.pop(name, None)
+        if value is not None:
+            response.headers[name] = value
+
+    return change
+
+
+REJECTED = [
+    (
+        "Sec-WebSocket-Accept",
+        "hola",
+        "InvalidHeaderValue: invalid Sec-WebSocket-Accept header: …",
+    ),
+    (
+        "Sec-WebSocket-Accept",
+        None,
+        "InvalidHeader: missing Sec-WebSocket-Accept header",
+    ),
+    (
+        "Upgrade",
+        "h2c",
+        "InvalidUpgrade: invalid Upgrade header: h2c",
+    ),
+    (
+        "Sec-WebSocket-Protocol",
+        "chat",
+        "NegotiationError: no subprotocols supported",
+    ),
+    (
+        "Sec-WebSocket-Extensions",
+        "x-zip",
+        "NegotiationError: Unsupported extension: name = x-zip, params = []",
+    ),
+]
+
+
+async def be_rejected(uri):
+    with pytest.raises(InvalidHandshake):
+        await connect(uri)
+
+
+async def be_rejected_in_a_thread(uri):
+    with pytest.raises(InvalidHandshake):
+        await asyncio.to_thread(chat_once, uri)
+
+
+@pytest.mark.parametrize("talk", [be_rejected, be_rejected_in_a_thread])
+@pytest.mark.parametrize(("name", "value", "shown"), REJECTED)
+def test_a_client_that_rejects_the_101(name, value, shown, talk):
+    """It has never been open, whatever its server believes."""
+    change = answer_with(name, value)
+    # A thread may let the server's handler fail before the block is over.
+    assert lines_of(listen(talk, process_response=change))[:4] == [
+        "client → echo  GET /",
+        "echo → client  101 Switching Protocols",
+        f"client  rejected the response: {shown}",
+        "client, echo  TCP connection closed",
+    ]
+
+
+def test_a_rejection_in_the_diagram():
+    change = answer_with("Sec-WebSocket-Protocol", "chat")
+    tape = listen(be_rejected, tape=Escucha(), process_response=change)
+    assert tape.bundle()["text/vnd.mermaid"].split("\n")[4:] == [
+        "c1->>s1: GET /",
+        "s1->>c1: 101 Switching Protocols",
+        "Note over c1: rechazó la respuesta: <br/>NegotiationError: no "
+        "<br/>subprotocols supported",
+        "Note over c1,s1: conexión TCP cerrada",
+    ]
+
+
+def test_a_rejection_is_told_in_the_same_words_each_time():
+    """The value may come from the client's key, which is new each time."""
+
+    def copy(connection, request, response):
+        del response.headers["Sec-WebSocket-Accept"]
+        key = request.headers["Sec-WebSocket-Key"]
+        response.headers["Sec-WebSocket-Accept"] = key
+
+    first, second = (
+        listen(
+            be_rejected, tape=Wiretap(headers=True), process_response=copy
+        ).bundle()
+        for _ in range(2)
+    )
+    assert first == second
+    assert "header: …" in first["text/plain"]
+
+
+def test_a_rejection_by_what_the_client_alone_tells():
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Accept: hola\r\n\r\n"
+        )
+        await reader.read()
+        writer.close()
+
+    async def main():
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as other:
+            with Wiretap() as tape:
+                await be_rejected(uri_of(other))
+        return tape
+
+    assert lines_of(asyncio.run(main())) == [
+        "client → server  GET /",
+        "server → client  101 Switching Protocols",
+        "client  rejected the response: InvalidHeaderValue: invalid "
+        "Sec-WebSocket-Accept header: …",
+        "client, server  TCP connection closed",
+    ]
+
+
+def test_a_rejection_in_the_exercise_about_it():
+    verdict = asyncio.run(Check("en").verdict("03.1", lambda request: "hola"))
+    assert verdict.state == "wrong"
+    assert lines_of(verdict.run)[1:] == [
+        "server → client  101 Switching Protocols",
+        "client  rejected the response: InvalidHeaderValue: invalid "
+        "Sec-WebSocket-Accept header: …",
+        "client, server  TCP connection closed",
+    ]
+
+
+def test_a_rejection_that_the_server_alone_tells_cannot_be_known():
+    async def talk(uri):
+        await raw(uri, GREETING, b"")
+
+    assert what(listen(talk, wait=True))[:4] == [
+        "GET /",
+        "101 Switching Protocols",
+        "OPEN",
+        "TCP connection closed without a CLOSE: code 1006",
+    ]
+
+
+@pytest.mark.parametrize("talk", [be_rejected, be_rejected_in_a_thread])
+def test_a_client_that_rejects_the_101_gets_no_close(talk):
+    """Its server has sent one, not knowing, or not: that is a matter of luck.
+
+    What the handler sent is drawn.
+    """
+
+    async def greet(websocket):
+        with contextlib.suppress(ConnectionClosed):
+            await websocket.send("hola")
+
+    change = answer_with("Sec-WebSocket-Protocol", "chat")
+    tape = listen(talk, greet, wait=True, process_response=change)
+    if talk is be_rejected:
+        assert lines_of(tape)[3] == 'greet → client  TEXT "hola"'
+    assert [line for line in what(tape) if "TEXT" not in line] == [
+        "GET /",
+        "101 Switching Protocols",
+        "rejected the response: NegotiationError: no subprotocols supported",
+        "TCP connection closed",
+    ]
+
+
+def test_one_client_opens_and_another_rejects():
+    async def talk(uri):
+        await be_rejected(uri)
+        async with connect(uri, subprotocols=["chat"]) as websocket:
+            await websocket.send("hola")
+            await websocket.recv()
+
+    change = answer_with("Sec-WebSocket-Protocol", "chat")
+    tape = listen(talk, process_response=change)
+    assert lines_of(tape)[2] == (
+        "client 1  rejected the response: NegotiationError: no subprotocols "
+        "supported"
+    )
+    assert [line for line in lines_of(tape) if "OPEN" in line] == [
+        "client 2, echo  OPEN"
+    ]
+
+
+def test_a_101_that_the_client_has_not_read_yet():
+    """A server is open when it has sent it, a connection is not."""
+
+    async def hold(websocket):
+        tape.stop()
+        await websocket.wait_closed()
+
+    tape = Wiretap()
+    listen(say_goodbye, hold, tape=tape)
+    assert what(tape) == ["GET /", "101 Switching Protocols"]
+
+
+def test_a_client_that_gives_up_before_it_reads_the_101():
+    """It rejects nothing."""
+
+    async def give_up(websocket):
+        clients[0].cancel()
+        await websocket.wait_closed()
+
+    async def talk(uri):
+        clients.append(asyncio.create_task(say_hello(uri)))
+        await asyncio.wait(clients)
+
+    clients = []
+    assert what(listen(talk, give_up, wait=True)) == [
+        "GET /",
+        "101 Switching Protocols",
+        "TCP connection closed",
+    ]
+
+
+async def say_goodbye(uri):
+    async with connect(uri):
+        pass
+
+
+@pytest.mark.parametrize("talk", [say_goodbye, be_rejected])
+def test_a_101_that_the_client_reads_in_the_block(talk):
+    """And that was sent before."""
+
+    async def main():
+        async def begin(websocket):
+            tape.start()
+            await websocket.wait_closed()
+
+        options = {}
+        if talk is be_rejected:
+            change = answer_with("Sec-WebSocket-Protocol", "chat")
+            options["process_response"] = change
+        async with serve(begin, "127.0.0.1", 0, **options) as server:
+            await talk(uri_of(server))
+            tape.stop()
+
+    tape = Wiretap()
+    asyncio.run(main())
+    told = {
+        say_goodbye: ["OPEN", "CLOSE 1000 (OK)", "CLOSE 1000 (OK)"],
+        be_rejected: [
+            "rejected the response: NegotiationError: no subprotocols "
+            "supported"
+        ],
+    }
+    assert what(tape) == [
+        "101 Switching Protocols",
+        *told[talk],
+        "TCP connection closed",
     ]
 
 
@@ -1099,6 +1625,26 @@ def test_what_was_on_its_way_when_the_block_began():
         'echo → client  TEXT "two"',
         'echo → client  TEXT "three"',
     ]
+
+
+def test_a_connection_of_which_nothing_is_left_takes_no_number():
+    """Only its server has yet to hear that the client ended TCP as well."""
+
+    async def talk(uri):
+        address = urllib.parse.urlsplit(uri)
+        reader, writer = await asyncio.open_connection(
+            address.hostname, address.port
+        )
+        writer.write(GREETING + frame(8))
+        await reader.read()
+        with Wiretap() as tape:
+            writer.close()
+            await say_hello(uri)
+        heard.append(tape)
+
+    heard = []
+    listen(talk)
+    assert heard[0].bundle() == listen(say_hello).bundle()
 
 
 def test_what_arrives_after_the_block_has_its_arrow():
@@ -1183,12 +1729,15 @@ def test_start_and_stop_while_threads_talk():
     listen(talk)
 
 
-def test_nested_in_a_timeline(capsys):
+@pytest.mark.parametrize("outer", [Timeline, Wiretap])
+def test_nested_with_a_timeline(outer, capsys):
     async def main():
+        one, other = Timeline(), Wiretap()
+        blocks = [one, other] if outer is Timeline else [other, one]
         async with serve(echo, "127.0.0.1", 0) as server:
-            with Timeline(), Wiretap() as tape:
+            with blocks[0], blocks[1]:
                 await say_hello(uri_of(server))
-        return tape
+        return other
 
     assert asyncio.run(main()).bundle() == listen(say_hello).bundle()
     assert "█ blocks the loop" in capsys.readouterr().out
@@ -1386,6 +1935,25 @@ def test_a_logger_of_the_learners_own(make):
     assert tape.bundle() == listen(say_hello).bundle()
 
 
+def test_a_logger_of_the_learners_own_in_threads():
+    def echo(websocket):
+        for message in websocket:
+            websocket.send(message)
+
+    quiet = fresh("quiet", logging.ERROR)
+    with sync_serve(echo, "127.0.0.1", 0, logger=quiet) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        uri = f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
+        with Wiretap() as tape:
+            with sync_connect(uri, logger=Verbose(quiet, None)) as websocket:
+                websocket.send("hola")
+                websocket.recv()
+        server.shutdown()
+        thread.join()
+    assert tape.bundle() == listen(say_hello).bundle()
+
+
 def test_a_logger_of_the_learners_own_gets_no_more_than_its_level():
     shelves = []
     for tape in (Deaf(), Wiretap()):
@@ -1454,6 +2022,45 @@ HOSTILE = [
 ]
 
 
+async def talk_hostilely(uri):
+    async with connect(uri) as websocket:
+        for text in HOSTILE:
+            await websocket.send(text)
+            await websocket.recv()
+        await websocket.close(4000, HOSTILE_LINE)
+    path = b"GET /<script>;#35;&lt;$$x$$%%{"
+    request = GREETING.replace(b"GET /", path)
+    await raw(uri, request, frame(1, b"fail") + frame(8))
+
+
+HOSTILE_LINE = "<b>;#35; #quot;\nend %% $$x$$ classDef a; 😀"
+
+
+async def end(websocket):
+    """A keyword of Mermaid as a name, and an exception to match."""
+    async for message in websocket:
+        if message == "fail":
+            raise ValueError(HOSTILE_LINE)
+        await websocket.send(message)
+
+
+def test_no_text_is_obeyed():
+    """Whatever Mermaid obeys is spelled out, and reads as it was."""
+    tape = listen(talk_hostilely, end, wait=True)
+    diagram = tape.bundle()["text/vnd.mermaid"].split("\n")
+    drawn = []
+    for line in diagram[2:]:
+        line = line.replace("<br/>", "")
+        kind = re.match(
+            r"participant \w+ as |\w+->>\w+: |Note over [\w,]+: ", line
+        )
+        text = line[kind.end() :]
+        assert not re.search("[#;&<%$ﬂ¶]", re.sub(r"#\d+;", "", text))
+        if not line.startswith("participant"):
+            drawn.append(re.sub(r"#(\d+);", lambda n: chr(int(n[1])), text))
+    assert drawn == what(tape)
+
+
 def drawn_texts(figure):
     """The texts of a diagram in JupyterLab: an SVG within an address."""
     address = figure.get_attribute("src")
@@ -1466,16 +2073,7 @@ def drawn_texts(figure):
 
 
 def test_jupyterlab_shows_every_payload(tmp_path):
-    async def talk(uri):
-        async with connect(uri) as websocket:
-            for text in HOSTILE:
-                await websocket.send(text)
-                await websocket.recv()
-
-    async def end(websocket):
-        await echo(websocket)
-
-    tape = listen(talk, end)
+    tape = listen(talk_hostilely, end, wait=True)
     bundle = tape.bundle()
     cell = {
         "cell_type": "code",

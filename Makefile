@@ -1,6 +1,7 @@
 # make lab     opens the course in JupyterLab
 # make test    checks everything: code, lessons, every cell of every notebook
 # make build   writes notebooks/ and solutions/ from lessons/ (LESSON=02: one)
+# make update  takes a new version of the course and keeps your answers
 # make reset   forgets which exercises were solved
 # make bench   measures what the checks and the imports cost
 # make lock    moves requirements.txt to the newest versions
@@ -20,7 +21,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 install = $(UV) pip install --quiet --python $(BIN)/python \
 	--reinstall-package aula -c requirements.txt $(1) || $(PIP) $(1)
 
-.PHONY: lab test build bench lock reset
+.PHONY: lab test build bench lock reset update
 
 lab: .venv/for-learners
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/index.ipynb
@@ -31,6 +32,9 @@ test: .venv/for-authors
 
 build: .venv/for-authors
 	$(BIN)/python -m aula.build $(LESSON)
+
+update: .venv/for-learners
+	$(BIN)/gitpuller "$$(git remote get-url origin)" "$$(git branch --show-current)" .
 
 reset: .venv/for-learners
 	$(BIN)/python -m aula.progress

@@ -1,5 +1,8 @@
 # make lab     opens the course in JupyterLab
 # make test    checks everything: code, lessons, every cell of every notebook
+# make hands   treats notebooks and checks as learners do; half an hour
+# make soak    runs all cells 20 times, and 10 on busy cores (ROUNDS=20)
+# make check-machines  runs all cells on the machines that people bring
 # make build   writes notebooks/ and solutions/ from lessons/ (LESSON=02: one)
 # make update  takes a new version of the course and keeps your answers
 # make reset   forgets which exercises were solved
@@ -8,6 +11,7 @@
 
 PYTHON ?= python3
 LESSON ?=
+ROUNDS ?= 20
 MINIMUM := 3.11
 
 BIN := .venv/bin
@@ -21,7 +25,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 install = $(UV) pip install --quiet --python $(BIN)/python \
 	--reinstall-package aula -c requirements.txt $(1) || $(PIP) $(1)
 
-.PHONY: lab test build bench lock reset update
+.PHONY: lab test build bench lock reset update hands \
+	soak check-machines
 
 lab: .venv/for-learners
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/index.ipynb
@@ -29,6 +34,15 @@ lab: .venv/for-learners
 test: .venv/for-authors
 	$(BIN)/ruff check
 	$(BIN)/pytest
+
+hands: .venv/for-authors
+	$(BIN)/pytest -m slow tests
+
+soak: .venv/for-authors
+	$(BIN)/python tests/soak.py $(ROUNDS)
+
+check-machines: .venv/for-authors
+	$(BIN)/python tests/machines.py
 
 build: .venv/for-authors
 	$(BIN)/python -m aula.build $(LESSON)

@@ -1,0 +1,202 @@
+"""Runs the validation on the machines that a classroom may bring.
+
+Each is this machine with something changed: another Python, a proxy that is
+dead, a home that cannot be written to. What this machine cannot play is
+skipped, and said so.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from rounds import ROOT, play
+
+PYTHONS = ("3.11", "3.12", "3.13")
+DEAD = "http://127.0.0.1:9"  # the port of "discard", where nobody listens
+FOLDER = "Año nuevo, café ☕"
+AT_ONCE = 20
+
+
+class Skipped(Exception):
+    """This machine cannot play that one."""
+
+
+Round = tuple[int, list[str]]
+
+
+def a_python(version: str) -> Round:
+    """Another Python, with the versions of the lock."""
+    python = _find_python(version)
+    if python is None:
+        raise Skipped(f"no Python {version} here")
+    with _installation(python, ROOT) as installed:
+        return play(python=installed)
+
+
+def dead_proxy() -> Round:
+    """A proxy for everything, which does not answer."""
+    names = ("http_proxy", "https_proxy", "all_proxy")
+    proxies = {n: DEAD for n in names} | {n.upper(): DEAD for n in names}
+    return play(os.environ | proxies)
+
+
+def ports_taken() -> Round:
+    """Somebody else on each port from 8000 to 8999."""
+    with ExitStack() as taken:
+        for port in range(8000, 9000):
+            try:
+                taken.enter_context(socket.create_server(("", port)))
+            except OSError:
+                continue  # taken already
+        return play()
+
+
+def no_network() -> Round:
+    """No network but loopback."""
+    prefix = ("unshare", "--net", "--map-root-user", "sh", "-c")
+    script = 'ip link set lo up && exec "$0" "$@"'
+    _try([*prefix, script, "true"], "no network of one's own (unshare, ip)")
+    return play(prefix=(*prefix, script))
+
+
+def read_only_home() -> Round:
+    """A home in which nothing can be written."""
+    with tempfile.TemporaryDirectory() as home:
+        prefix = ("unshare", "--mount", "--map-root-user", "sh", "-c")
+        script = f"mount -t tmpfs -o ro none {home} && " + 'exec "$0" "$@"'
+        _try([*prefix, script, "true"], "no mounts of one's own (unshare)")
+        hidden = ("JUPYTER_", "XDG_", "IPYTHON", "MPLCONFIGDIR")
+        kept = {
+            k: v for k, v in os.environ.items() if not k.startswith(hidden)
+        }
+        return play(kept | {"HOME": home}, prefix=(*prefix, script))
+
+
+def odd_path() -> Round:
+    """A folder with spaces, accents and an emoji in its name."""
+    with tempfile.TemporaryDirectory() as parent:
+        root = Path(parent) / FOLDER
+        ignored = shutil.ignore_patterns(".git", ".venv", "__pycache__")
+        shutil.copytree(ROOT, root, ignore=ignored)
+        with _installation(sys.executable, root) as installed:
+            return play(python=installed, root=root)
+
+
+def locale_c() -> Round:
+    """The locale of a bare server."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("LC_")}
+    return play(kept | {"LANG": "C", "LC_ALL": "C"})
+
+
+def many_at_once() -> Round:
+    """Twenty notebooks open at the same time, each with Run All pressed."""
+    found = sorted(ROOT.glob("solutions/*/*.ipynb"))
+    paths = (found * AT_ONCE)[:AT_ONCE]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        ran = list(pool.map(_run_all, paths))
+    failed = [where for _, where in ran if where]
+    return sum(cells for cells, _ in ran), failed
+
+
+def _run_all(path: Path) -> tuple[int, str]:
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=300,
+        startup_timeout=300,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    try:
+        client.execute()
+    except Exception as error:
+        return 0, f"{path.relative_to(ROOT)} {type(error).__name__}: {error}"
+    return sum(c.cell_type == "code" for c in notebook.cells), ""
+
+
+def _find_python(version: str) -> str | None:
+    """An interpreter of that version, as uv finds them."""
+    found = subprocess.run(
+        [_uv(), "python", "find", "--no-python-downloads", version],
+        cwd=tempfile.gettempdir(),
+        capture_output=True,
+        text=True,
+    )
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
+@contextmanager
+def _installation(python: str, root: Path) -> Iterator[Path]:
+    """A Python with the course of that folder and what tests need."""
+    with tempfile.TemporaryDirectory() as folder:
+        venv = Path(folder) / "venv"
+        subprocess.run([python, "-m", "venv", str(venv)], check=True)
+        installed = venv / "bin" / "python"
+        subprocess.run(
+            [
+                str(installed),
+                *("-m", "pip", "install", "--quiet"),
+                "--disable-pip-version-check",
+                *("-c", "requirements.txt", "-e", ".[test]"),
+            ],
+            cwd=root,
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
+        yield installed
+
+
+def _uv() -> str:
+    return str(Path(sys.executable).parent / "uv")
+
+
+def _try(command: list[str], reason: str) -> None:
+    """Skip if a command does not work here."""
+    if shutil.which(command[0]) is None:
+        raise Skipped(reason)
+    if subprocess.run(command, capture_output=True).returncode != 0:
+        raise Skipped(reason)
+
+
+def main() -> int:
+    machines: dict[str, Callable[[], Round]] = {
+        f"Python {version}": lambda version=version: a_python(version)
+        for version in PYTHONS
+    }
+    for play_one in (
+        dead_proxy,
+        ports_taken,
+        no_network,
+        read_only_home,
+        odd_path,
+        locale_c,
+        many_at_once,
+    ):
+        machines[play_one.__doc__.rstrip(".")] = play_one
+    bad = False
+    for name, play_it in machines.items():
+        try:
+            cells, failed = play_it()
+        except Skipped as reason:
+            print(f"SKIPPED  {name}: {reason}", flush=True)
+            continue
+        print(f"{'FAILED' if failed else 'fine':7}  {name}: {cells} cells")
+        for cell in failed:
+            print(f"         {cell}")
+        sys.stdout.flush()
+        bad = bad or bool(failed)
+    return bad
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -125,9 +125,12 @@ def _run_all(path: Path) -> tuple[int, str]:
 
 
 def _find_python(version: str) -> str | None:
-    """An interpreter of that version, as uv finds them."""
+    """An interpreter of that version: uv's finds, or one of pyenv's."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    folders = [os.environ["PATH"], *map(str, pyenv.glob("versions/*/bin"))]
     found = subprocess.run(
         [_uv(), "python", "find", "--no-python-downloads", version],
+        env=os.environ | {"PATH": os.pathsep.join(folders)},
         cwd=tempfile.gettempdir(),
         capture_output=True,
         text=True,

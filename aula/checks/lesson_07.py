@@ -528,6 +528,8 @@ async def _judge_desk(answer, run):
                 await within(PATIENCE, lambda: len(desk.started) >= 2)
                 await within(PATIENCE, lambda: len(visit.taken) >= 4)
                 await asyncio.sleep(MOMENT)  # more would come now
+                if visit.has_raised(asyncio.QueueFull):
+                    raise _full()
                 if len(desk.started) < 2 or len(visit.taken) < 4:
                     visit.raise_errors(run)
                 _judge_limits(desk, visit)
@@ -556,6 +558,18 @@ async def _judge_desk(answer, run):
             en="Your function ended and left consumers waiting for orders "
             "for ever. Cancel them on the way out.",
         )
+
+
+def _full():
+    return Wrong(
+        "queue-full",
+        es="La lista se llenó, y `put_nowait` lanzó `QueueFull`: ocho "
+        "órdenes de golpe echaron abajo el manejador. `await put(...)` "
+        "espera a que haya sitio.",
+        en="The queue was full, and `put_nowait` raised `QueueFull`: eight "
+        "orders at once brought the handler down. `await put(...)` waits "
+        "for a place.",
+    )
 
 
 def _alive(run):

@@ -229,43 +229,48 @@ async def fetch_all(answer, run):
     ):
         urls = [f"{url}/{name}" for name in names]
         task = asyncio.create_task(answer(session, urls, limit))
-        await within(PATIENCE, lambda: pages.most == limit or task.done())
-        await asyncio.sleep(MOMENT)
-        if task.done() and task.exception() is not None:
-            raise task.exception()
-        judge_limit(pages, limit)
-        second = next(name for name in pages.started if name != names[0])
-        pages.let_out(second)
-        if not await within(PATIENCE, lambda: len(pages.started) > limit):
-            pages.let_all_out()
-            if await within(PATIENCE, lambda: len(pages.started) > limit):
+        try:
+            await within(PATIENCE, lambda: pages.most == limit or task.done())
+            await asyncio.sleep(MOMENT)
+            if task.done() and task.exception() is not None:
+                raise task.exception()
+            judge_limit(pages, limit)
+            second = next(name for name in pages.started if name != names[0])
+            pages.let_out(second)
+            if not await within(PATIENCE, lambda: len(pages.started) > limit):
+                pages.let_all_out()
+                if await within(PATIENCE, lambda: len(pages.started) > limit):
+                    raise Wrong(
+                        "batches",
+                        es="Una petición acabó y la tercera siguió "
+                        "esperando a que acabara la otra: vas por tandas. Que "
+                        "cada una pase en cuanto quede un sitio.",
+                        en="One request was done, and the third still waited "
+                        "for the other: you work in batches. Let each go as "
+                        "soon as there is room.",
+                    )
                 raise Wrong(
-                    "batches",
-                    es="Una petición acabó y la tercera siguió esperando a "
-                    "que acabara la otra: vas por tandas. Que cada una pase "
-                    "en cuanto quede un sitio.",
-                    en="One request was done, and the third still waited for "
-                    "the other: you work in batches. Let each go as soon as "
-                    "there is room.",
+                    "never-released",
+                    es="Las dos primeras acabaron y la tercera no empezó: "
+                    "nadie devolvió el sitio. `async with` lo devuelve "
+                    "siempre.",
+                    en="The first two were done and the third did not begin: "
+                    "nobody gave the place back. `async with` always does.",
                 )
-            raise Wrong(
-                "never-released",
-                es="Las dos primeras acabaron y la tercera no empezó: nadie "
-                "devolvió el sitio. `async with` lo devuelve siempre.",
-                en="The first two were done and the third did not begin: "
-                "nobody gave the place back. `async with` always does.",
-            )
-        pages.let_all_out()
-        if not await finished(task, PATIENCE):
-            raise Wrong(
-                "never-ends",
-                es="El servidor contestó a todo y tu función sigue esperando.",
-                en="The server has replied to everything, and your function "
-                "still waits.",
-            )
-        seen = task.result()
-        judge_limit(pages, limit)
-    judge_texts(seen, [f"page {name}" for name in names], second)
+            pages.let_all_out()
+            if not await finished(task, PATIENCE):
+                raise Wrong(
+                    "never-ends",
+                    es="El servidor contestó a todo y tu función sigue "
+                    "esperando.",
+                    en="The server has replied to everything, and your "
+                    "function still waits.",
+                )
+            judge_limit(pages, limit)
+        finally:
+            pages.let_all_out()
+            await finished(task, 0)
+    judge_texts(task.result(), [f"page {name}" for name in names], second)
     return Right(
         es="Cinco páginas en su orden, nunca más de dos a la vez, y la "
         "siguiente en cuanto acabó una.",
@@ -693,40 +698,10 @@ async def make_board(answer, run):
         running(app, logger=board.complaints.logger()) as board.url,
         aiohttp.ClientSession() as board.session,
     ):
-        ada, lima = await board.listen(), await board.listen()
-        if await within(MOMENT, lambda: ada.close_code is not None):
-            board.raise_errors()
-            raise Wrong(
-                "closes-at-once",
-                es="El WebSocket se abrió y se cerró: la conexión acaba "
-                "cuando el manejador termina. Quédate recibiendo con "
-                "`async for`.",
-                en="The WebSocket opened and closed: the connection is over "
-                "when the handler ends. Stay there and receive, with "
-                "`async for`.",
-            )
-        seen = await board.say("hola")
-        board.raise_errors()
-        heard = [await board.heard(each) for each in (ada, lima)]
-        judge_heard(heard)
-        if seen != "2":
-            raise Wrong(
-                "other-count",
-                es="Los dos lo oyeron. La respuesta a `POST /say` debía ser "
-                "su número, como texto.",
-                en="Both heard it. The reply to `POST /say` should have been "
-                "their number, as text.",
-                expected="2",
-                seen=seen,
-            )
-        await lima.close()
-        await board.expect_one()
-        chai = await board.listen()
-        if await board.say("mate") == "2":
-            chai.transport.abort()
-        await board.expect_one()
-        await ada.close()
-        await within(MOMENT, lambda: board.complaints.messages)
+        try:
+            await judge_board(board)
+        finally:
+            await asyncio.gather(*[each.close() for each in board.listeners])
     board.raise_errors()
     return Right(
         es="Dos oyeron lo dicho por HTTP; uno se despidió, otro desapareció, "
@@ -734,6 +709,40 @@ async def make_board(answer, run):
         en="Two heard what was said over HTTP; one said goodbye, another "
         "vanished, and the count stayed exact.",
     )
+
+
+async def judge_board(board):
+    ada, lima = await board.listen(), await board.listen()
+    if await within(MOMENT, lambda: ada.close_code is not None):
+        board.raise_errors()
+        raise Wrong(
+            "closes-at-once",
+            es="El WebSocket se abrió y se cerró: la conexión acaba cuando el "
+            "manejador termina. Quédate recibiendo con `async for`.",
+            en="The WebSocket opened and closed: the connection is over when "
+            "the handler ends. Stay there and receive, with `async for`.",
+        )
+    seen = await board.say("hola")
+    board.raise_errors()
+    judge_heard([await board.heard(each) for each in (ada, lima)])
+    if seen != "2":
+        raise Wrong(
+            "other-count",
+            es="Los dos lo oyeron. La respuesta a `POST /say` debía ser su "
+            "número, como texto.",
+            en="Both heard it. The reply to `POST /say` should have been "
+            "their number, as text.",
+            expected="2",
+            seen=seen,
+        )
+    await lima.close()
+    await board.expect_one()
+    chai = await board.listen()
+    await board.settles("2")
+    chai.transport.abort()
+    await board.expect_one()
+    await ada.close()
+    await within(MOMENT, lambda: board.complaints.messages)
 
 
 def judge_heard(heard):
@@ -763,14 +772,14 @@ class Board:
 
     def __init__(self):
         self.complaints = Complaints()
+        self.listeners = []
         self.url = ""
         self.session = None
 
     async def listen(self):
+        url = self.url.replace("http", "ws") + "/ws"
         try:
-            return await connect(
-                self.url.replace("http", "ws") + "/ws", close_timeout=1
-            )
+            websocket = await connect(url, close_timeout=1)
         except InvalidStatus as error:
             self.raise_errors()
             raise Wrong(
@@ -781,6 +790,8 @@ class Board:
                 "`await websocket.prepare(request)`.",
                 seen=error,
             ) from None
+        self.listeners.append(websocket)
+        return websocket
 
     async def say(self, text):
         async with self.session.post(f"{self.url}/say", data=text) as response:
@@ -801,14 +812,18 @@ class Board:
                 return await websocket.recv()
         return None
 
-    async def expect_one(self):
-        """The count falls to one soon after a client has left."""
+    async def settles(self, count):
+        """What the count of listeners comes to, or what it stays at."""
         seen = None
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                while (seen := await self.say("mocha")) != "1":
+                while (seen := await self.say("mocha")) != count:
                     await asyncio.sleep(0.02)
-        if seen != "1":
+        return seen
+
+    async def expect_one(self):
+        """The count falls to one soon after a client has left."""
+        if (seen := await self.settles("1")) != "1":
             raise Wrong(
                 "never-forgets",
                 es="Un WebSocket se cerró y tu tablón aún cuenta con él. "

@@ -2,8 +2,12 @@
 
 import asyncio
 import inspect
+import traceback
+import warnings
 
 from aula.check import Right, Wrong, exercise
+
+RESULT = "mocha #7"  # what the future of 01.4 brings
 
 
 @exercise("01.1", parameters=1)
@@ -14,20 +18,21 @@ async def breakfast(answer, run):
         events.append(f"{drink} starts")
         await asyncio.sleep(0.05)
         events.append(f"{drink} ends")
-        return f"{drink} listo"
+        return f"{drink} #7"
 
+    results = ["latte #7", "mocha #7"]
     seen = await answer(brew)
     drinks = seen if isinstance(seen, list | tuple) else [seen]
-    unawaited = [drink for drink in drinks if inspect.iscoroutine(drink)]
-    for coroutine in unawaited:
+    unawaited = [drink for drink in drinks if inspect.isawaitable(drink)]
+    for coroutine in filter(inspect.iscoroutine, unawaited):
         coroutine.close()
     if unawaited:
         raise Wrong(
             "not-awaited",
-            es="Has devuelto corrutinas sin esperar: nadie preparó nada. "
+            es="Devolviste trabajo que nadie esperó, no sus resultados. "
             "Pon `await` delante de cada `brew(...)`.",
-            en="You returned coroutines that nobody awaited: nothing was "
-            "brewed. Put `await` before each `brew(...)`.",
+            en="You returned work that nobody awaited, not its results. Put "
+            "`await` before each `brew(...)`.",
         )
     expected = ["latte starts", "latte ends", "mocha starts", "mocha ends"]
     if sorted(events) == sorted(expected) and events != expected:
@@ -50,22 +55,32 @@ async def breakfast(answer, run):
             expected=expected,
             seen=events,
         )
+    if events != expected:
+        raise Wrong(
+            "other-drinks",
+            es="Se pedían un `latte` y un `mocha`, cada uno una sola vez y "
+            "hasta el final.",
+            en="One `latte` and one `mocha` were asked for, each once and to "
+            "its end.",
+            expected=expected,
+            seen=events,
+        )
     if not isinstance(seen, list) or len(seen) != 2:
         raise Wrong(
             "no-list",
             es="Hay que devolver una lista con los dos resultados.",
             en="Return a list with both results.",
-            expected=["latte listo", "mocha listo"],
+            expected=results,
             seen=seen,
         )
-    if seen != ["latte listo", "mocha listo"] or events != expected:
+    if seen != results:
         raise Wrong(
             "other-results",
-            es="Los resultados no son los que dio `brew`, o se pidió otra "
-            "cosa.",
-            en="These are not the results that `brew` gave, or something "
-            "else was ordered.",
-            expected=["latte listo", "mocha listo"],
+            es="Esos no son los resultados que dio `brew`. Guarda lo que "
+            "entrega cada `await` y devuélvelo.",
+            en="These are not the results that `brew` gave. Keep what each "
+            "`await` hands over, and return that.",
+            expected=results,
             seen=seen,
         )
     return Right(
@@ -77,12 +92,40 @@ async def breakfast(answer, run):
 
 @exercise("01.2", parameters=2)
 async def countdown(answer, run):
-    said = []
+    said, due = [], []
+
+    async def wait_longer():
+        await asyncio.sleep(1)
+
+    # Timers of one loop end in their order, however slow the machine is.
+    asyncio.get_running_loop().call_later(0.05, due.append, True)
     tasks = [
         asyncio.create_task(answer(numbers, said.append), name=f"{numbers}")
         for numbers in ([3, 2, 1], [30, 20, 10])
     ]
-    await asyncio.gather(*tasks)
+    late = asyncio.create_task(wait_longer())
+    try:
+        await asyncio.gather(*tasks)
+    except TypeError as error:
+        if not said or "await" not in str(error):
+            raise
+        raise Wrong(
+            "awaited-say",
+            es="`say` es una función normal: llámala sin `await`.",
+            en="`say` is a plain function: call it without `await`.",
+            seen=error,
+        ) from None
+    too_long = late.done()
+    late.cancel()
+    steps = [lane.steps for lane in run.lanes if lane.task in tasks]
+    if not said:
+        raise Wrong(
+            "never-said",
+            es="Nadie llamó a `say`: llama a `say(number)` por cada número, "
+            "sin `print`.",
+            en="`say` was never called: call `say(number)` for each number, "
+            "without `print`.",
+        )
     if sorted(said) != [1, 2, 3, 10, 20, 30]:
         raise Wrong(
             "other-numbers",
@@ -104,14 +147,13 @@ async def countdown(answer, run):
             seen=said,
         )
     if said == [3, 2, 1, 30, 20, 10]:
-        paused = [len(lane.steps) > 1 for lane in run.lanes[-2:]]
-        if all(paused):
+        if all(len(each) > 1 for each in steps):
             raise Wrong(
                 "pause-outside",
-                es="Cada cuenta dijo todo de un tirón y solo después hizo "
-                "una pausa. La pausa va dentro del `for`.",
-                en="Each countdown said everything in one go and paused "
-                "only afterwards. The pause belongs inside the `for`.",
+                es="Cada cuenta hizo una pausa, pero dijo todo de un tirón. "
+                "La pausa va dentro del `for`.",
+                en="Each countdown paused, but said everything in one go. "
+                "The pause belongs inside the `for`.",
                 expected=[3, 30, 2, 20, 1, 10],
                 seen=said,
             )
@@ -124,6 +166,31 @@ async def countdown(answer, run):
             "up a turn. Make the pause an `asyncio.sleep`, with `await`.",
             expected=[3, 30, 2, 20, 1, 10],
             seen=said,
+        )
+    if sum(end - began > 0.04 for each in steps for began, end in each) > 3:
+        raise Wrong(
+            "holds-the-loop",
+            es="Las cuentas se alternaron, pero cada pausa retuvo el bucle: "
+            "`time.sleep` no lo suelta. Pausa con `asyncio.sleep`.",
+            en="The countdowns took turns, but each pause held the loop: "
+            "`time.sleep` does not let go of it. Pause with "
+            "`asyncio.sleep`.",
+        )
+    if not due:
+        raise Wrong(
+            "too-short",
+            es="Las cuentas se alternaron casi sin pausa. Se pedían 0,05 "
+            "segundos después de cada número.",
+            en="The countdowns took turns with hardly a pause. 0.05 seconds "
+            "were asked for after each number.",
+        )
+    if too_long:
+        raise Wrong(
+            "too-long",
+            es="Las cuentas se alternaron, pero las pausas fueron demasiado "
+            "largas. Se pedían 0,05 segundos después de cada número.",
+            en="The countdowns took turns, but the pauses were too long. "
+            "0.05 seconds were asked for after each number.",
         )
     return Right(
         es=f"Las dos cuentas se alternaron: {said}.",
@@ -145,20 +212,40 @@ async def run_all(answer, run):
     expected = "a0, b0, c0, a1, b fin, c1, a fin, c2, c fin"
     try:
         answer(list(coroutines))
-    except (StopIteration, RuntimeError) as error:
+    except StopIteration as error:
         raise Wrong(
             "escapes",
-            es="Se te escapó una excepción de una corrutina terminada. Cada "
-            "una anuncia su final con `StopIteration`: atrápala y sácala de "
-            "la ronda.",
-            en="An exception of a finished coroutine escaped you. Each one "
-            "announces its end with `StopIteration`: catch it, and take "
-            "that coroutine out of the round.",
+            es="Se te escapó un `StopIteration`. Así anuncia su final cada "
+            "corrutina: atrapa esa excepción y saca de la ronda la "
+            "corrutina.",
+            en="A `StopIteration` escaped. That is how each coroutine "
+            "announces its end: catch the exception, and take that "
+            "coroutine out of the round.",
+            seen=error,
+        ) from None
+    except RuntimeError as error:
+        if "running event loop" in str(error):
+            with warnings.catch_warnings():
+                # What asyncio.run refused was not forgotten.
+                warnings.simplefilter("ignore")
+                traceback.clear_frames(error.__traceback__)
+            raise _other_loop() from None
+        if "already awaited" not in str(error):
+            raise
+        raise Wrong(
+            "sent-after-its-end",
+            es="Enviaste `None` a una corrutina que ya había terminado. "
+            "Cuando lance `StopIteration`, sácala de la ronda.",
+            en="You sent `None` to a coroutine that had ended already. Once "
+            "it raises `StopIteration`, take it out of the round.",
             seen=error,
         ) from None
     finally:
         for coroutine in coroutines:
-            coroutine.close()
+            if not _has_task(coroutine):
+                coroutine.close()
+    if not log:
+        raise _other_loop()
     seen = ", ".join(log)
     if seen == expected:
         return Right(
@@ -184,14 +271,47 @@ async def run_all(answer, run):
             expected=expected,
             seen=seen,
         )
+    if seen == "a0, b0, c0, a1, b fin, a fin, c1, c2, c fin":
+        raise Wrong(
+            "skips-one",
+            es="Todas llegaron a su final, pero `c` perdió su turno cada vez "
+            "que terminaba otra. Quitar de una lista mientras un `for` la "
+            "recorre hace que se salte la siguiente.",
+            en="All of them reached their end, but `c` missed its turn each "
+            "time another one ended. To remove from a list while a `for` "
+            "goes through it makes the loop skip the next.",
+            expected=expected,
+            seen=seen,
+        )
+    if all(f"{name} fin" in log for name in "abc"):
+        raise Wrong(
+            "other-order",
+            es="Todas llegaron a su final, pero no por turnos, empezando "
+            "por la primera de la lista.",
+            en="All of them reached their end, but not in turns that begin "
+            "with the first of the list.",
+            expected=expected,
+            seen=seen,
+        )
     raise Wrong(
         "stops-early",
-        es="No todas llegaron a su final, o el orden no es por turnos. "
-        "Cuando una lanza `StopIteration`, las demás siguen.",
-        en="Not all of them reached their end, or they did not take turns. "
-        "When one raises `StopIteration`, the others go on.",
+        es="No todas llegaron a su final. Cuando una lanza `StopIteration`, "
+        "las demás siguen.",
+        en="Not all of them reached their end. When one raises "
+        "`StopIteration`, the others go on.",
         expected=expected,
         seen=seen,
+    )
+
+
+def _other_loop():
+    return Wrong(
+        "other-loop",
+        es="Ninguna corrutina dio un paso. Aquí el bucle eres tú: haz "
+        "avanzar cada una con `.send(None)`, sin `asyncio.run`, `gather` ni "
+        "tareas.",
+        en="No coroutine took a step. Here you are the loop: move each one "
+        "on with `.send(None)`, without `asyncio.run`, `gather` or tasks.",
     )
 
 
@@ -201,8 +321,11 @@ async def patience(answer, run):
 
     never = loop.create_future()
     waiting = asyncio.create_task(answer(never, 0.1), name="patience")
-    done, _ = await asyncio.wait({waiting}, timeout=2)
-    if not done:
+    await _wait(waiting, 0.3)
+    in_time = waiting.done()
+    if not in_time:
+        await _wait(waiting, 2)
+    if not waiting.done():
         raise Wrong(
             "no-limit",
             es="El *future* no llegó nunca y tu función siguió esperando. "
@@ -210,22 +333,32 @@ async def patience(answer, run):
             en="The future never came and your function went on waiting. "
             "Set a limit with `asyncio.timeout(seconds)`.",
         )
-    if not waiting.cancelled() and isinstance(
-        waiting.exception(), TimeoutError
-    ):
+    try:
+        late = waiting.result()
+    except TimeoutError:
         raise Wrong(
             "escapes",
             es="Tu función dejó escapar el `TimeoutError`. Atrápalo y "
-            'devuelve `"tarde"`.',
+            'devuelve `"tarde"`. Si ya tienes un `try`, ha de rodear el '
+            "`async with`: dentro, lo que llega es un `CancelledError`.",
             en="Your function let the `TimeoutError` escape. Catch it and "
-            'return `"tarde"`.',
-        )
-    late = waiting.result()
+            'return `"tarde"`. If you have a `try` already, it goes around '
+            "the `async with`: what arrives inside is a `CancelledError`.",
+        ) from None
+    except TypeError as error:
+        if "context manager" not in str(error):
+            raise
+        raise Wrong(
+            "plain-with",
+            es="`asyncio.timeout` se usa con `async with`, no con `with`.",
+            en="`asyncio.timeout` goes with `async with`, not with `with`.",
+            seen=error,
+        ) from None
 
     soon = loop.create_future()
-    loop.call_later(0.05, soon.set_result, 42)
+    loop.call_later(0.4, _complete, soon)
     waiting = asyncio.create_task(answer(soon, 3), name="patience")
-    done, _ = await asyncio.wait({waiting}, timeout=1.5)
+    await _wait(waiting, 1.5)
     steps = [s for x in run.lanes if x.task is waiting for s in x.steps]
     if steps and max(ended - began for began, ended in steps) > 1:
         raise Wrong(
@@ -235,7 +368,7 @@ async def patience(answer, run):
             en="While you waited the loop stood still, and the future could "
             "not be completed. `time.sleep` will not do here.",
         )
-    if not done:
+    if not waiting.done():
         raise Wrong(
             "sleeps-first",
             es="El *future* llegó pronto y tu función siguió durmiendo. "
@@ -244,14 +377,23 @@ async def patience(answer, run):
             "future itself, under a limit.",
         )
     soon_result = waiting.result()
-    if (late, soon_result) != ("tarde", 42):
+    both_late = (late, soon_result) == ("tarde", "tarde")
+    if not in_time or (both_late and len(steps) > 1):
+        raise Wrong(
+            "fixed-limit",
+            es="El límite no fue el que recibió tu función. Pasa `seconds` "
+            "a `asyncio.timeout`.",
+            en="The limit was not the one that your function got. Pass "
+            "`seconds` to `asyncio.timeout`.",
+        )
+    if (late, soon_result) != ("tarde", RESULT):
         raise Wrong(
             "other-results",
             es='Con un *future* que no llega hay que devolver `"tarde"`; '
             "con uno que llega, su resultado.",
             en='For a future that never comes return `"tarde"`; for one '
             "that does, its result.",
-            expected=("tarde", 42),
+            expected=("tarde", RESULT),
             seen=(late, soon_result),
         )
     return Right(
@@ -260,3 +402,20 @@ async def patience(answer, run):
         en="For a future that never came it returned `tarde`; for one that "
         "came in time, its result.",
     )
+
+
+async def _wait(task, seconds):
+    """Wait for a task, and on a slow machine some turns of the loop more."""
+    await asyncio.wait({task}, timeout=seconds)
+    for _ in range(20):
+        if not task.done():
+            await asyncio.sleep(0)
+
+
+def _complete(future):
+    if not future.done():
+        future.set_result(RESULT)
+
+
+def _has_task(coroutine):
+    return any(t.get_coro() is coroutine for t in asyncio.all_tasks())

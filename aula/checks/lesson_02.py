@@ -2,10 +2,12 @@
 
 import asyncio
 import inspect
+import traceback
+import warnings
 
 from aula.check import Right, Wrong, exercise
 
-LONG = 0.4  # seconds a drink gets in 02.4
+LONG = 0.2  # seconds a drink gets in 02.4
 
 
 async def until(condition):
@@ -34,8 +36,11 @@ async def breakfast(answer, run):
 
 async def _breakfast(answer, boil_turns, toast_turns):
     started, ended, both = [], [], asyncio.Event()
+    boiled_in = None
 
     async def boil():
+        nonlocal boiled_in
+        boiled_in = asyncio.current_task()
         started.append("boil")
         await both.wait()
         for _ in range(boil_turns):
@@ -56,6 +61,18 @@ async def _breakfast(answer, boil_turns, toast_turns):
     both.set()
     try:
         seen = await task
+    except TypeError as error:
+        if not any(why in str(error) for why in NO_COROUTINE):
+            _refuse_no_star(error)
+            raise
+        raise Wrong(
+            "not-called",
+            es="Pasaste la función. Una tarea se crea con una corrutina, que "
+            "es lo que da la llamada: `create_task(boil())`.",
+            en="You passed the function. A task is made of a coroutine, "
+            "which is what the call gives: `create_task(boil())`.",
+            seen=error,
+        ) from None
     except asyncio.InvalidStateError:
         raise Wrong(
             "too-early",
@@ -67,13 +84,20 @@ async def _breakfast(answer, boil_turns, toast_turns):
     if not together and "toast" in started:
         raise Wrong(
             "one-after-another",
-            es="Una terminó antes de que la otra empezara. La que va a "
-            "segundo plano necesita su tarea, y quien la crea no la espera "
-            "todavía.",
-            en="One finished before the other started. The one in the "
-            "background needs a task, and whoever creates it does not wait "
-            "for it yet.",
+            es="Una terminó antes de que la otra empezara. Pon `boil()` en "
+            "una tarea, espera a `toast()` y espera la tarea al final.",
+            en="One finished before the other started. Put `boil()` in a "
+            "task, await `toast()`, and await the task last.",
         )
+    for name in ("boil", "toast"):
+        if started.count(name) > 1:
+            raise Wrong(
+                "called-twice",
+                es=f"Llamaste a `{name}` dos veces, y cada llamada es otro "
+                "trabajo. Espera la tarea que creaste, no una llamada nueva.",
+                en=f"You called `{name}` twice, and each call is work of its "
+                "own. Await the task that you created, not a new call.",
+            )
     if isinstance(seen, asyncio.Future):
         raise Wrong(
             "returned-task",
@@ -86,8 +110,9 @@ async def _breakfast(answer, boil_turns, toast_turns):
     if "toast" not in ended:
         raise Wrong(
             "toast-left-behind",
-            es="`breakfast` terminó y `toast` no: nadie la esperó.",
-            en="`breakfast` finished and `toast` had not: nobody waited for "
+            es="`breakfast` terminó y `toast` no: hay que llamarla y "
+            "esperarla.",
+            en="`breakfast` finished and `toast` had not: call it and await "
             "it.",
         )
     if seen != "chai":
@@ -100,20 +125,33 @@ async def _breakfast(answer, boil_turns, toast_turns):
             expected="chai",
             seen=seen,
         )
+    if boiled_in is task:
+        raise Wrong(
+            "in-the-foreground",
+            es="Las dos avanzaron a la vez y el resultado es correcto, pero "
+            "al revés de lo pedido: `boil` es la que va a segundo plano, en "
+            "una tarea.",
+            en="Both went on at the same time and the result is right, but "
+            "the other way round: `boil` is the one that goes to the "
+            "background, in a task.",
+        )
 
 
 @exercise("02.2", parameters=2, limit=3)
 async def brew_all(answer, run):
     drinks = ["latte", "mocha", "chai", "latte"]
     expected = [drink.upper() for drink in drinks]
-    started, made, gates = [], [], []
+    started, made, gates, asked = [], [], [], []
+    all_open = False
 
     async def brew(drink, gate):
         started.append(drink)
-        await gate.wait()
-        return drink.upper()
+        if not all_open:
+            await gate.wait()
+        return f"{drink}".upper()
 
     def make(drink):
+        asked.append(drink)
         gates.append(asyncio.Event())
         made.append(brew(drink, gates[-1]))
         return made[-1]
@@ -125,22 +163,23 @@ async def brew_all(answer, run):
         gate.set()
         for _ in range(5):
             await asyncio.sleep(0)
+    all_open = True
+    await until(task.done)
     try:
+        _refuse_whole_list(asked)
+        if task.done() and not task.cancelled() and task.exception():
+            raise task.exception()
         _refuse_alone(together)
         seen = await task
     except (TypeError, RuntimeError) as error:
-        if started or not _no_star(error):
-            raise
-        raise Wrong(
-            "no-star",
-            es="`gather` quiere cada corrutina como un argumento propio, y "
-            "recibió una colección entera. Desempaquétala con `*`.",
-            en="`gather` wants each coroutine as an argument of its own, and "
-            "it got a whole collection. Unpack it with `*`.",
-            seen=error,
-        ) from None
+        if isinstance(error, TypeError):
+            _refuse_none(asked, expected)
+        if not started:
+            _refuse_no_star(error)
+        raise
     finally:
         unstarted = _close(made)
+    _refuse_none(asked, expected)
     if unstarted:
         raise Wrong(
             "never-awaited",
@@ -151,7 +190,7 @@ async def brew_all(answer, run):
     if isinstance(seen, asyncio.Future):
         raise Wrong(
             "returned-future",
-            es="Devolviste lo que devuelve `gather` al instante, un future. "
+            es="Devolviste lo que da `gather` al instante, un *future*. "
             "La lista llega al esperarlo con `await`.",
             en="You returned what `gather` hands out at once, a future. The "
             "list comes when you await it.",
@@ -218,9 +257,15 @@ async def announce(answer, run):
         return drink.upper()
 
     task = asyncio.create_task(answer(make, list(drinks), shouted.append))
-    together = await until(lambda: task.done() or len(started) == 3)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        together = await until(lambda: task.done() or len(started) == 3)
+    _refuse_starred(task)
+    for warning in caught:
+        warnings.warn(warning.message, warning.category, stacklevel=1)
+    _refuse_whole_list(started)
     if task.done():
-        task.result()
+        _refuse_ends(task, shouted)
     _refuse_tasks(shouted)
     _refuse_alone(together)
     if task.done():
@@ -241,11 +286,12 @@ async def announce(answer, run):
         heard = await until(lambda: task.done() or len(shouted) >= len(ready))
         _refuse_tasks(shouted)
         if task.done():
-            task.result()
+            _refuse_ends(task, shouted)
         if not heard:
-            await _refuse_delay(gates, ready, shouted)
+            await _refuse_delay(task, gates, ready, shouted)
         _refuse_other(shouted, ready)
-    await task
+    await asyncio.wait([task])
+    _refuse_ends(task, shouted)
     _refuse_other(shouted, ready)
     return Right(
         es="Se pidieron `latte`, `mocha` y `chai`; estuvieron listos y se "
@@ -269,11 +315,51 @@ def _refuse_other(shouted, ready):
         )
 
 
-async def _refuse_delay(gates, ready, shouted):
+def _refuse_starred(task):
+    failed = task.done() and not task.cancelled() and task.exception()
+    if "as_completed() takes 1 positional" in f"{failed}":
+        _forget(failed)
+        raise Wrong(
+            "starred",
+            es="`as_completed` quiere una sola colección de tareas, sin `*` "
+            "(al contrario que `gather`).",
+            en="`as_completed` wants one collection of tasks, without the "
+            "`*` (unlike `gather`).",
+        )
+
+
+def _refuse_ends(task, shouted):
+    """Refuse an answer that raised, naming the slip that is known."""
+    try:
+        task.result()
+    except TypeError as error:
+        if shouted and "await" in str(error):
+            raise Wrong(
+                "awaited-shout",
+                es="`shout` es una función normal: llámala sin `await`.",
+                en="`shout` is an ordinary function: call it without `await`.",
+                seen=error,
+            ) from None
+        raise
+
+
+async def _refuse_delay(task, gates, ready, shouted):
     """Find out what an answer waits for that did not announce a drink."""
     gates["latte"].set()
     heard = await until(lambda: len(shouted) >= len(ready))
     expected, seen = list(ready), list(shouted)
+    gates["chai"].set()
+    await until(lambda: task.done() or shouted)
+    if not shouted:
+        raise Wrong(
+            "never-shouted",
+            es="Había bebidas listas y no se anunció ninguna. Llama a "
+            "`shout` con cada resultado, en cuanto llega.",
+            en="Drinks were ready and none was announced. Call `shout` with "
+            "each result, as soon as it comes.",
+            expected=expected,
+            seen=seen,
+        )
     if heard:
         raise Wrong(
             "asked-order",
@@ -301,7 +387,7 @@ async def brew_in_time(answer, run):
     drinks = ["latte", "mocha", "chai", "cortado"]
     expected = ["LATTE", None, None, "CORTADO"]
     started, late, all_started = [], [], asyncio.Event()
-    alone = False
+    alone, due = False, []
 
     async def make(drink):
         nonlocal alone
@@ -324,9 +410,21 @@ async def brew_in_time(answer, run):
                 late.clear()
         return drink.upper()
 
+    async def wait_longer():
+        await asyncio.sleep(1.5 * LONG)
+        # A slow machine may come to both ends at the same time.
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    # Timers of one loop end in their order, however slow the machine is.
+    asyncio.get_running_loop().call_later(0.75 * LONG, due.append, True)
     task = asyncio.create_task(answer(make, list(drinks), LONG))
-    await asyncio.wait([task])
-    if alone:
+    longer = asyncio.create_task(wait_longer())
+    await asyncio.wait([task], timeout=8 * LONG)
+    in_time = due and not longer.done()
+    longer.cancel()
+    _refuse_whole_list(started)
+    if alone or (not task.done() and len(started) < len(drinks)):
         raise Wrong(
             "one-after-another",
             es="Se acabó la espera de una bebida antes de que empezaran las "
@@ -334,20 +432,39 @@ async def brew_in_time(answer, run):
             en="The wait for one drink was over before the others started. "
             "All at the same time, each with its own deadline.",
         )
+    if not task.done():
+        raise Wrong(
+            "no-deadline",
+            es="`chai` no llega nunca, y tu función siguió esperándola mucho "
+            "después de `seconds`.",
+            en="`chai` never comes, and your function waited for it long "
+            "after `seconds`.",
+        )
     try:
         seen = task.result()
     except TimeoutError:
         raise _late_ruins_all() from None
+    except TypeError as error:
+        _refuse_no_star(error)
+        raise
     except (ValueError, BaseExceptionGroup) as error:
         raise Wrong(
             "failure-ruins-all",
-            es="`mocha` falló, y su excepción se llevó por delante los "
-            "demás resultados.",
+            es="`mocha` falló, y su excepción hizo perder los demás "
+            "resultados.",
             en="`mocha` failed, and its exception took the other results "
             "with it.",
             seen=error,
         ) from None
-    if not isinstance(seen, list | tuple) or len(seen) < len(expected):
+    if not isinstance(seen, list | tuple):
+        raise Wrong(
+            "other-result",
+            es="Hay que devolver una lista, con un sitio para cada bebida.",
+            en="Return a list, with a place for each drink.",
+            expected=expected,
+            seen=seen,
+        )
+    if len(seen) < len(expected):
         raise Wrong(
             "left-out",
             es="Faltan sitios en la lista: también las que fallan o se "
@@ -367,8 +484,19 @@ async def brew_in_time(answer, run):
             expected=expected,
             seen=seen,
         )
-    if list(seen) == [None] * len(drinks):
+    _refuse_none(started, expected)
+    if list(seen) == [None] * len(drinks) and due:
         raise _late_ruins_all()
+    if list(seen) == [None] * len(drinks):
+        raise Wrong(
+            "all-given-up",
+            es="`mocha` falló y, antes de que nada se retrasara, quedaron "
+            "todas en `None`. Un fallo vacía solo su propio sitio.",
+            en="`mocha` failed and, before anything was late, all of them "
+            "became `None`. A failure empties its own place only.",
+            expected=expected,
+            seen=seen,
+        )
     if list(seen) != expected:
         raise Wrong(
             "other-result",
@@ -376,6 +504,14 @@ async def brew_in_time(answer, run):
             en="That is not the list asked for.",
             expected=expected,
             seen=seen,
+        )
+    if not in_time:
+        raise Wrong(
+            "other-deadline",
+            es="La lista es correcta, pero el plazo no fue el que recibió "
+            "tu función en `seconds`.",
+            en="The list is right, but the deadline was not the one that "
+            "your function got in `seconds`.",
         )
     if not await until(lambda: not late):
         raise Wrong(
@@ -386,7 +522,7 @@ async def brew_in_time(answer, run):
             "Cancel what you no longer wait for.",
         )
     return Right(
-        es="`mocha` falló y `chai` no llegó a tiempo: `None` las dos. "
+        es="`mocha` falló y `chai` no llegó a tiempo: `None` para las dos. "
         "`latte` y `cortado` no se enteraron, y `chai` quedó cancelada.",
         en="`mocha` failed and `chai` was late: `None` for both. `latte` and "
         "`cortado` never noticed, and `chai` was cancelled.",
@@ -447,6 +583,14 @@ async def retry(answer, run):
             en="You returned the coroutine of `call` without awaiting it: "
             "its failures happen outside `retry`.",
         )
+    if calls == 0:
+        raise Wrong(
+            "never-called",
+            es="`retry` terminó sin llamar a `call`. Una llamada lleva "
+            "paréntesis.",
+            en="`retry` ended without calling `call`. A call has parentheses.",
+            seen=seen,
+        )
     if seen != "LATTE":
         raise Wrong(
             "gives-up",
@@ -503,15 +647,59 @@ async def _refuse_deafness(answer):
         )
 
 
-def _no_star(error):
-    """Whether gather complains of a collection given as one argument."""
+# What asyncio says of a function where a coroutine is wanted.
+NO_COROUTINE = ("was expected, got <function", "awaitable is required")
+
+
+def _refuse_no_star(error):
+    """Refuse gather's complaint of a collection given as one argument."""
     complaints = (
-        "unhashable type",
+        "unhashable type: 'list'",
+        "unhashable type: 'set'",
+        "unhashable type: 'dict'",
         "awaitable is required",
         # Python 3.11 still takes a generator for a coroutine.
         "Task got bad yield",
     )
-    return any(complaint in str(error) for complaint in complaints)
+    if any(complaint in str(error) for complaint in complaints):
+        _forget(error)
+        raise Wrong(
+            "no-star",
+            es="`gather` quiere cada corrutina como un argumento propio, y "
+            "recibió una colección entera. Desempaquétala con `*`.",
+            en="`gather` wants each coroutine as an argument of its own, and "
+            "it got a whole collection. Unpack it with `*`.",
+            seen=error,
+        ) from None
+
+
+def _refuse_none(asked, expected):
+    """Refuse an answer that has not called make at all."""
+    if not asked:
+        raise Wrong(
+            "never-made",
+            es="No empezó ninguna bebida. Llama a `make(drink)` por cada una.",
+            en="No drink was even begun. Call `make(drink)` for each one.",
+            expected=expected,
+        )
+
+
+def _refuse_whole_list(asked):
+    """Refuse a call of make that got all drinks at once."""
+    if any(not isinstance(drink, str) for drink in asked):
+        raise Wrong(
+            "whole-list",
+            es="Llama a `make` una vez por bebida, no con la lista entera.",
+            en="Call `make` once for each drink, not with the whole list.",
+            seen=asked[0],
+        )
+
+
+def _forget(error):
+    """Drop the coroutines of an error's frames: not awaited for a reason."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traceback.clear_frames(error.__traceback__)
 
 
 def _close(coroutines):
@@ -546,9 +734,9 @@ def _refuse_tasks(shouted):
     if pending:
         raise Wrong(
             "not-a-result",
-            es="Anunciaste algo que aún había que esperar. `as_completed` "
-            "da esperas, no resultados: pon `await` delante.",
-            en="You announced something that was still to be awaited. "
-            "`as_completed` gives you things to await, not results: put "
-            "`await` before it.",
+            es="Anunciaste algo que aún había que esperar: pon `await` "
+            "delante. También lo que da `as_completed` hay que esperarlo.",
+            en="You announced something that was still to be awaited: put "
+            "`await` before it. What `as_completed` gives has to be awaited, "
+            "too.",
         )

@@ -262,7 +262,8 @@ async def guard(answer, run):
     }
     for page, origin in pages.items():
         server = await answer(greet, page)
-        if not isinstance(server, Server):
+        # One that nobody has awaited has no sockets to look at yet.
+        if not isinstance(server, Server) or not hasattr(server, "server"):
             raise Wrong(
                 "not-server",
                 es="Tu función tiene que devolver el servidor: lo que da "
@@ -478,10 +479,10 @@ def _judge_first(seen, errors):
     if not seen and not errors:
         raise Wrong(
             "not-to-itself",
-            es="Ada dibujó y no le llegó su punto. `tabs` la incluye también "
-            "a ella.",
-            en="Ada drew, and her point did not reach her. She is in `tabs` "
-            "herself.",
+            es="Ada dibujó y no le llegó su punto. Cada punto va a todo "
+            "`tabs`, y ella también está ahí.",
+            en="Ada drew, and her point did not reach her. Each point goes "
+            "to everyone in `tabs`, and she is there herself.",
             expected=DRAWN[:2],
             seen=seen,
         )

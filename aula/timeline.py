@@ -819,6 +819,8 @@ def _defaults(frame: Any, owner: Any) -> dict[str, Any]:
 
 def _value(value: Any) -> str | None:
     """A value in a label; None for one that reads differently each run."""
+    if type(value) in (str, bytes, bytearray):
+        value = value[: LONGEST_VALUE + 1]  # megabytes take seconds to write
     try:
         text = repr(value)
         if type(value) is set and value:

@@ -14,6 +14,7 @@ import pytest
 from aula import course
 
 START = 60  # seconds JupyterLab may take to answer, or to end
+RUN_ALL = 60_000  # milliseconds a whole lesson may take
 
 # The browser of the system where there is one, else Playwright's own.
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -84,3 +85,67 @@ def address(pid, folder):
                 return url
         time.sleep(0.2)
     pytest.fail((folder / "lab.log").read_text())
+
+
+@contextlib.contextmanager
+def opened(browser, lab, path):
+    """A page of JupyterLab with this notebook, and no other, open."""
+    page = browser.new_page(viewport={"width": 1200, "height": 1000})
+    page.set_default_timeout(RUN_ALL)
+    # A workspace of its own, or the tabs of the test before come back.
+    workspace = path.replace("/", "-").removesuffix(".ipynb")
+    page.goto(f"{lab}lab/workspaces/{workspace}/tree/{path}")
+    page.wait_for_selector(".jp-Notebook .jp-Cell")
+    # Commands that come before JupyterLab has its kernel do nothing.
+    page.evaluate(
+        """async () => {
+            const widget = jupyterapp.shell.currentWidget;
+            await widget.context.ready;
+            await widget.sessionContext.ready;
+            await widget.sessionContext.session.kernel.info;
+        }"""
+    )
+    try:
+        yield page
+    finally:
+        page.close()
+
+
+def start(page, command):
+    """Start a command of JupyterLab's, and do not wait for its end."""
+    page.evaluate(
+        "command => { jupyterapp.commands.execute(command) }", command
+    )
+
+
+def run_all(page):
+    start(page, "notebook:run-all-cells")
+
+
+def clear_outputs(page):
+    page.evaluate(
+        "jupyterapp.commands.execute('notebook:clear-all-cell-outputs')"
+    )
+
+
+def cell_of(page, text):
+    """Scroll to the cell with this code; JupyterLab draws what is in view."""
+    page.evaluate(
+        """text => {
+            const {content, model} = jupyterapp.shell.currentWidget;
+            const index = [...model.cells].findIndex(
+                cell => cell.sharedModel.source.includes(text));
+            content.activeCellIndex = index;
+            content.scrollToItem(index, "start");
+        }""",
+        text,
+    )
+    return page.locator(".jp-Cell").filter(
+        has=page.locator(".jp-InputArea", has_text=text)
+    )
+
+
+def run_above(page, text):
+    """Run all cells above the one with this code."""
+    cell_of(page, text)
+    start(page, "notebook:run-all-above")

@@ -1,0 +1,34 @@
+"""What the browser tests share: one JupyterLab and one browser a module."""
+
+import shutil
+
+import pytest
+from lab import CHROMIUM, FLAGS, RUN_ALL, jupyterlab
+from playwright.sync_api import expect, sync_playwright
+
+from aula import course
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """The address of a JupyterLab that serves a copy of the course."""
+    folder = tmp_path_factory.mktemp("course")
+    for kind in course.KINDS:
+        shutil.copytree(
+            course.ROOT / kind,
+            folder / kind,
+            ignore=shutil.ignore_patterns(".ipynb_checkpoints"),
+        )
+    with jupyterlab(folder) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    expect.set_options(timeout=RUN_ALL)  # machines with every core loaded
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=FLAGS
+        )
+        yield chromium
+        chromium.close()

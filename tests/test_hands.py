@@ -22,7 +22,7 @@ ORPHAN = [words["orphan"].partition("{")[0] for words in TEXT.values()]
 
 # Tasks and listening sockets; the kernel has some of its own.
 COUNT = """
-def left():
+def _left():
     import asyncio, gc, psutil
     gc.collect()
     tasks = [t.get_coro().__qualname__ for t in asyncio.all_tasks()]
@@ -31,15 +31,15 @@ def left():
     return sorted(tasks), sorted(listening)
 
 await asyncio.sleep(0)
-before = left()
+_before = _left()
 """
 # What was told to end gets a second to do so.
 LEFT = """
 for _ in range(10):
-    if left() == before:
+    if _left() == _before:
         break
     await asyncio.sleep(0.1)
-print([a for a in zip(before, left()) if a[0] != a[1]])
+print([a for a in zip(_before, _left()) if a[0] != a[1]])
 """
 
 

@@ -171,7 +171,7 @@ def _judge_accept(request, value, error, opened):
     if value == _digest(key):
         raise Wrong(
             "no-guid",
-            es="Has resumido la clave sola. Falta añadirle detrás el texto "
+            es="Resumiste la clave sola. Falta añadirle detrás el texto "
             "fijo, `GUID`.",
             en="You hashed the key alone. The fixed text, `GUID`, has to "
             "follow it.",
@@ -199,7 +199,7 @@ def _judge_accept(request, value, error, opened):
     if value == base64.b64encode(hashlib.sha1(raw).digest()).decode():
         raise Wrong(
             "decoded-key",
-            es="Has deshecho el base64 de la clave. Se usa tal como llega, "
+            es="Deshiciste el base64 de la clave. Se usa tal como llega, "
             "como texto.",
             en="You decoded the base64 of the key. It is used as it comes, "
             "as text.",
@@ -215,7 +215,7 @@ def _judge_accept(request, value, error, opened):
     if value in [_digest(piece + GUID) for piece in pieces if piece != key]:
         raise Wrong(
             "more-than-the-key",
-            es="Has resumido algo más que la clave: quedó un espacio, un fin "
+            es="Resumiste algo más que la clave: quedó un espacio, un fin "
             "de línea o el nombre de la cabecera. Míralo con `repr()`.",
             en="You hashed more than the key: a space, an end of line or the "
             "header's name is still there. Look at it with `repr()`.",
@@ -320,6 +320,15 @@ def _judge_header(frame, expected, seen):
             "highest bit of the **second** byte.",
             **both,
         )
+    if masked != expected[1]:
+        raise Wrong(
+            "mask-number",
+            es=f"El bit es el correcto, pero `masked` vale `{masked!r}`. Se "
+            "pide `True` o `False`: `bool(...)`, o una comparación.",
+            en=f"The bit is the right one, but your `masked` is `{masked!r}`. "
+            "`True` or `False` is asked for: `bool(...)`, or a comparison.",
+            **both,
+        )
     if length != expected[2]:
         _judge_length(frame, expected, length, shown, both)
 
@@ -367,7 +376,7 @@ def _judge_length(frame, expected, length, shown, both):
     if length == len(frame):
         raise Wrong(
             "whole-frame",
-            es=f"Has contado la trama {shown} entera. La longitud de la "
+            es=f"Contaste la trama {shown} entera. La longitud de la "
             "cabecera es solo la del contenido; léela en ella.",
             en=f"You counted the whole frame {shown}. The length in the "
             "header is that of the payload alone; read it there.",
@@ -383,15 +392,6 @@ def _judge_length(frame, expected, length, shown, both):
             "takes the next **8** bytes, not 2.",
             **both,
         )
-    if size and length == int.from_bytes(frame[2 : 2 + size], "little"):
-        raise Wrong(
-            "byte-order",
-            es=f"En la trama {shown} has leído los bytes de la longitud al "
-            'revés: el de más peso va primero, `"big"`.',
-            en=f"In the frame {shown} you read the bytes of the length the "
-            'wrong way round: the most significant comes first, `"big"`.',
-            **both,
-        )
     if size and length == short:
         raise Wrong(
             "long-length",
@@ -401,6 +401,27 @@ def _judge_length(frame, expected, length, shown, both):
             en=f"In the frame {shown} the seven bits are {short}, which is "
             "not the length: it announces that the length is in the bytes "
             "that follow. In how many?",
+            **both,
+        )
+    for count in range(1, size):
+        if length == int.from_bytes(frame[2 : 2 + count], "big"):
+            raise Wrong(
+                "bytes-missing",
+                es=f"En la trama {shown} la longitud ocupa {size} bytes, y "
+                f"leíste {count}: `frame[2:{2 + count}]` acaba **antes** del "
+                f"byte {2 + count}.",
+                en=f"In the frame {shown} the length takes {size} bytes, and "
+                f"you read {count}: `frame[2:{2 + count}]` ends **before** "
+                f"byte {2 + count}.",
+                **both,
+            )
+    if size and length == int.from_bytes(frame[2 : 2 + size], "little"):
+        raise Wrong(
+            "byte-order",
+            es=f"En la trama {shown} leíste los bytes de la longitud al "
+            'revés: el de más peso va primero, `"big"`.',
+            en=f"In the frame {shown} you read the bytes of the length the "
+            'wrong way round: the most significant comes first, `"big"`.',
             **both,
         )
     raise Wrong(
@@ -423,7 +444,20 @@ async def unmask(answer, run):
     for text in texts:
         payload = text.encode()
         frame = _distinct_frame(client, payload)
-        _judge_unmasked(frame, payload, answer(frame))
+        try:
+            seen = answer(frame)
+        except IndexError as error:
+            if len(payload) <= 4:
+                raise
+            raise Wrong(
+                "key-index",
+                es="La clave tiene cuatro bytes, y este contenido más. "
+                "Detrás del cuarto vuelve a empezar: `i % 4`.",
+                en="The key has four bytes, and this payload has more. After "
+                "the fourth it begins again: `i % 4`.",
+                seen=error,
+            ) from None
+        _judge_unmasked(frame, payload, seen)
     return Right(
         es=f"{len(texts)} tramas de un cliente, cada una con su clave, y los "
         f"{len(texts)} contenidos recuperados; también el vacío y el de 125 "
@@ -494,16 +528,25 @@ def _judge_unmasked(frame, payload, seen):
     if seen == _xor(frame[2:], key):
         raise Wrong(
             "key-as-payload",
-            es="Has tomado la clave por parte del contenido: delante de él "
+            es="Tomaste la clave por parte del contenido: delante de él "
             "van 2 bytes de cabecera **y** 4 de clave.",
             en="You took the key for part of the payload: before it come 2 "
             "bytes of header **and** 4 of key.",
             **both,
         )
+    if payload and bytes(seen).endswith(payload):
+        raise Wrong(
+            "header-kept",
+            es="El contenido está bien, pero lleva delante parte de la "
+            "cabecera. Devuelve solo el contenido.",
+            en="The payload is right, but part of the header is still before "
+            "it. Return the payload alone.",
+            **both,
+        )
     if seen in [_xor(hidden, key[n : n + 1]) for n in range(4)]:
         raise Wrong(
             "one-byte-key",
-            es="Has usado un solo byte de la clave para todo. El byte `i` "
+            es="Usaste un solo byte de la clave para todo. El byte `i` "
             "del contenido va con el byte `i % 4` de la clave.",
             en="You used one byte of the key for everything. Byte `i` of the "
             "payload goes with byte `i % 4` of the key.",
@@ -512,7 +555,7 @@ def _judge_unmasked(frame, payload, seen):
     if seen in (_xor(frame[4:], frame[:4]), _xor(hidden, frame[:4])):
         raise Wrong(
             "header-as-key",
-            es="Has tomado por clave el comienzo de la trama. La clave va "
+            es="Tomaste por clave el comienzo de la trama. La clave va "
             "detrás de los 2 bytes de cabecera.",
             en="You took the beginning of the frame for the key. The key "
             "stands after the 2 bytes of header.",
@@ -589,9 +632,10 @@ async def name_close(answer, run):
             seen = answer(talk)
         except Exception as error:
             if kind not in ("no code", "cut"):
+                _judge_tool(answer, kind, talk)
                 raise
             seen = error
-        _judge_close(kind, expected, talk, seen)
+        _judge_close(answer, kind, expected, talk, seen)
     return Right(
         es=f"{len(cases)} conversaciones y {len(cases)} finales: cerró el "
         "servidor, cerró el cliente, con código, sin él, y la que se cortó.",
@@ -601,7 +645,27 @@ async def name_close(answer, run):
     )
 
 
-def _judge_close(kind, expected, talk, seen):
+def _judge_tool(answer, kind, talk):
+    """Refuse an ``unmask`` that is not solved: a right answer may use it."""
+    unmask = getattr(answer, "__globals__", {}).get("unmask")
+    if kind != "client" or not callable(unmask):
+        return
+    frame = next(f for _, f in talk if f[0] & 0x0F == 8)
+    try:
+        solved = unmask(frame) == _xor(frame[6:], frame[2:6])
+    except Exception:
+        solved = False
+    if not solved and "unmask" in answer.__code__.co_names:
+        raise Wrong(
+            "unmask-first",
+            es="Este `CLOSE` es del cliente, y tu `unmask` no le quita la "
+            "máscara: resuelve antes el 03.3.",
+            en="This `CLOSE` is the client's, and your `unmask` does not "
+            "unmask it: solve 03.3 first.",
+        ) from None
+
+
+def _judge_close(answer, kind, expected, talk, seen):
     """Judge what was said of one conversation.
 
     Raises:
@@ -611,6 +675,7 @@ def _judge_close(kind, expected, talk, seen):
     is_pair = isinstance(seen, tuple | list) and len(seen) == 2
     if is_pair and tuple(seen) == expected:
         return
+    _judge_tool(answer, kind, talk)
     if kind == "cut":
         raise Wrong(
             "no-close",
@@ -639,11 +704,20 @@ def _judge_close(kind, expected, talk, seen):
             **both,
         )
     side, code = seen
+    if tuple(seen) == (None, 1006):
+        raise Wrong(
+            "not-found",
+            es="En esta conversación sí hay un `CLOSE`. Su primer byte es "
+            "`88`, FIN y opcode juntos: el opcode son los cuatro bits bajos.",
+            en="There is a `CLOSE` in this conversation. Its first byte is "
+            "`88`, FIN and opcode together: the opcode is the low four bits.",
+            **both,
+        )
     if kind == "inside":
         raise Wrong(
             "looked-inside",
-            es="Un mensaje del servidor contiene el byte `88`, y lo has "
-            "tomado por un `CLOSE`. El opcode está solo en `frame[0]`.",
+            es="Un mensaje del servidor contiene el byte `88`, y lo "
+            "tomaste por un `CLOSE`. El opcode está solo en `frame[0]`.",
             en="A message from the server contains the byte `88`, and you "
             "took it for a `CLOSE`. The opcode stands in `frame[0]` alone.",
             **both,
@@ -651,7 +725,7 @@ def _judge_close(kind, expected, talk, seen):
     if side in ("client", "server") and side != expected[0]:
         raise Wrong(
             "last-close",
-            es="Has dado el segundo `CLOSE`, que es la respuesta. Empezó a "
+            es="Diste el segundo `CLOSE`, que es la respuesta. Empezó a "
             "cerrar quien envió el primero.",
             en="You gave the second `CLOSE`, which is the answer. Whoever "
             "sent the first one began to close.",
@@ -684,7 +758,7 @@ def _judge_close(kind, expected, talk, seen):
     if code == int.from_bytes(expected[1].to_bytes(2, "big"), "little"):
         raise Wrong(
             "byte-order",
-            es="Has leído los dos bytes al revés: el de más peso va primero, "
+            es="Leíste los dos bytes al revés: el de más peso va primero, "
             '`"big"`.',
             en="You read the two bytes the wrong way round: the most "
             'significant comes first, `"big"`.',

@@ -56,8 +56,23 @@ class Service:
 
     def reraise(self):
         """Raise what the handler raised, as it did."""
-        if self.errors:
-            raise self.errors[0]
+        if not self.errors:
+            return
+        error = self.errors[0]
+        if isinstance(error, TypeError) and (
+            "ServerConnection' object is not iterable" in f"{error}"
+        ):
+            raise Wrong(
+                "plain-for",
+                es="Los mensajes llegan con el tiempo, y ni `for` ni "
+                "`enumerate` saben esperarlos: recórrelos con `async for "
+                "message in websocket`.",
+                en="Messages come as time goes by, and neither `for` nor "
+                "`enumerate` can wait for them: go through them with `async "
+                "for message in websocket`.",
+                seen=error,
+            ) from None
+        raise error
 
 
 @asynccontextmanager
@@ -257,6 +272,18 @@ async def ask(answer, run):
     except (AttributeError, TypeError) as error:
         _judge_connect(error)
         raise
+    except IndexError as error:
+        if connections:
+            raise
+        # address() of a server that is closed.
+        raise Wrong(
+            "own-server",
+            es="Conéctate a la `url` que recibe tu función, no al servidor de "
+            "la lección, que ya está cerrado.",
+            en="Connect to the `url` that your function is given, not to the "
+            "server of the lesson, which is closed by now.",
+            seen=error,
+        ) from None
     finally:
         asking.cancel()
         talking.cancel()
@@ -274,8 +301,8 @@ def _judge_names(names):
     if names != ["Ada"]:
         raise Wrong(
             "other-name",
-            es="El servidor esperaba un solo mensaje: el nombre, y nada más.",
-            en="The server expected one message: the name, and nothing else.",
+            es="El servidor esperaba un solo mensaje, `Ada`.",
+            en="The server expected a single message, `Ada`.",
             expected=["Ada"],
             seen=names,
         )
@@ -358,9 +385,12 @@ def _refuse_early_end(heard, messages):
     raise Wrong(
         "only-first",
         es=f"Tu manejador contestó a {len(heard)} de {len(messages)} mensajes "
-        "y terminó; con él terminó la conexión. Hace falta un bucle.",
+        "y terminó; con él terminó la conexión. Hace falta un bucle que siga "
+        "hasta el final: si ya lo tienes, algo lo corta, como un `return`.",
         en=f"Your handler answered {len(heard)} of {len(messages)} messages "
-        "and ended; the connection ended with it. A loop is needed.",
+        "and ended; the connection ended with it. It takes a loop that goes "
+        "on to the end: if you have one, something cuts it short, such as a "
+        "`return`.",
         seen=heard,
     ) from None
 
@@ -416,7 +446,7 @@ async def count(answer, run):
                         "message.",
                     ) from None
                 said.append((name, number))
-                _judge_number(said, turns[: turn + 1].count(name))
+                _judge_number(said, turns[: turn + 1])
         await _take_leave(service)
     return Right(
         es="Ada y Lima hablaron por turnos y cada una tuvo su propia cuenta: "
@@ -442,11 +472,18 @@ def _refuse_numbers(errors):
         ) from None
 
 
-def _judge_number(said, expected):
+def _judge_number(said, turns):
     name, number = said[-1]
+    expected = turns.count(name)
     if number == f"{expected}":
         return
-    seen = [f"{name} {number}" for name, number in said]
+    both = {
+        "expected": [
+            f"{one} {turns[: turn + 1].count(one)}"
+            for turn, one in enumerate(turns)
+        ],
+        "seen": [f"{one} {given}" for one, given in said],
+    }
     if number == f"{len(said)}":
         raise Wrong(
             "shared",
@@ -456,26 +493,23 @@ def _judge_number(said, expected):
             en="Lima wrote her first message and was given the count of "
             "both. The variable belongs to all connections: make it "
             "**inside** the handler, which runs once for each.",
-            expected="1",
-            seen=seen,
+            **both,
         )
     if number == f"{expected - 1}" and len(said) == 1:
         raise Wrong(
             "from-zero",
             es="La cuenta empieza en 1: suma antes de enviar.",
             en="The count begins at 1: add before you send.",
-            expected="1",
-            seen=seen,
+            **both,
         )
     if number == "1":
         raise Wrong(
             "always-one",
             es=f"{name} ya había escrito, y la cuenta ha vuelto a empezar. "
-            "Pon la variable a cero antes del bucle, no en cada vuelta.",
+            "Crea la variable con valor 0 antes del bucle, no en cada vuelta.",
             en=f"{name} had written before, and the count began again. Set "
             "the variable to zero before the loop, not in each round.",
-            expected=f"{expected}",
-            seen=seen,
+            **both,
         )
     raise Wrong(
         "other-text",
@@ -483,8 +517,7 @@ def _judge_number(said, expected):
         "el número y nada más, como texto.",
         en=f"Message {expected} of {name} has another answer: the number and "
         "nothing else, as text.",
-        expected=f"{expected}",
-        seen=seen,
+        **both,
     )
 
 
@@ -627,7 +660,7 @@ async def visit(answer, run):
         for name in ("1", "2")
     ]
     try:
-        seen = await _both(visits)
+        seen = await _both(visits, met)
         if inspect.iscoroutine(seen[0]):
             for coroutine in seen:
                 coroutine.close()
@@ -656,8 +689,10 @@ async def visit(answer, run):
             en="The result is right, but when your function ended its server "
             "was still open. Close it.",
         )
+        swallowed = False
         try:
             await answer(greet, leave)
+            swallowed = True
         except LookupError:
             pass
         await _judge_closed(
@@ -670,6 +705,17 @@ async def visit(answer, run):
             "closes it is never reached. `async with` closes it whatever "
             "happens.",
         )
+        if swallowed:
+            raise Wrong(
+                "error-swallowed",
+                es="El cliente falló y quien llamó a `visit` no se enteró: tu "
+                "función se quedó con la excepción. Déjala salir; el servidor "
+                "se cierra igual con `async with` o `finally`.",
+                en="The client failed, and whoever called `visit` heard "
+                "nothing of it: your function kept the exception. Let it "
+                "out; `async with` or `finally` closes the server all the "
+                "same.",
+            )
     finally:
         for task in visits:
             task.cancel()
@@ -685,7 +731,7 @@ async def visit(answer, run):
     )
 
 
-async def _both(visits):
+async def _both(visits, met):
     """The results of both visits, which run at the same time."""
     try:
         return list(await asyncio.gather(*visits))
@@ -707,6 +753,9 @@ async def _both(visits):
             ) from None
         raise
     except OSError as error:
+        # The other visit comes to its end, and so the picture shows it whole.
+        met.set()
+        await asyncio.wait(visits, timeout=TURNS * TURN)
         raise Wrong(
             "fixed-port",
             es="Con dos servidores a la vez, el segundo encontró el puerto "

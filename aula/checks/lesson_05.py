@@ -1,9 +1,10 @@
 """Judges the exercises of lesson 05."""
 
 import asyncio
+import inspect
 import threading
 import traceback
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from functools import wraps
 
 from websockets.asyncio.client import connect
@@ -50,9 +51,16 @@ class Server:
             async with asyncio.timeout(0.5):
                 await self._server.wait_closed()
 
-    def connect(self):
+    @asynccontextmanager
+    async def connect(self):
+        """A client that says goodbye properly, also after a wrong answer."""
         port = self._server.sockets[0].getsockname()[1]
-        return connect(f"ws://127.0.0.1:{port}", close_timeout=0.5)
+        url = f"ws://127.0.0.1:{port}"
+        websocket = await connect(url, close_timeout=0.5)
+        try:
+            yield websocket
+        finally:
+            await websocket.close()
 
     def raise_errors(self, run):
         """Raise what the handler, or a task of its own, has raised."""
@@ -61,17 +69,76 @@ class Server:
             if lane.shown and lane.outcome()[0] == "raised":
                 errors += _own(lane.task.exception())
         if errors:
+            _judge_type(errors[0])
             raise errors[0]
+
+
+def _judge_type(error):
+    """Name what is behind some exceptions that say little.
+
+    Raises:
+        Wrong: plain-for, plain-with or task-of-function.
+    """
+    text = f"{error}" if isinstance(error, TypeError) else ""
+    if "Connection' object is not iterable" in text:
+        raise Wrong(
+            "plain-for",
+            es="Los mensajes llegan con el tiempo, y ni `for` ni `enumerate` "
+            "saben esperarlos: recórrelos con `async for`.",
+            en="Messages come as time goes by, and neither `for` nor "
+            "`enumerate` can wait for them: go through them with `async "
+            "for`.",
+            seen=error,
+        )
+    if "does not support the context manager protocol" in text:
+        raise Wrong(
+            "plain-with",
+            es="Entrar ahí puede obligar a esperar, y `with` no sabe: escribe "
+            "`async with`.",
+            en="To go in there may take a wait, and `with` cannot wait: write "
+            "`async with`.",
+            seen=error,
+        )
+    if text.startswith("a coroutine was expected, got <"):
+        raise Wrong(
+            "task-of-function",
+            es="`create_task` recibió una función en vez de una corrutina. "
+            "Llámala: `create_task(f())`, con sus argumentos.",
+            en="`create_task` was given a function instead of a coroutine. "
+            "Call it: `create_task(f())`, with its arguments.",
+            seen=error,
+        )
 
 
 def _own(error):
     """The exceptions in a group, or the one, that are of the answer's own."""
+    if isinstance(error, TypeError) and _sends_coroutine(error):
+        return [
+            Wrong(
+                "forgotten-await",
+                es="Falta un `await`: `send` recibió una corrutina en vez de "
+                "lo que ella devuelve.",
+                en="An `await` is missing: `send` was given a coroutine "
+                "instead of what it returns.",
+                seen=error,
+            )
+        ]
     # A coroutine that nobody awaited warns when it is dropped, and until then
     # the traceback holds it.
     traceback.clear_frames(error.__traceback__)
     if isinstance(error, BaseExceptionGroup):
         return [own for inner in error.exceptions for own in _own(inner)]
     return [] if isinstance(error, ConnectionClosed) else [error]
+
+
+def _sends_coroutine(error):
+    """Whether ``send`` refused a coroutine, which is closed then."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        message = frame.f_locals.get("message")
+        if inspect.iscoroutine(message):
+            message.close()
+            return True
+    return False
 
 
 async def _send(websocket, messages):
@@ -153,6 +220,18 @@ async def kitchen(answer, run):
             expected=expected,
             seen=seen,
         )
+    if sorted(map(str, seen)) == sorted(expected) and (
+        "ready" in f"{seen[1]}" and "ready" in f"{seen[3]}"
+    ):
+        raise Wrong(
+            "taken-late",
+            es="`ordered` llegó cuando la bebida ya estaba lista. Mándalo en "
+            "cuanto llega el mensaje, antes de `prepare`.",
+            en="`ordered` came when the drink was ready. Send it as soon as "
+            "the message arrives, before `prepare`.",
+            expected=expected,
+            seen=seen,
+        )
     if seen[:2] == expected[:2] and sorted(seen) == sorted(expected):
         raise Wrong(
             "one-machine",
@@ -189,6 +268,10 @@ class Barista:
         self.alone = False
         self.replied = []
 
+    @property
+    def count(self):
+        return len(self.replied)
+
     async def handler(self, websocket):
         self.orders = await _receive(websocket, len(NAMES), 0.5)
         self.alone = len(self.orders) < len(NAMES)
@@ -219,6 +302,8 @@ async def in_order(answer, run):
         asking = asyncio.create_task(
             answer(websocket, [f"{name} 0.1" for name in NAMES])
         )
+        replied = []  # how many replies there were when the answer ended
+        asking.add_done_callback(lambda _: replied.append(barista.count))
         await asyncio.wait({asking}, timeout=2)
         late = not asking.done()
         asking.cancel()
@@ -244,6 +329,18 @@ async def in_order(answer, run):
             "nobody knows whose it is.",
             seen=barista.orders,
         )
+    error = None if late or asking.cancelled() else asking.exception()
+    if isinstance(error, KeyError) and isinstance(error.args[0], int):
+        raise Wrong(
+            "text-keys",
+            es='El número de la respuesta llega como texto, y `"0"` no es '
+            "`0`: conviértelo con `int`.",
+            en='The number in the reply is text, and `"0"` is not `0`: turn '
+            "it into an `int`.",
+            seen=error,
+        )
+    if error is not None:
+        _judge_type(error)
     seen = None if late else asking.result()
     if not barista.orders:
         raise Wrong(
@@ -267,6 +364,14 @@ async def in_order(answer, run):
             "servidor no se va: eres tú quien sabe cuántas faltan.",
             en="All 12 replies came, and your function still waits. The "
             "server does not leave: it is you who knows how many are due.",
+        )
+    if replied[0] < len(NAMES):
+        raise Wrong(
+            "never-reads",
+            es="Tu función terminó sin recoger las 12 respuestas.",
+            en="Your function ended without collecting the 12 replies.",
+            expected=len(NAMES),
+            seen=replied[0],
         )
     _judge_order(seen, barista)
     return Right(
@@ -350,28 +455,41 @@ class Machine:
             door.set()
 
 
+ADA = ["latte", "mocha", "chai", "mate", "cocoa", "lungo"]
+LIMA = ["soda", "tea", "milk"]
+
+
 @exercise("05.3", parameters=2, picture="wiretap")
 async def two_machines(answer, run):
-    machine = Machine()
-    orders = ["latte", "mocha", "chai", "mate"]
-    async with Server(answer, machine) as server:
-        async with server.connect() as websocket:
-            try:
-                await _send(websocket, orders)
-                await _until(lambda: len(machine.started) == 2)
-                await asyncio.sleep(MOMENT)
-                if machine.most != 2:
-                    server.raise_errors(run)
-                    _judge_limit(machine)
-                await _judge_turns(machine, server, run)
-                machine.let_all_out()
-                replies = await _receive(websocket, 4)
-            finally:
-                machine.let_all_out()
+    ada_machine, lima_machine = Machine(), Machine()
+
+    async def brew(order):
+        machine = lima_machine if order in LIMA else ada_machine
+        return await machine(order)
+
+    async with (
+        Server(answer, brew) as server,
+        server.connect() as ada,
+        server.connect() as lima,
+    ):
+        try:
+            await _judge_two(ada, ada_machine, server, run)
+            await _send(lima, LIMA)
+            if not await _until(lambda: len(lima_machine.started) == 2):
+                server.raise_errors(run)
+                _judge_shared(lima_machine)
+            ada_machine.let_all_out()
+            lima_machine.let_all_out()
+            replies = await _receive(ada, len(ADA))
+            replies += await _receive(lima, len(LIMA))
+        finally:
+            ada_machine.let_all_out()
+            lima_machine.let_all_out()
     server.raise_errors(run)
-    if machine.most != 2:
-        _judge_limit(machine)
-    expected = [f"{order} ready" for order in orders]
+    for machine in (ada_machine, lima_machine):
+        if machine.most != 2:
+            _judge_limit(machine.most)
+    expected = [f"{order} ready" for order in ADA + LIMA]
     if sorted(map(str, replies)) != sorted(expected):
         raise Wrong(
             "other-replies",
@@ -383,15 +501,41 @@ async def two_machines(answer, run):
             seen=replies,
         )
     return Right(
-        es="Nunca hubo más de dos pedidos a la vez, y en cuanto uno terminó "
-        "empezó el siguiente.",
-        en="There were never more than two orders at a time, and as soon as "
-        "one was done the next began.",
+        es="Dos clientes, y cada uno tuvo dos pedidos a la vez, nunca más; en "
+        "cuanto uno terminó empezó el siguiente.",
+        en="Two clients, and each had two orders under way at a time, never "
+        "more; as soon as one was done the next began.",
     )
 
 
-def _judge_limit(machine):
-    if machine.most == 1:
+async def _judge_two(websocket, machine, server, run):
+    """Ada is alone: two of her orders are prepared, then a third."""
+    await _send(websocket, ADA)
+    await _until(lambda: len(machine.started) == 2)
+    await asyncio.sleep(MOMENT)
+    if machine.most != 2:
+        server.raise_errors(run)
+        _judge_limit(machine.most)
+    await _judge_turns(machine, server, run)
+
+
+def _judge_shared(machine):
+    """Two of Ada's orders are under way, and not two of Lima's."""
+    if machine.started:
+        _judge_limit(len(machine.started))
+    raise Wrong(
+        "shared",
+        es="Ada tenía dos pedidos en marcha y Lima, en otra conexión, "
+        "ninguno: las dos comparten el semáforo. Crea uno **dentro** del "
+        "manejador, que se ejecuta una vez por conexión.",
+        en="Ada had two orders under way and Lima, on another connection, had "
+        "none: they share the semaphore. Create one **inside** the handler, "
+        "which runs once for each connection.",
+    )
+
+
+def _judge_limit(most):
+    if most == 1:
         raise Wrong(
             "one-only",
             es="Solo se prepara un pedido a la vez, y hay dos máquinas.",
@@ -400,7 +544,7 @@ def _judge_limit(machine):
             expected=2,
             seen=1,
         )
-    if machine.most == 0:
+    if most == 0:
         raise Wrong(
             "never-brews",
             es="Nadie llamó a `brew` mientras el cliente seguía conectado.",
@@ -408,15 +552,25 @@ def _judge_limit(machine):
             expected=2,
             seen=0,
         )
+    if most < len(ADA):
+        raise Wrong(
+            "other-limit",
+            es="Hay más pedidos preparándose que máquinas. El semáforo ha de "
+            "ser de 2, y el mismo para todas las tareas de la conexión.",
+            en="More orders are being prepared than there are machines. The "
+            "semaphore has to be of 2, and the same one for all tasks of the "
+            "connection.",
+            expected=2,
+            seen=most,
+        )
     raise Wrong(
         "too-many",
-        es="Hay más pedidos preparándose que máquinas. Un semáforo limita si "
+        es="Todos los pedidos se preparan a la vez. Un semáforo limita si "
         "todas las tareas comparten el mismo: créalo una vez, fuera de ellas.",
-        en="More orders are being prepared than there are machines. A "
-        "semaphore limits if all tasks share the same one: create it once, "
-        "outside them.",
+        en="All the orders are being prepared at once. A semaphore limits if "
+        "all tasks share the same one: create it once, outside them.",
         expected=2,
-        seen=machine.most,
+        seen=most,
     )
 
 
@@ -474,8 +628,19 @@ async def _leave(answer, run, politely):
                 if not together:
                     server.raise_errors(run)
                     _judge_start(machine)
+                replies = await _receive(websocket, 1, MOMENT)
+                if replies:
+                    raise Wrong(
+                        "replies",
+                        es="Aquí se guarda sin responder, y al cliente le "
+                        "llegó un mensaje.",
+                        en="Here orders are saved without a reply, and a "
+                        "message reached the client.",
+                        seen=replies[0],
+                    )
                 if not politely:
                     websocket.transport.abort()
+                    await websocket.wait_closed()
             # Time for the handler to find out, and to end if it would.
             await _until(server.ended.is_set, 2 * MOMENT)
             if server.ended.is_set():
@@ -492,7 +657,7 @@ async def _leave(answer, run, politely):
             es="No se guardó cada pedido una vez.",
             en="Not every order was saved once.",
             expected=orders,
-            seen=machine.ended,
+            seen=list(machine.ended),
         )
 
 
@@ -500,12 +665,12 @@ def _judge_start(machine):
     if machine.started:
         raise Wrong(
             "in-line",
-            es="El segundo pedido espera a que se guarde el primero. Una "
+            es="Mientras se guarda el primer pedido, el segundo espera. Una "
             "tarea por mensaje.",
-            en="The second order waits until the first is saved. One task "
-            "for each message.",
+            en="While the first order is being saved, the second waits. One "
+            "task for each message.",
             expected=["latte", "mocha", "chai"],
-            seen=machine.started,
+            seen=list(machine.started),  # it will grow
         )
     raise Wrong(
         "never-starts",

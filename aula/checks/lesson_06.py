@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import threading
+import traceback
 from contextlib import asynccontextmanager, suppress
 
 from websockets.asyncio.client import connect
@@ -17,6 +18,13 @@ from websockets.sync.client import connect as sync_connect
 from aula.check import Right, Wrong, exercise
 
 PATIENCE = 0.6  # seconds in which others turn up, if they do at all
+QUIET_END = {
+    "es": " `async for` no lanza `ConnectionClosedOK`: acaba sin más. "
+    "Devuelve la pareja también ahí, o recibe con `while True` y `recv`.",
+    "en": " `async for` does not raise `ConnectionClosedOK`: it stops "
+    "quietly. Return the pair there too, or receive with `while True` and "
+    "`recv`.",
+}
 
 
 @asynccontextmanager
@@ -65,6 +73,26 @@ async def put_away(awaitables):
     for future in running:
         if future.done() and not future.cancelled():
             future.exception()  # retrieved, so that it is no orphan
+
+
+def no_star(error):
+    """Whether gather complains of a collection given as one argument."""
+    complaints = (
+        "unhashable type",
+        "awaitable is required",
+        # Python 3.11 still takes a generator for a coroutine.
+        "Task got bad yield",
+    )
+    return any(complaint in f"{error}" for complaint in complaints)
+
+
+def close_given(error):
+    """Close the coroutines in the collection that gather was given."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        for given in frame.f_locals.get("coros_or_futures", ()):
+            if isinstance(given, list | tuple):
+                for coroutine in filter(inspect.iscoroutine, given):
+                    coroutine.close()
 
 
 @exercise("06.1", parameters=2, picture="wiretap")
@@ -132,12 +160,22 @@ async def ask_all(answer, run):
             "answer.",
             seen=unanswered[0],
         )
+    if isinstance(error, TypeError | RuntimeError) and no_star(error):
+        close_given(error)
+        raise Wrong(
+            "no-star",
+            es="`gather` quiere cada espera como un argumento propio, y "
+            "recibió una lista entera. Desempaquétala con `*`.",
+            en="`gather` wants each thing to await as an argument of its own, "
+            "and it got a whole list. Unpack it with `*`.",
+            seen=error,
+        )
     if error is not None:
         raise error
     if unawaited:
         raise Wrong(
             "not-awaited",
-            es="Has devuelto esperas, no respuestas. Espéralas con `await`; "
+            es="Devolviste esperas, no respuestas. Espéralas con `await`; "
             "`gather` las espera todas a la vez.",
             en="You returned things to await, not replies. Await them; "
             "`gather` awaits them all at once.",
@@ -192,11 +230,12 @@ async def ask_all(answer, run):
 @exercise("06.2", parameters=3, picture="wiretap")
 async def chat(answer, run):
     lines = ["latte", "mocha"]
-    expected = ["hola", "eco: latte", "eco: mocha"]
-    shown, received, codes = [], [], []
-    asked, late = 0, False
+    expected = ["hola", "eco: latte", "mocha 2.50", "eco: mocha"]
+    shown, received, codes, sockets = [], [], [], []
+    asked, late = 0, None
 
     async def reply(websocket):
+        sockets.append(websocket)
         with suppress(ConnectionClosed):
             await websocket.send("hola")
             async for message in websocket:
@@ -205,12 +244,22 @@ async def chat(answer, run):
         await websocket.wait_closed()
         codes.append(websocket.close_code)
 
+    async def turn_up(count):
+        """Wait for messages to be shown; note when they were not."""
+        nonlocal late
+        if late is None:
+            if not await within(PATIENCE, lambda: len(shown) >= count):
+                late = expected[:count], list(shown)
+
     async def next_line():
-        nonlocal asked, late
+        nonlocal asked
         # A person types the next line when the reply is there to be read.
-        wanted = min(asked, len(lines)) + 1
-        if not late:
-            late = not await within(PATIENCE, lambda: len(shown) >= wanted)
+        await turn_up([1, 2, 4][min(asked, 2)])
+        if asked == 1 and late is None and sockets:
+            # And is told something in the meantime.
+            with suppress(ConnectionClosed):
+                await sockets[0].send("mocha 2.50")
+            await turn_up(3)
         asked += 1
         return lines[asked - 1] if asked <= len(lines) else None
 
@@ -230,7 +279,7 @@ async def chat(answer, run):
             for lane in run.lanes
             if lane.task.done() and lane.task._log_traceback
         ]
-    if ended and not task.cancelled() and not late:
+    if ended and not task.cancelled() and late is None:
         if isinstance(task.exception(), ConnectionClosedOK):
             raise Wrong(
                 "close-escapes",
@@ -255,8 +304,6 @@ async def chat(answer, run):
             en="Your function never got to ask for a line: it went on "
             "receiving. Receiving is work for a task; `await` would stay "
             "with it to the end.",
-            expected=expected,
-            seen=shown,
         )
     if ended and not shown:
         raise Wrong(
@@ -266,17 +313,31 @@ async def chat(answer, run):
             expected=expected,
             seen=shown,
         )
-    if late:
+    if late is not None and len(late[0]) == 3:
+        raise Wrong(
+            "lock-step",
+            es="Mientras tu función esperaba la segunda línea, el servidor "
+            "habló sin que le preguntaran, y eso no se mostró entonces: "
+            "recibes solo después de enviar. Recibe en una tarea aparte. Lo "
+            "mostrado en ese momento:",
+            en="While your function waited for the second line, the server "
+            "spoke although nobody had asked, and that was not shown then: "
+            "you receive only after you send. Receive in a task of its own. "
+            "What was shown by then:",
+            expected=late[0],
+            seen=late[1],
+        )
+    if late is not None:
         raise Wrong(
             "shown-late",
             es="Mientras tu función esperaba una línea de `next_line`, los "
             "mensajes recibidos no se mostraban. Hay que recibir desde el "
-            "principio, en una tarea.",
+            "principio, en una tarea. Lo mostrado en ese momento:",
             en="While your function waited for a line from `next_line`, "
             "incoming messages were not shown. Receive from the start, in a "
-            "task.",
-            expected=expected,
-            seen=shown,
+            "task. What was shown by then:",
+            expected=late[0],
+            seen=late[1],
         )
     if not ended and asked > len(lines):
         raise Wrong(
@@ -333,17 +394,20 @@ async def chat(answer, run):
     )
 
 
-@exercise("06.3", parameters=2, picture="wiretap", limit=4)
+@exercise("06.3", parameters=2, picture="wiretap", limit=6)
 async def until_quiet(answer, run):
     quiet, gap = 0.3, 0.1
+    long_quiet, pause = 5.0, 0.8
     ticks = [f"tick {number}" for number in range(5)]
     slowest = 0.0
+    sent = 0
 
     async def tick(websocket):
-        nonlocal slowest
+        nonlocal slowest, sent
         with suppress(ConnectionClosed):
             if websocket.request.path == "/closing":
                 await websocket.send("latte")
+                await asyncio.sleep(pause)
                 await websocket.send("mocha")
                 return
             clock = asyncio.get_running_loop().time
@@ -351,22 +415,24 @@ async def until_quiet(answer, run):
             for message in ticks:
                 await asyncio.sleep(gap)
                 await websocket.send(message)
+                sent += 1
                 now = clock()
                 slowest, before = max(slowest, now - before), now
             await websocket.wait_closed()
 
     async with serving(tick) as url:
         for _ in range(2):
-            slowest = 0.0
+            slowest, sent = 0.0, 0
             async with connect(f"{url}/paced") as websocket:
                 task, ended = await tried(answer, websocket, quiet)
+                all_sent = sent == len(ticks)
             # A machine that stood still for a while says nothing about the
             # answer.
             if slowest < quiet / 1.5:
                 break
-        paced = judge_paced(task, ended, ticks)
+        paced = judge_paced(task, ended, ticks, all_sent)
         async with connect(f"{url}/closing") as websocket:
-            task, ended = await tried(answer, websocket, quiet)
+            task, ended = await tried(answer, websocket, long_quiet)
         judge_closing(task, ended)
     return Right(
         es=f"Recibió los {len(paced)} mensajes, que juntos tardaron más que "
@@ -377,7 +443,7 @@ async def until_quiet(answer, run):
     )
 
 
-def judge_paced(task, ended, ticks):
+def judge_paced(task, ended, ticks, all_sent):
     if not ended:
         raise Wrong(
             "never-ends",
@@ -390,7 +456,7 @@ def judge_paced(task, ended, ticks):
         raise Wrong(
             "timeout-escapes",
             es="Llegó el silencio y `TimeoutError` salió de tu función, con "
-            "todo lo recibido perdido. Recógelo y devuelve la lista.",
+            "todo lo recibido perdido. Atrápalo y devuelve la lista.",
             en="The silence came and `TimeoutError` left your function, and "
             "all that was received is lost. Catch it and return the list.",
             expected=ticks,
@@ -406,6 +472,19 @@ def judge_paced(task, ended, ticks):
             expected=ticks,
             seen=seen,
         )
+    if isinstance(seen, list) and seen != ticks and all_sent:
+        if all(message in ticks for message in seen):
+            raise Wrong(
+                "list-anew",
+                es="Antes de que tu función terminara habían llegado los "
+                "cinco mensajes, y en la lista faltan. Si la creas dentro "
+                "del bucle, vuelve a empezar en cada vuelta: créala antes.",
+                en="All five messages had come before your function ended, "
+                "and some are not in the list. If you make it inside the "
+                "loop it begins anew in each round: make it before.",
+                expected=ticks,
+                seen=seen,
+            )
     if seen == ticks[0] or seen == ticks[:1]:
         raise Wrong(
             "first-only",
@@ -450,12 +529,25 @@ def judge_closing(task, ended):
     if not task.cancelled() and isinstance(task.exception(), ConnectionClosed):
         raise Wrong(
             "close-escapes",
-            es="El silencio lo hiciste bien. Pero cuando el servidor cierra, "
-            "`recv` lanza `ConnectionClosedOK`: recógela también.",
+            es="El silencio está bien resuelto. Pero cuando el servidor "
+            "cierra, `recv` lanza `ConnectionClosedOK`: atrápala también.",
             en="You got the silence right. But when the server closes, "
             "`recv` raises `ConnectionClosedOK`: catch that as well.",
             expected=expected,
             seen=task.exception(),
+        )
+    stopped = not task.cancelled() and task.exception()
+    if isinstance(stopped, TimeoutError) or (
+        not stopped and task.result() == expected[:1]
+    ):
+        raise Wrong(
+            "other-limit",
+            es="Esta vez `seconds` valía 5, y un silencio de menos de un "
+            "segundo terminó tu función. Usa `seconds` como límite.",
+            en="This time `seconds` was 5, and a silence of less than a "
+            "second ended your function. Use `seconds` as the limit.",
+            expected=expected,
+            seen=stopped or task.result(),
         )
     seen = task.result()
     if seen != expected:
@@ -470,33 +562,60 @@ def judge_closing(task, ended):
         )
 
 
-@exercise("06.4", parameters=1, picture="wiretap", limit=4)
+@exercise("06.4", parameters=1, picture="wiretap", limit=6)
 async def how_it_ended(answer, run):
+    deaf, gone = asyncio.Event(), asyncio.Event()
+
     async def leave(websocket):
         with suppress(ConnectionClosed):
             await websocket.send("latte")
             await websocket.send("mocha")
-            code = int(websocket.request.path[1:])
-            if code == 1006:
+            path = websocket.request.path[1:]
+            if path == "deaf":
+                websocket.transport.pause_reading()
+                deaf.set()
+                await gone.wait()
+                websocket.transport.abort()
+            elif path == "1006":
                 websocket.transport.abort()
             else:
-                await websocket.close(code)
+                await websocket.close(int(path))
+            await websocket.wait_closed()
 
     endings = {1000: "ok", 1001: "ok", 1008: "error", 1006: "error"}
     async with serving(leave) as url:
         for code, kind in endings.items():
             async with connect(f"{url}/{code}") as websocket:
                 task, ended = await tried(answer, websocket)
-            judge_ending(task, ended, (kind, code))
+                read_all = await emptied(websocket) if ended else True
+            judge_ending(task, ended, (kind, code), read_all)
+        # The client says goodbye and the server never answers.
+        async with connect(f"{url}/deaf", close_timeout=0.1) as websocket:
+            task = asyncio.create_task(answer(websocket))
+            await deaf.wait()
+            await websocket.close(1001)
+            gone.set()
+            ended = await finished(task, 1.6)
+        judge_ending(task, ended, ("error", 1006), True, sent=1001)
     return Right(
-        es="Distinguió los cuatro finales: 1000 y 1001 son normales; 1008 es "
-        "un error, y sin trama de cierre es 1006.",
-        en="It told the four endings apart: 1000 and 1001 are normal; 1008 "
-        "is an error, and without a close frame it is 1006.",
+        es="Distinguió los finales: 1000 y 1001 son normales; 1008 es un "
+        "error, y sin trama de cierre recibida es 1006.",
+        en="It told the endings apart: 1000 and 1001 are normal; 1008 is an "
+        "error, and with no close frame received it is 1006.",
     )
 
 
-def judge_ending(task, ended, expected):
+async def emptied(websocket):
+    """Whether an answer has left no message unread; reads the first."""
+    try:
+        async with asyncio.timeout(1):
+            await websocket.recv()
+    except (ConnectionClosed, TimeoutError):
+        return True
+    return False
+
+
+def judge_ending(task, ended, expected, read_all, sent=None):
     kind, code = expected
     if not ended:
         raise Wrong(
@@ -521,7 +640,7 @@ def judge_ending(task, ended, expected):
     if isinstance(error, ConnectionClosedError):
         raise Wrong(
             "error-escapes",
-            es="`ConnectionClosedError` salió de tu función. Recógela: "
+            es="`ConnectionClosedError` salió de tu función. Atrápala: "
             "`async for` solo calla el cierre normal.",
             en="`ConnectionClosedError` left your function. Catch it: "
             "`async for` silences the normal close only.",
@@ -543,6 +662,16 @@ def judge_ending(task, ended, expected):
         seen = tuple(seen)
     if seen == expected:
         return
+    if seen is None and read_all:
+        raise Wrong(
+            "nothing-returned",
+            es="La conexión terminó y tu función no devolvió nada."
+            + ("" if kind == "error" else QUIET_END["es"]),
+            en="The connection ended and your function returned nothing."
+            + ("" if kind == "error" else QUIET_END["en"]),
+            expected=expected,
+            seen=seen,
+        )
     if seen is None or seen in ("latte", "mocha"):
         raise Wrong(
             "reads-too-little",
@@ -554,6 +683,26 @@ def judge_ending(task, ended, expected):
             seen=seen,
         )
     pair = seen if isinstance(seen, tuple) and len(seen) == 2 else (None, seen)
+    if sent is not None and pair[1] == sent:
+        raise Wrong(
+            "sent-code",
+            es="Este cliente envió 1001 y no recibió ninguna trama de cierre. "
+            "El código que se pide es el de la recibida: `rcvd`, no `sent`.",
+            en="This client sent 1001 and received no close frame. The code "
+            "asked for is that of the frame received: `rcvd`, not `sent`.",
+            expected=expected,
+            seen=seen,
+        )
+    if pair[0] == kind and isinstance(pair[1], int):
+        raise Wrong(
+            "other-code",
+            es="Distinguiste bien el final, pero el código es otro: léelo en "
+            "la trama de cierre recibida, `error.rcvd`.",
+            en="You told the ending right, but the code is another: read it "
+            "in the close frame received, `error.rcvd`.",
+            expected=expected,
+            seen=seen,
+        )
     if code == 1001 and pair == ("error", 1001):
         raise Wrong(
             "going-away",

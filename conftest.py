@@ -53,9 +53,12 @@ def pytest_xdist_make_scheduler(config, log):
     return Scheduling(config, log)
 
 
+nobodys = tempfile.TemporaryDirectory(prefix="aula-")
+
+
 def pytest_configure():
     # What tests solve is not what whoever runs them has solved.
-    os.environ["JUPYTER_DATA_DIR"] = tempfile.mkdtemp(prefix="aula-")
+    os.environ["JUPYTER_DATA_DIR"] = nobodys.name
     # A shell that runs this in the background may have it ignore Ctrl+C, and
     # so would every process that a lesson starts and stops.
     signal.signal(signal.SIGINT, signal.default_int_handler)

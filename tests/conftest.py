@@ -1,4 +1,4 @@
-"""What the browser tests share: one JupyterLab and one browser a module."""
+"""What tests share: a data folder each, and one JupyterLab and browser."""
 
 import shutil
 
@@ -7,6 +7,12 @@ from lab import CHROMIUM, FLAGS, RUN_ALL, jupyterlab
 from playwright.sync_api import expect, sync_playwright
 
 from aula import course
+
+
+@pytest.fixture(autouse=True)
+def own_data(tmp_path, monkeypatch):
+    """What one test solves is not solved for the next."""
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data"))
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 TEXT = {
     "es": {
-        "orphan": "Una excepción que nadie esperaba, en {where}:",
+        "orphan": "Una excepción que nadie recogió, en {where}:",
         "task": "la tarea {name}",
         "loop": "el bucle de eventos",
         "handler": "un manejador (handler)",

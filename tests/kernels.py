@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from queue import Empty
 
+import zmq
 from jupyter_client.manager import start_new_kernel
 
 LIMIT = 60  # seconds until a kernel that says nothing counts as lost
@@ -58,6 +59,9 @@ class Kernel:
         self.client = client
         self.stray: list[tuple[str, dict]] = []
         self._cells: dict[str, Ran] = {}
+        self._poller = zmq.Poller()
+        for channel in (client.shell_channel, client.iopub_channel):
+            self._poller.register(channel.socket, zmq.POLLIN)
 
     def queue(
         self, source: str, may_fail: bool = False, cell: str | None = None
@@ -103,8 +107,9 @@ class Kernel:
         while not all(cell.status and cell.idle for cell in cells):
             if time.monotonic() > end:
                 return
+            self._poller.poll(100)  # milliseconds
             self._replies()
-            self._messages(0.02)
+            self._messages()
 
     def _replies(self) -> None:
         with contextlib.suppress(Empty):
@@ -114,10 +119,10 @@ class Kernel:
                 if cell is not None and reply["msg_type"] == "execute_reply":
                     cell.status = reply["content"]["status"]
 
-    def _messages(self, timeout: float) -> None:
+    def _messages(self) -> None:
         with contextlib.suppress(Empty):
             while True:
-                message = self.client.get_iopub_msg(timeout=timeout)
+                message = self.client.get_iopub_msg(timeout=0)
                 said = (message["msg_type"], message["content"])
                 parent = message["parent_header"].get("msg_id")
                 if parent in self._cells and said[0] == "status":

@@ -29,7 +29,7 @@ def test_orphaned_exception_is_shown(running):
         "task = asyncio.create_task(fail())\nawait asyncio.sleep(0.05)"
     )
     shown = running.run("task = None").stderr()
-    assert "Una excepción que nadie esperaba, en la tarea fail:" in shown
+    assert "Una excepción que nadie recogió, en la tarea fail:" in shown
     assert "2: raise ValueError('sin leche')" in shown
     assert shown.rstrip().endswith("ValueError: sin leche")
 

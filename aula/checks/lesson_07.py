@@ -1,6 +1,8 @@
 """Judges the exercises of lesson 07."""
 
 import asyncio
+import inspect
+import traceback
 from contextlib import suppress
 from functools import wraps
 
@@ -141,7 +143,7 @@ async def ticker(answer, run):
                 if seen != expected[: len(seen)] or not seen:
                     break
             ended_early = await visit.ends(0)
-        if seen != expected:
+        if seen != expected or not feed.asked:
             visit.raise_errors(run)
             _judge_prices(seen, expected, feed, ended_early)
         asked = feed.asked
@@ -181,6 +183,14 @@ async def ticker(answer, run):
 
 
 def _judge_prices(seen, expected, feed, ended_early):
+    if seen and not feed.asked:
+        raise Wrong(
+            "not-called",
+            es="Llegaron precios, pero no del `next_price` que recibes.",
+            en="Prices came, but not from the `next_price` you were given.",
+            expected=expected,
+            seen=seen,
+        )
     if not feed.asked:
         raise Wrong(
             "waits-for-messages",
@@ -228,27 +238,82 @@ async def _judge_failing_price(answer, run):
 
 
 class Readings:
-    """A consumer that notes what it gets, and fails where it is asked to."""
+    """A consumer that notes what it gets, and fails where it is asked to.
+
+    Attributes:
+        asked: how often it was called.
+        seen: the messages it has consumed.
+        free: cleared, it keeps a call from ending.
+    """
 
     def __init__(self):
+        self.asked = 0
         self.seen = []
+        self.free = asyncio.Event()
+        self.free.set()
 
     async def __call__(self, message):
+        self.asked += 1
         if message == "hola":
             raise BadReading(message)
+        await self.free.wait()
         self.seen.append(message)
+
+
+class Exchange(Visit):
+    """A visit of a handler that may call what it should hand on."""
+
+    called = False
+
+    def _note(self, error):
+        self._note_call(error)
+        super()._note(error)
+
+    def _note_call(self, error):
+        if isinstance(error, BaseExceptionGroup):
+            for inner in error.exceptions:
+                self._note_call(inner)
+        elif "'coroutine' object is not callable" in f"{error}":
+            self.called = True
+            _close_coroutines(error)
+
+    def raise_errors(self, run):
+        for lane in run.lanes:
+            if lane.shown and lane.outcome()[0] == "raised":
+                self._note_call(lane.task.exception())
+        if self.called:
+            raise Wrong(
+                "called-producer",
+                es="Llamaste a `producer()` y pasaste lo que devuelve. Pasa "
+                "la función, sin paréntesis: `producer`.",
+                en="You called `producer()` and passed on its result. Pass "
+                "the function, without parentheses: `producer`.",
+            )
+        super().raise_errors(run)
+
+
+def _close_coroutines(error):
+    """Close those that an error's frames hold and nobody has awaited."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        for value in frame.f_locals.values():
+            if (
+                inspect.iscoroutine(value)
+                and inspect.getcoroutinestate(value) == inspect.CORO_CREATED
+            ):
+                value.close()
 
 
 @exercise("07.2", parameters=3, limit=10, picture="wiretap")
 async def both(answer, run):
     readings, feed = Readings(), Feed()
-    async with Visit(answer, readings, feed) as visit:
+    async with Exchange(answer, readings, feed) as visit:
         async with visit.connect() as websocket:
             await _judge_talk(websocket, visit, readings, feed, run)
         ended = await visit.ends()
         stopped = await feed.stopped()
         feed.put("latte 102", "latte 103")  # a send would find out
     _judge_leaving(visit, ended, stopped, run)
+    await _judge_busy_consumer(answer, run)
     await _judge_failure(answer, run, "hola", None)
     await _judge_failure(answer, run, None, NoPrice("no price"))
     return Right(
@@ -263,13 +328,33 @@ async def _judge_talk(websocket, visit, readings, feed, run):
     """Two messages while there is no price, then two prices.
 
     Raises:
-        Wrong: never-consumes, in-turns, never-produces or other-messages.
+        Wrong: not-called, never-consumes, in-turns, never-produces or
+            other-messages.
     """
     messages, prices = ["93.5", "94.0"], ["latte 100", "latte 101"]
     await _send(websocket, *messages)
     await within(PATIENCE, lambda: len(readings.seen) >= 2)
     if len(readings.seen) < 2:
         visit.raise_errors(run)
+    if not readings.asked and not feed.asked:
+        raise Wrong(
+            "not-called",
+            es="Tu función no llamó a los `consumer` y `producer` que "
+            "recibe. `consumer_handler` y `producer_handler` usan los del "
+            "cuaderno.",
+            en="Your function never called the `consumer` and `producer` it "
+            "was given. `consumer_handler` and `producer_handler` use the "
+            "notebook's.",
+        )
+    if not readings.asked and len(visit.taken) >= len(messages):
+        raise Wrong(
+            "consumer-not-called",
+            es="Tu función leyó los mensajes y no llamó al `consumer` que "
+            "recibe. `consumer_handler` usa el del cuaderno.",
+            en="Your function read the messages and never called the "
+            "`consumer` it was given. `consumer_handler` uses the "
+            "notebook's.",
+        )
     if not readings.seen:
         raise Wrong(
             "never-consumes",
@@ -301,6 +386,16 @@ async def _judge_talk(websocket, visit, readings, feed, run):
             "Las dos mitades tienen que estar en marcha a la vez.",
             en="There were prices, and with the client connected none went "
             "out. Both halves have to run at the same time.",
+            expected=prices,
+            seen=seen,
+        )
+    if not feed.asked:
+        raise Wrong(
+            "producer-not-called",
+            es="Llegaron precios, pero no del `producer` que recibes. "
+            "`producer_handler` usa el del cuaderno.",
+            en="Prices came, but not from the `producer` you were given. "
+            "`producer_handler` uses the notebook's.",
             expected=prices,
             seen=seen,
         )
@@ -356,6 +451,38 @@ def _judge_leaving(visit, ended, stopped, run):
         )
 
 
+async def _judge_busy_consumer(answer, run):
+    """The client leaves while a message is consumed, and a price comes.
+
+    Raises:
+        Wrong: close-escapes, or what is wrong with any leaving.
+    """
+    readings, feed = Readings(), Feed()
+    readings.free.clear()
+    async with Exchange(answer, readings, feed) as visit:
+        async with visit.connect() as websocket:
+            await _send(websocket, "93.5")
+            await within(PATIENCE, lambda: readings.asked)
+        feed.put("latte 100", "latte 101")
+        await visit.ends(2 * MOMENT)
+        readings.free.set()
+        ended = await visit.ends()
+        stopped = await feed.stopped()
+    if visit.closed is not None:
+        visit.raise_errors(run)
+        raise Wrong(
+            "close-escapes",
+            es="El cliente se fue mientras `consumer` estaba ocupado, y el "
+            "productor se enteró antes: su `ConnectionClosed` salió de "
+            "`both`. Que el cliente se vaya no es un error.",
+            en="The client left while `consumer` was busy, and the producer "
+            "noticed first: its `ConnectionClosed` left `both`. That the "
+            "client leaves is no error.",
+            seen=visit.closed,
+        )
+    _judge_leaving(visit, ended, stopped, run)
+
+
 async def _judge_failure(answer, run, message, price):
     """One half fails, with a message or a price.
 
@@ -364,7 +491,7 @@ async def _judge_failure(answer, run, message, price):
     """
     feed = Feed("latte 100") if price is None else Feed("latte 100", price)
     kind = BadReading if price is None else NoPrice
-    async with Visit(answer, Readings(), feed) as visit:
+    async with Exchange(answer, Readings(), feed) as visit:
         async with visit.connect() as websocket:
             await _receive(websocket, 1)
             if message is not None:
@@ -412,8 +539,8 @@ async def publish(answer, run):
     if seen == names:
         raise Wrong(
             "drops-newest",
-            es="Con la lista llena, tu función tiró el precio **nuevo**. El "
-            "que sobra es el más antiguo.",
+            es="Con la lista de espera llena, tu función tiró el precio "
+            "**nuevo**. El que sobra es el más antiguo.",
             en="With the queue full, your function threw the **new** price "
             "away. The one to go is the oldest.",
             expected=expected,
@@ -436,8 +563,8 @@ def _publish(answer, prices, names):
         except asyncio.QueueFull as error:
             raise Wrong(
                 "full",
-                es="Con la lista llena, `put_nowait` lanzó `QueueFull`. Haz "
-                "sitio antes.",
+                es="Con la lista de espera llena, `put_nowait` lanzó "
+                "`QueueFull`. Haz sitio antes.",
                 en="With the queue full, `put_nowait` raised `QueueFull`. "
                 "Make room first.",
                 seen=repr(error),
@@ -445,8 +572,8 @@ def _publish(answer, prices, names):
         except asyncio.QueueEmpty as error:
             raise Wrong(
                 "empty",
-                es="Con la lista vacía, `get_nowait` lanzó `QueueEmpty`. "
-                "Saca un precio solo si la lista está llena.",
+                es="Con la lista de espera vacía, `get_nowait` lanzó "
+                "`QueueEmpty`. Saca un precio solo si está llena.",
                 en="With the queue empty, `get_nowait` raised `QueueEmpty`. "
                 "Take a price out only if the queue is full.",
                 seen=repr(error),
@@ -462,7 +589,7 @@ def _dropped(seen, expected, last):
     if seen == [last]:
         return Wrong(
             "drops-all",
-            es="Tu función vació la lista entera: los precios que aún "
+            es="Tu función vació la lista de espera: los precios que aún "
             "cabían también se perdieron.",
             en="Your function emptied the whole queue: prices that still had "
             "a place were lost too.",
@@ -479,7 +606,8 @@ def _dropped(seen, expected, last):
         )
     return Wrong(
         "other-prices",
-        es="En la lista no están los precios esperados, en su orden.",
+        es="En la lista de espera no están los precios esperados, en su "
+        "orden.",
         en="The queue does not hold the prices expected, in their order.",
         expected=expected,
         seen=seen,
@@ -563,8 +691,8 @@ async def _judge_desk(answer, run):
 def _full():
     return Wrong(
         "queue-full",
-        es="La lista se llenó, y `put_nowait` lanzó `QueueFull`: ocho "
-        "órdenes de golpe echaron abajo el manejador. `await put(...)` "
+        es="La lista de espera se llenó, y `put_nowait` lanzó `QueueFull`: "
+        "ocho órdenes de golpe echaron abajo el manejador. `await put(...)` "
         "espera a que haya sitio.",
         en="The queue was full, and `put_nowait` raised `QueueFull`: eight "
         "orders at once brought the handler down. `await put(...)` waits "
@@ -587,8 +715,10 @@ def _judge_limits(desk, visit):
     if not desk.started:
         raise Wrong(
             "never-starts",
-            es="Con el cliente conectado, nadie llamó a `execute`.",
-            en="With the client connected, nobody called `execute`.",
+            es="Con el cliente conectado, nadie llamó al `execute` que "
+            "recibes.",
+            en="With the client connected, nobody called the `execute` you "
+            "were given.",
         )
     if len(desk.started) == 1:
         raise Wrong(
@@ -612,8 +742,8 @@ def _judge_limits(desk, visit):
         raise Wrong(
             "no-limit",
             es="Tu función aceptó más órdenes de las que caben: dos en "
-            "marcha, dos en la lista y una esperando sitio. Dale a la lista "
-            "un máximo, y espera con `put`.",
+            "marcha, dos en la lista de espera y una esperando sitio. Dale un "
+            "máximo, y espera con `put`.",
             en="Your function accepted more orders than there is room for: "
             "two under way, two in the queue and one waiting for a place. "
             "Give the queue a maximum, and wait with `put`.",
@@ -624,7 +754,7 @@ def _judge_limits(desk, visit):
         raise Wrong(
             "no-places",
             es="Con dos órdenes en marcha, otras dos deberían esperar en la "
-            "lista. Tu función no las aceptó.",
+            "lista de espera. Tu función no las aceptó.",
             en="With two orders under way, two more should wait in the "
             "queue. Your function did not accept them.",
             expected=4,

@@ -278,8 +278,8 @@ async def post_latest(answer, run):
     except asyncio.QueueFull as error:
         raise Wrong(
             "full",
-            es="Había una lista llena y `put_nowait` lanzó `QueueFull`. Haz "
-            "sitio antes de meter el mensaje.",
+            es="Había una lista de espera llena y `put_nowait` lanzó "
+            "`QueueFull`. Haz sitio antes de meter el mensaje.",
             en="One queue was full, and `put_nowait` raised `QueueFull`. Make "
             "room before you put the message.",
             seen=error,
@@ -287,8 +287,8 @@ async def post_latest(answer, run):
     except asyncio.QueueEmpty as error:
         raise Wrong(
             "empty",
-            es="Sacaste un mensaje de una lista vacía. Solo la que está llena "
-            "pierde uno.",
+            es="Sacaste un mensaje de una lista de espera vacía. Solo la que "
+            "está llena pierde uno.",
             en="You took a message out of an empty queue. Only a full one "
             "loses one.",
             seen=error,
@@ -296,16 +296,16 @@ async def post_latest(answer, run):
     seen = [_contents(queue) for queue in queues]
     if seen == expected:
         return Right(
-            es="Las cinco listas tienen el mensaje; las dos llenas perdieron "
-            "el más antiguo.",
+            es="Las cinco listas de espera tienen el mensaje; las dos llenas "
+            "perdieron el más antiguo.",
             en="All five queues have the message; the two that were full lost "
             "their oldest.",
         )
     if not any(4 in seen[which] for which in (1, 2, 4)):
         raise Wrong(
             "stops",
-            es="Las listas que van detrás de la primera, que estaba llena, no "
-            "recibieron el mensaje: trata cada una por separado.",
+            es="Las listas de espera que van detrás de la primera, que estaba "
+            "llena, no recibieron el mensaje: trata cada una por separado.",
             en="The queues after the first, which was full, did not get the "
             "message: deal with each on its own.",
             expected=expected,
@@ -314,8 +314,8 @@ async def post_latest(answer, run):
     if any(seen[i] != expected[i] for i in range(5) if i not in full):
         raise Wrong(
             "not-full",
-            es="Una lista que no estaba llena ha perdido o desordenado "
-            "mensajes.",
+            es="Una lista de espera que no estaba llena ha perdido o "
+            "desordenado mensajes.",
             en="A queue that was not full has lost messages or their order.",
             expected=expected,
             seen=seen,
@@ -323,8 +323,8 @@ async def post_latest(answer, run):
     if any(4 not in seen[which] for which in full):
         raise Wrong(
             "newest-lost",
-            es="La lista llena perdió el mensaje nuevo y conserva los "
-            "antiguos. Es al revés.",
+            es="La lista de espera llena perdió el mensaje nuevo y conserva "
+            "los antiguos. Es al revés.",
             en="The full queue lost the new message and keeps the old ones. "
             "It is the other way round.",
             expected=expected,
@@ -332,8 +332,8 @@ async def post_latest(answer, run):
         )
     raise Wrong(
         "emptied",
-        es="Una lista llena pierde un mensaje, el más antiguo, y conserva los "
-        "demás en su orden.",
+        es="Una lista de espera llena pierde un mensaje, el más antiguo, y "
+        "conserva los demás en su orden.",
         en="A full queue loses one message, its oldest, and keeps the others "
         "in their order.",
         expected=expected,
@@ -472,8 +472,8 @@ async def parse(answer, run):
         ),
         Wrong(
             "not-an-object",
-            es="JSON también son listas, textos, números y `null`. Comprueba "
-            "que es un diccionario antes de mirar dentro.",
+            es="Las listas, los textos, los números y `null` también son "
+            "JSON. Comprueba que es un diccionario antes de mirar dentro.",
             en="Lists, texts, numbers and `null` are JSON, too. Check that it "
             "is a dictionary before you look inside.",
         ),
@@ -554,6 +554,14 @@ def _judge_refusal(answer, messages, accepted, other=None):
                 en=f"`{message}` was refused with an empty `ValueError`. Say "
                 "why: that text is the reply that the client will see.",
             ) from None
+        except AssertionError:
+            raise Wrong(
+                "assertion",
+                es=f"Con `{message}` salió un `AssertionError`: lanza "
+                "`ValueError`.",
+                en=f"`{message}` brought an `AssertionError`: raise "
+                "`ValueError`.",
+            ) from None
         except (KeyError, TypeError, AttributeError) as error:
             wrong = other or Wrong(
                 "other-error",
@@ -621,6 +629,7 @@ async def chat(answer, run):
         if not await ada.notices(type="left", name="Lima"):
             _raise_ghost(ada, "Lima")
         server.raise_errors()
+    await _join_twice(answer)
     return Right(
         es="Entraron peticiones inválidas, un nombre ocupado, alguien que "
         "desapareció y alguien que nunca leyó. Ada y Lima charlaron hasta el "
@@ -659,9 +668,13 @@ async def _welcome(server):
         raise Wrong(
             "nobody-joins",
             es="Ada mandó su `join` y no oyó su propio `joined`. Si aún no "
-            "has terminado `parse` (08.4), empieza por ahí.",
+            "has terminado `parse` (08.4), empieza por ahí. Si ya está, mira "
+            "que difundas a los `members` que recibes: el `tell` del "
+            "cuaderno escribe en otros.",
             en="Ada sent her `join` and did not hear her own `joined`. If "
-            "`parse` (08.4) is not finished yet, begin there.",
+            "`parse` (08.4) is not finished yet, begin there. If it is, "
+            "check that you broadcast to the `members` you were given: the "
+            "notebook's `tell` writes to another one.",
             expected='{"type": "joined", "name": "Ada"}',
             seen=_heard(ada),
         )
@@ -778,7 +791,7 @@ async def _impersonate(eva, ada, lima):
         raise Wrong(
             "name-stolen",
             es="Ya había una Ada y Eva entró con su nombre: en `members` solo "
-            "queda una de las dos. Mira si está ocupado antes de apuntarla.",
+            "queda una de las dos. Mira si está ocupado antes de anotarla.",
             en="There was an Ada already, and Eva came in under her name: "
             "`members` holds only one of the two. See if it is taken before "
             "you add it.",
@@ -829,6 +842,56 @@ async def _vanish(server, eva, ada, lima):
             en="Two visitors who never joined went away, and the chat "
             "announced it.",
             seen=_heard(ada)[before:],
+        )
+    if server.lost:
+        raise Wrong(
+            "error-escapes",
+            es="Eva desapareció y su manejador terminó con un "
+            "`ConnectionClosedError`. Que un cliente desaparezca no es un "
+            "error: atrápalo.",
+            en="Eva vanished, and her handler ended with a "
+            "`ConnectionClosedError`. That a client vanishes is no error: "
+            "catch it.",
+        )
+
+
+async def _join_twice(answer):
+    """Eva joins, then joins once more under another name, and leaves."""
+    members = {}
+    async with Server(answer, members) as server:
+        eva = await _join(server, "Eva")
+        await eva.notices(type="joined", name="Eva")
+        await eva.ask(type="join", name="Eve")
+        await until(
+            lambda: (
+                eva.events(type="error")
+                or eva.events(type="joined", name="Eve")
+                or eva.gone
+            )
+        )
+        answered = eva.events(type="error")
+        await eva.leave()
+        await until(lambda: not members)
+        server.raise_errors()
+    if members:
+        raise Wrong(
+            "two-names",
+            es="Eva entró dos veces con dos nombres y se fue: un nombre "
+            "sigue ocupado.",
+            en="Eva joined twice under two names and left: one name is "
+            "still taken.",
+            expected=[],
+            seen=sorted(map(str, members)),
+        )
+    if not answered:
+        raise Wrong(
+            "second-join",
+            es="Eva ya había entrado, mandó un segundo `join` y no recibió "
+            "ningún `error`.",
+            en="Eva had joined already, sent a second `join` and received no "
+            "`error`.",
+            expected='{"type": "error", "reason": …}',
+            seen=_heard(eva)[-1:],
         )
 
 

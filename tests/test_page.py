@@ -107,7 +107,7 @@ def test_the_page_survives_a_restart_of_its_server(lesson):
     lesson.run_again('serve(clock, "127.0.0.1", port)')
     # The proxy closes well, but does not pass the code on.
     for tab, code in zip(tabs, (1001, 1005), strict=True):
-        closed = f"close {code}, again in 250 ms"
+        closed = f"close {code}, again in about 250 ms"
         expect(tab.locator("li", has_text=closed)).to_be_visible()
         expect(tab.locator("li").first).to_have_text(TIME)
 

@@ -1,9 +1,11 @@
 """Judges the exercises of lesson 09."""
 
 import asyncio
+import html
 import json
 from contextlib import asynccontextmanager, suppress
 from html.parser import HTMLParser
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import web
@@ -87,10 +89,10 @@ def _address_mistake(expected, seen):
     ):
         return Wrong(
             "no-slash",
-            es="Falta la barra del final. Sin ella el proxy contesta con una "
-            "redirección, y un WebSocket de navegador no la sigue.",
-            en="The slash at the end is missing. Without it the proxy answers "
-            "with a redirect, which a browser's WebSocket does not follow.",
+            es="Falta la barra final. Devuelve la dirección como en la tabla: "
+            "solo cambian el esquema y el puerto.",
+            en="The slash at the end is missing. Return the address as in the "
+            "table: only the scheme and the port change.",
         )
     return Wrong(
         "other-number",
@@ -103,28 +105,35 @@ def _address_mistake(expected, seen):
     )
 
 
-class _Page(HTMLParser):
-    """What a browser makes of a page: its elements, and its list's items."""
+class _List(HTMLParser):
+    """What a browser makes of a page's list: its elements, and its items."""
 
     def __init__(self, source):
         super().__init__()
-        self.elements, self.items, self.text = [], [], ""
+        self.elements, self.items = [], []
+        self.exists = False
+        self._depth = 0
         self._inside = False
         self.feed(source)
         self.close()
 
     def handle_starttag(self, tag, attributes):
-        self.elements.append(tag)
-        if tag == "li":
-            self.items.append("")
-            self._inside = True
+        if tag == "ul":
+            self.exists = True
+            self._depth += 1
+        if self._depth:
+            self.elements.append(tag)
+            if tag == "li":
+                self.items.append("")
+                self._inside = True
 
     def handle_endtag(self, tag):
         if tag in ("li", "ul"):
             self._inside = False
+        if tag == "ul" and self._depth:
+            self._depth -= 1
 
     def handle_data(self, data):
-        self.text += data
         if self._inside:
             self.items[-1] += data
 
@@ -179,61 +188,85 @@ async def history(answer, run):
             expected="text/html",
             seen=response.content_type,
         )
-    page = _Page(text)
-    if [item.strip() for item in page.items] == messages and not _foreign(
-        page
-    ):
+    found = _List(text)
+    items = [item.strip() for item in found.items]
+    if items == messages and not _foreign(found):
         return Right(
             es="Un navegador lee cinco mensajes, cada uno igual al que se "
             "envió, y ninguna etiqueta que no sea tuya.",
             en="A browser reads five messages, each the same as was sent, "
             "and no tag that is not yours.",
         )
-    if "script" in page.elements:
-        raise Wrong(
+    wrong = _list_mistake(found, items, messages, text)
+    wrong.expected = messages
+    raise wrong
+
+
+def _list_mistake(found, items, messages, text):
+    if not found.exists and "<li" in text:
+        return Wrong(
+            "no-list",
+            es="Tu página no tiene `<ul>`, la lista en la que van los `<li>`.",
+            en="Your page has no `<ul>`, the list that the `<li>` stand in.",
+            seen=text,
+        )
+    if "script" in found.elements:
+        return Wrong(
             "code-runs",
             es="Los mensajes se convirtieron en etiquetas: un navegador "
             "ejecutaría su código. Escápalos.",
             en="The messages turned into tags: a browser would run their "
             "code. Escape them.",
-            expected=messages,
-            seen=page.elements,
+            seen=found.elements,
         )
-    if _foreign(page):
-        raise Wrong(
+    if _foreign(found):
+        return Wrong(
             "code-runs-still",
             es="Quitaste `<script>`, pero otra etiqueta de un mensaje también "
             "ejecuta código. No busques lo malo: escápalo todo.",
             en="You took out `<script>`, but another tag in a message runs "
             "code as well. Do not look for what is bad: escape everything.",
-            expected=messages,
-            seen=page.elements,
+            seen=found.elements,
         )
-    if not page.items:
-        raise Wrong(
+    if not items:
+        return Wrong(
             "tags-escaped",
             es="En tu página no hay ningún `<li>` que el navegador lea como "
-            "etiqueta. Escapa los mensajes, uno a uno, antes de ponerles "
-            "las tuyas.",
+            "etiqueta. Escapa los mensajes, uno a uno, antes de rodearlos "
+            "con tus etiquetas.",
             en="Your page has no `<li>` that the browser reads as a tag. "
             "Escape the messages, one by one, before you put your tags "
             "around them.",
-            expected=messages,
             seen=text,
         )
-    raise Wrong(
+    if len(items) == 1:
+        return Wrong(
+            "one-item",
+            es="Hay un solo `<li>`, no uno por mensaje.",
+            en="There is one `<li>`, not one for each message.",
+            seen=items,
+        )
+    if items == [html.unescape(message) for message in messages]:
+        return Wrong(
+            "ampersand",
+            es="También hay que escapar `&`: `5 &lt; 7` se convirtió en "
+            "`5 < 7`.",
+            en="`&` has to be escaped, too: `5 &lt; 7` became `5 < 7`.",
+            seen=items,
+        )
+    return Wrong(
         "text-lost",
         es="La página no muestra los mensajes tal como se enviaron. Hay que "
         "escaparlos una vez, sin quitar nada.",
         en="The page does not show the messages as they were sent. Escape "
         "them once, and take nothing out.",
-        expected=messages,
-        seen=page.items,
+        seen=items,
     )
 
 
-def _foreign(page):
-    return {"script", "img"} & set(page.elements)
+def _foreign(found):
+    """The tags in the list that only a message can have brought there."""
+    return {"script", "img"} & set(found.elements)
 
 
 @asynccontextmanager
@@ -262,8 +295,7 @@ async def guard(answer, run):
     }
     for page, origin in pages.items():
         server = await answer(greet, page)
-        # One that nobody has awaited has no sockets to look at yet.
-        if not isinstance(server, Server) or not hasattr(server, "server"):
+        if not isinstance(server, Server):
             raise Wrong(
                 "not-server",
                 es="Tu función tiene que devolver el servidor: lo que da "
@@ -272,11 +304,20 @@ async def guard(answer, run):
                 "`await serve(...)` gives.",
                 seen=server,
             )
+        # One that nobody has awaited has no sockets to look at yet.
+        if not hasattr(server, "server"):
+            raise Wrong(
+                "not-started",
+                es="Tu servidor no se ha iniciado: falta `await` delante de "
+                "`serve(...)`.",
+                en="Your server has not started: `await` is missing before "
+                "`serve(...)`.",
+            )
         try:
             if not server.is_serving():
                 raise Wrong(
                     "already-closed",
-                    es="Has devuelto un servidor cerrado: `async with` lo "
+                    es="Devolviste un servidor cerrado: `async with` lo "
                     "cierra al salir. Devuelve `await serve(...)`.",
                     en="You returned a closed server: `async with` closes it "
                     "on the way out. Return `await serve(...)`.",
@@ -288,7 +329,7 @@ async def guard(answer, run):
                 async with asyncio.timeout(PATIENCE):
                     await server.wait_closed()
     return Right(
-        es="La página entra. Otra web, una parecida y un programa sin "
+        es="La página entra. Otro sitio, uno parecido y un programa sin "
         "`Origin` reciben 403.",
         en="The page comes in. Another site, one that looks alike and a "
         "program without `Origin` get 403.",
@@ -308,6 +349,27 @@ async def _judge_guard(server, page, origin):
             return False
 
     if not await admits(origin):
+        # The letters of a text are what a list made of it holds.
+        if await admits(origin[-1]):
+            raise Wrong(
+                "not-list",
+                es="`origins` es un texto y tiene que ser una lista: "
+                "`origins=[origin]`.",
+                en="`origins` is a text, and it has to be a list: "
+                "`origins=[origin]`.",
+            )
+        url = urlsplit(origin)
+        portless = f"{url.scheme}://{url.hostname}"
+        if await admits(portless):
+            raise Wrong(
+                "no-port",
+                es="Falta el puerto, que es parte del origen. Usa `netloc`, "
+                "no `hostname`.",
+                en="The port is missing: it is part of the origin. Use "
+                "`netloc`, not `hostname`.",
+                expected=origin,
+                seen=portless,
+            )
         if await admits(page) or await admits(page.rstrip("/")):
             raise Wrong(
                 "whole-address",
@@ -339,8 +401,8 @@ async def _judge_guard(server, page, origin):
     if await admits("https://evil.example"):
         raise Wrong(
             "open-to-all",
-            es="Entró una página de `https://evil.example`. Di a `serve` qué "
-            "orígenes admite.",
+            es="Entró una página de `https://evil.example`. Indica a `serve` "
+            "qué orígenes debe admitir.",
             en="A page from `https://evil.example` came in. Tell `serve` "
             "which origins to admit.",
         )
@@ -367,7 +429,7 @@ async def _judge_guard(server, page, origin):
 
 @exercise("09.4", parameters=3, picture="wiretap")
 async def remembering(answer, run):
-    tabs, points, errors = set(), [], []
+    tabs, points, errors = set(), _Points(), []
     junk = ["hola", "7", "[1]", "[1, 2, 3]", "null"]
 
     async def handler(websocket):
@@ -389,18 +451,23 @@ async def remembering(answer, run):
                 await ada.draw(message)
             await ada.draw("[3, 4.5]")
             own += await ada.receive(1)
-            _judge_first(own, errors)
+            _judge_first(own, errors, ada)
             async with _Tab(port) as lima:
                 late = await lima.receive(2)
                 await lima.draw("[5, 6]")
                 late += await lima.receive(1)
-                _judge_late(late)
+                _judge_late(late, points)
                 own += await ada.receive(1)
                 _judge_shared(own)
             await ada.draw("[7, 8]")
             own += await ada.receive(1)
             _judge_after(own, errors)
         await _until(lambda: not tabs)
+        _judge_end(tabs, points)
+        async with _Tab(port) as cut:
+            await cut.receive(len(DRAWN))
+            cut.cut()
+            await _until(lambda: not tabs)
     finally:
         server.close()
         with suppress(TimeoutError):
@@ -408,21 +475,13 @@ async def remembering(answer, run):
                 await server.wait_closed()
     if tabs:
         raise Wrong(
-            "stays",
-            es="Las dos pestañas se fueron y siguen en `tabs`. Sácalas en un "
+            "stays-when-cut",
+            es="Se cortó una conexión y se quedó en `tabs`. Quítala en "
             "`finally`.",
-            en="Both tabs have gone and are still in `tabs`. Take them out in "
-            "a `finally`.",
+            en="A connection was cut off and stayed in `tabs`. Take it out in "
+            "`finally`.",
             expected=0,
             seen=len(tabs),
-        )
-    if [*map(_point, points)] != [*map(_point, DRAWN)]:
-        raise Wrong(
-            "other-points",
-            es="En `points` no quedaron los cuatro puntos dibujados.",
-            en="`points` does not hold the four points that were drawn.",
-            expected=DRAWN,
-            seen=points,
         )
     return Right(
         es="Lima recibió lo dibujado antes de llegar ella, y lo que no era "
@@ -435,10 +494,21 @@ async def remembering(answer, run):
 DRAWN = ["[1, 2]", "[3, 4.5]", "[5, 6]", "[7, 8]"]
 
 
+class _Points(list):
+    """The list that all connections share, and whether one made a copy."""
+
+    added = False
+
+    def __add__(self, other):
+        self.added = True
+        return [*self, *other]
+
+
 class _Tab:
     """A client that sends what it likes and says what came back."""
 
     def __init__(self, port):
+        self.ended = False
         self._connecting = connect(f"ws://127.0.0.1:{port}", close_timeout=0.5)
 
     async def __aenter__(self):
@@ -448,6 +518,10 @@ class _Tab:
     async def __aexit__(self, *_):
         await self._websocket.close()
 
+    def cut(self):
+        """Vanish without a word."""
+        self._websocket.transport.abort()
+
     async def draw(self, message):
         with suppress(ConnectionClosed):
             await self._websocket.send(message)
@@ -455,10 +529,14 @@ class _Tab:
     async def receive(self, count):
         """So many messages, or fewer if no more come in time."""
         received = []
-        with suppress(TimeoutError, ConnectionClosed):
+        try:
             async with asyncio.timeout(PATIENCE):
                 while len(received) < count:
                     received.append(await self._websocket.recv())
+        except ConnectionClosed:
+            self.ended = True
+        except TimeoutError:
+            pass
         return received
 
 
@@ -475,12 +553,27 @@ def _judge(seen, count, otherwise):
         raise otherwise
 
 
-def _judge_first(seen, errors):
+def _judge_arrival(name, seen):
+    """Before anybody draws, only what is in ``points`` may come."""
+    if seen and _point(seen[0]) not in map(_point, DRAWN):
+        raise Wrong(
+            "all-in-one",
+            es=f"Al llegar {name}, tu servidor envió algo que no está en "
+            "`points`. Envía los mensajes uno a uno.",
+            en="On arrival your server sent something that is not in "
+            "`points`. Send the messages one by one.",
+            seen=seen[0],
+        )
+
+
+def _judge_first(seen, errors, ada):
+    if [*map(_point, seen[1:])] == [_point(DRAWN[0])]:
+        _judge_arrival("Ada", seen)
     if not seen and not errors:
         raise Wrong(
             "not-to-itself",
-            es="Ada dibujó y no le llegó su punto. Cada punto va a todo "
-            "`tabs`, y ella también está ahí.",
+            es="Ada dibujó y no le llegó su punto. Cada punto llega a todas "
+            "las conexiones de `tabs`, y la suya también está ahí.",
             en="Ada drew, and her point did not reach her. Each point goes "
             "to everyone in `tabs`, and she is there herself.",
             expected=DRAWN[:2],
@@ -492,8 +585,10 @@ def _judge_first(seen, errors):
         if isinstance(errors[0], TypeError):
             raise Wrong(
                 "junk-kills-still",
-                es="`7` y `null` son JSON, pero no se reparten en dos: "
-                "`TypeError`, y la conexión se perdió. Recoge esa también.",
+                es="`7` y `null` son JSON, pero no se pueden desempaquetar en "
+                "dos: "
+                "`TypeError`, y la conexión se perdió. Captura también esa "
+                "excepción.",
                 en="`7` and `null` are JSON, but do not unpack into two: "
                 "`TypeError`, and the connection was lost. Catch that, too.",
                 seen=errors[0],
@@ -505,6 +600,16 @@ def _judge_first(seen, errors):
             en="A message that was no point ended the connection, and with "
             "it what Ada drew afterwards. Ignore it and go on.",
             seen=errors[0],
+        )
+    if len(seen) == 1 and ada.ended:
+        raise Wrong(
+            "stops-listening",
+            es="Tras el primer mensaje que no es un punto, el manejador dejó "
+            "de escuchar. Pon el `try` dentro del bucle.",
+            en="After the first message that is no point, the handler stopped "
+            "listening. Put the `try` inside the loop.",
+            expected=DRAWN[:2],
+            seen=seen,
         )
     _judge(
         seen,
@@ -519,8 +624,29 @@ def _judge_first(seen, errors):
     )
 
 
-def _judge_late(seen):
-    if seen[:1] == ["[5, 6]"]:
+def _judge_late(seen, points):
+    _judge_arrival("Lima", seen)
+    if [*map(_point, seen[:1])] == [_point(DRAWN[2])]:
+        if points.added:
+            raise Wrong(
+                "new-list",
+                es="Creaste otra lista, que las demás conexiones no ven. Usa "
+                "`points.append(message)`.",
+                en="You made a new list; the other connections do not see it. "
+                "Use `points.append(message)`.",
+                expected=DRAWN[:3],
+                seen=points,
+            )
+        if not points:
+            raise Wrong(
+                "not-kept",
+                es="Ada y Lima dibujaron, y `points` sigue vacía. Guarda cada "
+                "punto en esa misma lista.",
+                en="Ada and Lima drew, and `points` is still empty. Keep each "
+                "point in that very list.",
+                expected=DRAWN[:3],
+                seen=points,
+            )
         raise Wrong(
             "forgets",
             es="Lima llegó tarde y no recibió lo ya dibujado. Envíale los "
@@ -550,7 +676,7 @@ def _judge_shared(seen):
         Wrong(
             "only-back",
             es="Lima dibujó y a Ada no le llegó, o le llegó otra cosa. Cada "
-            "punto va a todo `tabs`.",
+            "punto llega a todas las conexiones de `tabs`.",
             en="Lima drew, and it did not reach Ada, or something else did. "
             "Each point goes to everyone in `tabs`.",
         ),
@@ -570,6 +696,27 @@ def _judge_after(seen, errors):
             "her.",
         ),
     )
+
+
+def _judge_end(tabs, points):
+    if tabs:
+        raise Wrong(
+            "stays",
+            es="Las dos pestañas se fueron y siguen en `tabs`. Sácalas en un "
+            "`finally`.",
+            en="Both tabs have gone and are still in `tabs`. Take them out in "
+            "a `finally`.",
+            expected=0,
+            seen=len(tabs),
+        )
+    if [*map(_point, points)] != [*map(_point, DRAWN)]:
+        raise Wrong(
+            "other-points",
+            es="En `points` no quedaron los cuatro puntos dibujados.",
+            en="`points` does not hold the four points that were drawn.",
+            expected=DRAWN,
+            seen=points,
+        )
 
 
 async def _until(condition):

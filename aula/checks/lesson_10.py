@@ -125,8 +125,8 @@ async def order(answer, run):
                     "bad-json",
                     es="Con un pedido bueno va bien. Pero llegó un cuerpo que "
                     "no es JSON, y no contestaste 400.",
-                    en="A good order works. But then a body came that is no "
-                    "JSON, and you did not reply with 400.",
+                    en="A good order works. But then a body came that is "
+                    "not JSON, and you did not reply with 400.",
                     expected=400,
                     seen=errors[0] if errors else seen[0],
                 )
@@ -234,6 +234,8 @@ async def fetch_all(answer, run):
             await asyncio.sleep(MOMENT)
             if task.done() and task.exception() is not None:
                 raise task.exception()
+            if task.done():
+                await refuse_awaitable(task.result())
             judge_limit(pages, limit)
             second = next(name for name in pages.started if name != names[0])
             pages.let_out(second)
@@ -266,6 +268,7 @@ async def fetch_all(answer, run):
                     en="The server has replied to everything, and your "
                     "function still waits.",
                 )
+            await refuse_awaitable(task.result())
             judge_limit(pages, limit)
         finally:
             pages.let_all_out()
@@ -276,6 +279,22 @@ async def fetch_all(answer, run):
         "siguiente en cuanto acabó una.",
         en="Five pages in their order, never more than two at once, and the "
         "next one as soon as one was done.",
+    )
+
+
+async def refuse_awaitable(seen):
+    """Refuse what somebody would still have to await."""
+    if asyncio.isfuture(seen):
+        seen.cancel()
+        await asyncio.gather(seen, return_exceptions=True)
+    elif asyncio.iscoroutine(seen):
+        seen.close()
+    else:
+        return
+    raise Wrong(
+        "not-awaited",
+        es="Falta un `await` delante de `gather`.",
+        en="An `await` is missing before `gather`.",
     )
 
 
@@ -310,7 +329,7 @@ def judge_limit(pages, limit):
         raise Wrong(
             "too-many",
             es="El servidor tuvo más peticiones a la vez que `limit`. El "
-            "semáforo ha de ser uno, el mismo para todas.",
+            "semáforo tiene que ser uno, el mismo para todas.",
             en="The server had more requests at once than `limit`. There has "
             "to be one semaphore, the same for all of them.",
             expected=limit,
@@ -346,10 +365,10 @@ def judge_texts(seen, expected, second):
         raise Wrong(
             "as-they-came",
             es=f"Están todos, en el orden en que acabaron: `{second}` fue el "
-            "primero. Se pide el de `urls`, que es el que da `gather`.",
+            "primero. El ejercicio pide el de `urls`, que `gather` conserva.",
             en=f"They are all there, in the order in which they were done: "
-            f"`{second}` was the first. Asked for is that of `urls`, which "
-            "`gather` gives you.",
+            f"`{second}` was the first. The exercise asks for the order of "
+            "`urls`, which `gather` keeps.",
             expected=expected,
             seen=seen,
         )
@@ -400,12 +419,12 @@ async def save(answer, run):
         raise Wrong(
             "whole-body",
             es="El servidor envió medio cuerpo y esperó a que lo guardaras, "
-            "pero tú esperabas al resto: lo tuviste entero en memoria. Pide "
+            "pero tú esperabas al resto para tenerlo entero en memoria. Pide "
             "trozos con `iter_chunked` y llama a `write` con cada uno.",
             en="The server sent half of the body and waited for you to save "
-            "it, but you were waiting for the rest: you had all of it in "
-            "memory. Ask for pieces with `iter_chunked`, and call `write` "
-            "with each.",
+            "it, but you were waiting for the rest: you wanted all of it in "
+            "memory first. Ask for pieces with `iter_chunked`, and call "
+            "`write` with each.",
         )
     kinds = {type(piece).__name__ for piece in written}
     if not kinds <= {"bytes", "bytearray", "memoryview"}:
@@ -448,8 +467,8 @@ async def save(answer, run):
             "counts-pieces",
             es="Eso es el número de trozos. Se piden bytes: suma sus "
             "longitudes.",
-            en="That is the number of pieces. Asked for are bytes: add up "
-            "their lengths.",
+            en="That is the number of pieces. The exercise asks for bytes: "
+            "add up their lengths.",
             expected=size,
             seen=seen,
         )
@@ -684,22 +703,28 @@ def judge_broken(seen, ended, case):
 @exercise("10.5", "function", picture="wiretap", limit=9)
 async def make_board(answer, run):
     app = answer()
+    try:
+        other = answer()
+    except RuntimeError:  # the routes are in the one application already
+        other = app
     if not isinstance(app, web.Application):
         raise Wrong(
             "no-app",
-            es="`make_board()` ha de devolver la aplicación: falta "
+            es="`make_board()` tiene que devolver la aplicación: falta "
             "`return app`.",
             en="`make_board()` has to return the application: `return app` "
             "is missing.",
             seen=app,
         )
     board = Board()
+    app.middlewares.append(board.middleware)
     async with (
         running(app, logger=board.complaints.logger()) as board.url,
         aiohttp.ClientSession() as board.session,
     ):
         try:
             await judge_board(board)
+            await judge_other(board, app, other)
         finally:
             await asyncio.gather(*[each.close() for each in board.listeners])
     board.raise_errors()
@@ -735,14 +760,109 @@ async def judge_board(board):
             expected="2",
             seen=seen,
         )
+    await judge_silence(board, ada)
     await lima.close()
     await board.expect_one()
     chai = await board.listen()
     await board.settles("2")
     chai.transport.abort()
     await board.expect_one()
-    await ada.close()
     await within(MOMENT, lambda: board.complaints.messages)
+    board.raise_errors()
+    await judge_loss(board, ada)
+
+
+async def judge_silence(board, ada):
+    """What comes over /ws goes nowhere; but it is received."""
+    speaker = await board.listen()
+    try:
+        await speaker.send("latte")
+        async with asyncio.timeout(PATIENCE):
+            await (await speaker.ping())
+    except ConnectionClosed:
+        pass
+    except TimeoutError:
+        board.deaf = True
+    await board.say("chai")
+    board.raise_errors()
+    if (heard := await board.heard(ada)) != "chai":
+        raise Wrong(
+            "speaks-on-ws",
+            es="Lo que llegó por `/ws` se difundió: por ahí solo se escucha. "
+            "Habla solo `/say`.",
+            en="What came over `/ws` was broadcast: there one only listens. "
+            "Leave the speaking to `/say`.",
+            seen=heard,
+        )
+    await speaker.close()
+
+
+async def judge_loss(board, ada):
+    """A connection is lost when the text is on its way to it."""
+    await board.listen()
+    await board.settles("2")
+    board.lost = board.transports[-1]
+    chai = await board.listen()
+    await board.settles("3")
+    await board.say("mate")
+    await within(MOMENT, lambda: board.complaints.errors)
+    if any(isinstance(e, OSError) for e in board.complaints.errors):
+        raise Wrong(
+            "speaker-fails",
+            es="Uno se fue justo antes de recibir el texto: `send_str` lanzó "
+            "`ConnectionResetError`, y quien hablaba recibió un 500. Que no "
+            "pague quien habla: `suppress`, o `try` y `except`.",
+            en="One listener left right before the text got there: "
+            "`send_str` raised `ConnectionResetError`, and the one who spoke "
+            "was given a 500. That must not stop `say`: `suppress`, or `try` "
+            "and `except`.",
+            seen=board.complaints.errors[0],
+        )
+    board.raise_errors()
+    heard = []
+    for each in (ada, chai):
+        while (said := await board.heard(each)) == "mocha":
+            pass
+        heard.append(said)
+    if heard != ["mate", "mate"]:
+        raise Wrong(
+            "others-miss-it",
+            es="Uno se fue justo antes de recibir el texto, y los demás se "
+            "quedaron sin él. Que el bucle siga con el siguiente.",
+            en="One listener left right before the text got there, and the "
+            "others did not get it either. Let the loop go on to the next.",
+            expected=["mate", "mate"],
+            seen=heard,
+        )
+
+
+async def judge_other(board, app, other):
+    """A second board counts its own listeners."""
+    seen = None
+    if other is not app:
+        second = Board()
+        async with (
+            running(other, logger=second.complaints.logger()) as second.url,
+            aiohttp.ClientSession() as second.session,
+        ):
+            try:
+                await second.listen()
+                seen = await second.settles("1")
+            finally:
+                for each in second.listeners:
+                    await each.close()
+    if seen != "1":
+        raise Wrong(
+            "shared",
+            es="Dos tableros comparten oyentes: lo que se dice en uno se oye "
+            "en el otro. Crea la aplicación y el conjunto **dentro** de "
+            "`make_board`.",
+            en="Two boards share their listeners: what is said on one is "
+            "heard on the other. Make the application and the set **inside** "
+            "`make_board`.",
+            expected="1",
+            seen=seen,
+        )
 
 
 def judge_heard(heard):
@@ -775,6 +895,25 @@ class Board:
         self.listeners = []
         self.url = ""
         self.session = None
+        self.deaf = False
+        self.lost = None
+        self.transports = []
+
+    @property
+    def middleware(self):
+        """Cuts a WebSocket off when there is a text for it."""
+
+        @web.middleware
+        async def watched(request, handler):
+            if request.path == "/ws":
+                self.transports.append(request.transport)
+            elif self.lost is not None:
+                # Now the handler reads the body without giving way.
+                await request.read()
+                self.lost.abort()
+            return await handler(request)
+
+        return watched
 
     async def listen(self):
         url = self.url.replace("http", "ws") + "/ws"
@@ -824,9 +963,19 @@ class Board:
     async def expect_one(self):
         """The count falls to one soon after a client has left."""
         if (seen := await self.settles("1")) != "1":
+            if self.deaf:
+                raise Wrong(
+                    "deaf",
+                    es="Tu manejador de `/ws` no recibe, así que no se entera "
+                    "de que el cliente se fue: `async for`.",
+                    en="Your `/ws` handler does not receive, so it never "
+                    "learns that the client left: `async for`.",
+                    expected="1",
+                    seen=seen,
+                )
             raise Wrong(
                 "never-forgets",
-                es="Un WebSocket se cerró y tu tablón aún cuenta con él. "
+                es="Un WebSocket se cerró y tu tablero aún cuenta con él. "
                 "Cuando el bucle acabe, quítalo (`finally`).",
                 en="A WebSocket was closed and your board still counts on "
                 "it. When the loop is over, take it out (`finally`).",

@@ -1,6 +1,7 @@
 """Judges the exercises of lesson 11: old programs brought to the present."""
 
 import asyncio
+import functools
 import inspect
 import sys
 import traceback
@@ -26,6 +27,10 @@ from aula.checks.lesson_04 import (
 
 # A clock that calls local time UTC is wrong by a quarter of an hour at least.
 NEAR = timedelta(minutes=5)
+
+# Between the first and the third time of a clock that keeps its sleep(0.1)
+# pass two tenths of a second.
+PAUSE = timedelta(seconds=0.1)
 
 
 def discard(error):
@@ -58,8 +63,8 @@ def refuse_old_names(errors):
                 f"old-{name.split('_')[-1]}",
                 es=f"Tu manejador usa `websocket.{name}`, que ya no existe: "
                 f"hoy es `{today[name]}`.",
-                en=f"Your handler uses `websocket.{name}`, which is no more: "
-                f"today it is `{today[name]}`.",
+                en=f"Your handler uses `websocket.{name}`, which no longer "
+                f"exists: today it is `{today[name]}`.",
                 seen=error,
             ) from None
 
@@ -95,6 +100,7 @@ async def ask_all(answer, run):
         except (AttributeError, TypeError) as error:
             _refuse_bare_connect(error)
             raise
+        _refuse_coroutines(seen)
         if seen is None:
             raise Wrong(
                 "not-returned",
@@ -152,6 +158,22 @@ async def ask_all(answer, run):
         en="Three questions and three answers over one connection, closed "
         f"with {connections[0].close_code}.",
     )
+
+
+def _refuse_coroutines(seen):
+    """Each answer has to be awaited."""
+    pieces = seen if isinstance(seen, list | tuple) else [seen]
+    forgotten = [piece for piece in pieces if inspect.iscoroutine(piece)]
+    for coroutine in forgotten:
+        coroutine.close()
+    if forgotten:
+        raise Wrong(
+            "forgotten-await",
+            es="Devuelves corrutinas, no mensajes: falta un `await` delante "
+            "de `websocket.recv()`.",
+            en="You return coroutines, not messages: an `await` is missing "
+            "before `websocket.recv()`.",
+        )
 
 
 def _refuse_bare_connect(error):
@@ -377,9 +399,9 @@ class Program:
             discard(error)
             raise Wrong(
                 "nested-loop",
-                es="Dentro de `main` el bucle ya corre: ni `asyncio.run`, ni "
-                "`run_until_complete`, ni `run_forever` caben ahí. Espera "
-                "con `await`.",
+                es="Dentro de `main` el bucle ya está en marcha: ni "
+                "`asyncio.run`, ni `run_until_complete`, ni `run_forever` "
+                "caben ahí. Espera con `await`.",
                 en="Inside `main` the loop is running already: neither "
                 "`asyncio.run` nor `run_until_complete` nor `run_forever` "
                 "fits in there. Use `await`.",
@@ -388,8 +410,8 @@ class Program:
         if isinstance(error, OSError):
             raise Wrong(
                 "fixed-port",
-                es="El puerto estaba ocupado: aquí corren dos programas a la "
-                "vez. Pide el puerto 0.",
+                es="El puerto estaba ocupado: aquí se ejecutan dos programas "
+                "a la vez. Pide el puerto 0.",
                 en="The port was taken: two programs run here at once. Ask "
                 "for port 0.",
                 seen=type(error).__name__,
@@ -421,6 +443,14 @@ async def countdown(answer, run):
             )
         async with calling(f"{service.url}/1000") as websocket:
             await hear(websocket)
+            if await _floods(websocket):
+                raise Wrong(
+                    "no-pause",
+                    es="Tu manejador no hace pausa entre números: conserva "
+                    "`await asyncio.sleep(0.1)`.",
+                    en="Your handler does not pause between numbers: keep "
+                    "`await asyncio.sleep(0.1)`.",
+                )
         try:
             await service.finish()
         except Silence:
@@ -447,12 +477,40 @@ async def countdown(answer, run):
                 "`ConnectionClosed`.",
             )
         service.reraise()
+        async with calling(f"{service.url}/1000") as websocket:
+            await hear(websocket)
+            websocket.transport.abort()
+        with suppress(Silence):
+            await service.finish()
+        if any(isinstance(e, ConnectionClosed) for e in service.errors):
+            raise Wrong(
+                "closed-ok",
+                es="Un cliente desapareció sin cierre y "
+                "`ConnectionClosedError` salió de tu manejador: captura "
+                "`ConnectionClosed`, que abarca las dos.",
+                en="A client vanished without a close, and "
+                "`ConnectionClosedError` left your handler: catch "
+                "`ConnectionClosed`, which covers both.",
+            )
+        service.reraise()
     return Right(
         es="`/3` recibió 3, 2, 1; quien se fue de `/1000` tras el primer "
         "número no dejó ni un error ni un manejador en marcha.",
         en="`/3` was given 3, 2, 1; whoever left `/1000` after the first "
         "number left neither an error nor a running handler.",
     )
+
+
+async def _floods(websocket):
+    """Whether messages come much faster than ten in a second."""
+    with suppress(TimeoutError, ConnectionClosed):
+        async with asyncio.timeout(0.25):
+            for _ in range(20):
+                await websocket.recv()
+            # The goodbye would have to wait for the rest.
+            websocket.transport.abort()
+            return True
+    return False
 
 
 def _refuse_silence(heard):
@@ -624,7 +682,7 @@ async def _judge_messages(seen, expected):
 
 @exercise("11.5", parameters=1, limit=LIMIT, picture="wiretap")
 async def clock(answer, run):
-    async with serving(answer) as service:
+    async with serving(giving_way(answer)) as service:
         with watching("utcnow") as calls:
             for path in ("/Lima", "/Ada"):
                 await _judge_clock(service, path, calls)
@@ -634,6 +692,26 @@ async def clock(answer, run):
         en="Two clients read the time six times, right each time and with "
         "its zone; `utcnow` was not called once.",
     )
+
+
+def giving_way(handler):
+    """The handler, whose messages are seen while it sends without a pause.
+
+    Otherwise it would hold the loop until the buffers are full.
+    """
+
+    @functools.wraps(handler)
+    async def watched(websocket):
+        send = websocket.send
+
+        async def send_and_yield(*arguments, **options):
+            await send(*arguments, **options)
+            await asyncio.sleep(0)
+
+        websocket.send = send_and_yield
+        await handler(websocket)
+
+    return watched
 
 
 @contextmanager
@@ -681,6 +759,15 @@ async def _judge_clock(service, path, calls):
                     "came.",
                 ) from None
             times.append(_read_time(message, path, calls))
+        # Only clocks that seem to run too fast are worth a closer look.
+        if abs(times[-1] - times[0]) < PAUSE and await _floods(websocket):
+            raise Wrong(
+                "no-pause",
+                es="Tu reloj no hace pausa entre mensajes: conserva `await "
+                "asyncio.sleep(0.1)`.",
+                en="Your clock does not pause between messages: keep `await "
+                "asyncio.sleep(0.1)`.",
+            )
     # A clock that tells whole seconds may tell the same one twice.
     if len(set(times)) < len(times) and times[0].microsecond:
         raise Wrong(
@@ -727,8 +814,8 @@ def _read_time(message, path, calls):
             "two-zones",
             es="La hora lleva ya su zona, `+00:00`, y detrás una `Z` que "
             "dice lo mismo. Sobra la `Z`.",
-            en="The time bears its zone already, `+00:00`, and then a `Z` "
-            "that says the same. The `Z` is too many.",
+            en="The time already has its zone, `+00:00`, and then a `Z` "
+            "that says the same. Remove the `Z`.",
             expected=expected,
             seen=message,
         )

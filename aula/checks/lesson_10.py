@@ -548,7 +548,8 @@ async def try_read(answer, run):
         judge_status(*await tried("busy"), "sold out", 503)
         judge_slow(*await tried("slow", 0.3))
         judge_stalls(*await tried("stalls", 0.3))
-        judge_drips(*await tried("drips", 0.3))
+        # Long enough that no pause of the machine is a limit of one wait.
+        judge_drips(*await tried("drips", 1.0))
         judge_broken(*await tried("cut"), "cut")
         judge_half(*await tried("half"))
     judge_broken(*await tried("menu"), "no server")

@@ -13,7 +13,8 @@ import pytest
 
 from aula import course
 
-START = 60  # seconds JupyterLab may take to answer, or to end
+START = 60  # seconds JupyterLab may take to answer
+END = 10  # seconds it may take to end
 RUN_ALL = 60_000  # milliseconds a whole lesson may take
 
 # The browser of the system where there is one, else Playwright's own.
@@ -60,7 +61,12 @@ def jupyterlab(folder):
             yield address(server.pid, folder)
         finally:
             server.terminate()
-            server.wait(START)
+            try:
+                server.wait(END)
+            except subprocess.TimeoutExpired:
+                # It may wait for ever for a kernel that was just starting.
+                server.kill()
+                server.wait()
 
 
 def environment(folder):

@@ -1,7 +1,8 @@
 """Lets tests run side by side.
 
 Each notebook goes to one worker whole, as do the tests of a module; but each
-case of a parametrized test may go to any.
+case of a parametrized test may go to any. Notebooks and such tests take turns,
+so that what mostly waits runs beside what mostly computes.
 
 jupyter_client looks for free ports and leaves them to the new kernel, which
 takes them half a second later; in between, the system may give one of them to
@@ -46,11 +47,30 @@ class WorkerPorts(LocalPortCache):
 
 class Scheduling(LoadScopeScheduling):
     def _split_scope(self, nodeid):
-        return nodeid if nodeid.endswith("]") else nodeid.split("::")[0]
+        return scope(nodeid)
+
+
+def scope(nodeid):
+    return nodeid if nodeid.endswith("]") else nodeid.split("::")[0]
 
 
 def pytest_xdist_make_scheduler(config, log):
     return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(config, items):
+    if not hasattr(config, "workerinput"):
+        return
+    kinds = {}
+    for item in items:
+        whole = scope(item.nodeid)
+        is_notebook = item.path.suffix == ".ipynb"
+        kind = item.path.parent if is_notebook else whole.partition("[")[0]
+        kinds.setdefault(kind, {}).setdefault(whole, []).append(item)
+    turns = itertools.zip_longest(*map(dict.values, kinds.values()))
+    items[:] = [
+        item for turn in turns for cases in turn for item in cases or ()
+    ]
 
 
 nobodys = tempfile.TemporaryDirectory(prefix="aula-")

@@ -159,11 +159,14 @@ class Exercise:
 
 @dataclass
 class Verdict:
-    """What a check concluded; ``mistake`` is ``None`` unless it is wrong."""
+    """What a check concluded, and what it says of it in each language.
+
+    ``said`` is Markdown; ``mistake`` is ``None`` unless the answer is wrong.
+    """
 
     number: str
     state: str
-    markdown: str
+    said: dict[str, str]
     mistake: str | None = None
     run: Recorder | Wiretap | None = None
 
@@ -223,54 +226,49 @@ class Check:
         found = await self.verdict(number, answer)
         if found.state == "right":
             remember(number)
-        text = found.markdown
+        text = found.said[self.language]
         show({"text/markdown": text, "text/plain": text})
         if isinstance(found.run, Wiretap):
+            found.run.language = self.language
             show(found.run.bundle())
         elif found.run is not None:
             show(draw(found.run, self.language))
 
     async def verdict(self, number: str, answer: Any) -> Verdict:
         """The same, as a value."""
-        words = TEXT[self.language]
         asked = _find(number)
         if asked is None:
             known = ", ".join(_near(number))
-            raise ValueError(
-                words["bad-number"].format(number=number, known=known)
-            )
+            message = TEXT[self.language]["bad-number"]
+            raise ValueError(message.format(number=number, known=known))
         if not _started(answer):
-            text = words["unstarted"].format(number=number)
-            return Verdict(number, "unstarted", text)
+            said = {
+                language: words["unstarted"].format(number=number)
+                for language, words in TEXT.items()
+            }
+            return Verdict(number, "unstarted", said)
         run, tap = Recorder(), Wiretap()
-        tap.language = self.language
         found = _misshapen(asked, answer)
         if found is None:
             found = await _run(asked, answer, run, tap)
-        if isinstance(found, Wrong):
-            pictures = {"timeline": run, "wiretap": tap, None: None}
-            ran = pictures[asked.picture] if run.lanes else None
-            return self._wrong(asked, found, ran)
-        message = getattr(found, self.language)
-        text = words["right"].format(number=number, message=message)
-        return Verdict(number, "right", text)
+        said = {language: _say(asked, found, language) for language in TEXT}
+        if isinstance(found, Right):
+            return Verdict(number, "right", said)
+        pictures = {"timeline": run, "wiretap": tap, None: None}
+        ran = pictures[asked.picture] if run.lanes else None
+        return Verdict(number, "wrong", said, found.mistake, ran)
 
-    def _wrong(
-        self, asked: Exercise, wrong: Wrong, ran: Recorder | Wiretap | None
-    ) -> Verdict:
-        words = TEXT[self.language]
-        parts = [
-            words["wrong"].format(
-                number=asked.number, message=getattr(wrong, self.language)
-            )
-        ]
-        for key in ("expected", "seen"):
-            value = getattr(wrong, key)
-            if value is not _UNSET:
-                text = _fenced(value, self.language)
-                parts.append(f"{words[key]}:\n\n{text}")
-        text = "\n\n".join(parts)
-        return Verdict(asked.number, "wrong", text, wrong.mistake, ran)
+
+def _say(asked: Exercise, found: Right | Wrong, language: str) -> str:
+    words = TEXT[language]
+    state = "right" if isinstance(found, Right) else "wrong"
+    message = getattr(found, language)
+    parts = [words[state].format(number=asked.number, message=message)]
+    for key in ("expected", "seen"):
+        value = getattr(found, key, _UNSET)
+        if value is not _UNSET:
+            parts.append(f"{words[key]}:\n\n{_fenced(value, language)}")
+    return "\n\n".join(parts)
 
 
 def _generic(mistake: str, limit: float = 0, seen: Any = _UNSET) -> Wrong:

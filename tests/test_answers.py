@@ -1,8 +1,8 @@
-"""Every stub, solution and wrong answer of every exercise, in both languages.
+"""Every stub, solution and wrong answer of every exercise.
 
 Each lesson is run cell by cell in an IPython shell; at each exercise all its
 answers are given in turn and the check's verdict is compared with what the
-source says of them.
+source says of them. A verdict speaks both languages.
 """
 
 import asyncio
@@ -11,22 +11,20 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from aula.check import Check
-from aula.course import LANGUAGES, lesson_paths, read_lesson
+from aula.course import lesson_paths, read_lesson
 
 LESSONS = lesson_paths()
 
 
 class Player:
-    """Runs the cells of one lesson in one language."""
+    """Runs the cells of one lesson."""
 
-    def __init__(self, lang, verdicts):
-        self.lang = lang
+    def __init__(self, verdicts):
         self.verdicts = verdicts
         self.shell = InteractiveShell.instance()
         self.shell.reset()
 
     async def run(self, source):
-        source = source.replace("from aula.en ", f"from aula.{self.lang} ")
         return await self.shell.run_cell_async(
             source, transformed_cell=self.shell.transform_cell(source)
         )
@@ -68,17 +66,17 @@ class Player:
             verdict = await self.answer(cell, exercise.check)
             if (verdict.state, verdict.mistake) != (state, mistake):
                 yielded = f"{verdict.state} {verdict.mistake}"
-                text = f"line {cell.line}: {yielded}\n{verdict.markdown}"
+                text = f"line {cell.line}: {yielded}\n{verdict.said}"
                 return [f"expected {state} {mistake}, {text}"]
-            if verdict.markdown in messages.get(exercise.number, []):
+            known = messages.setdefault(exercise.number, set())
+            if known.intersection(verdict.said.values()):
                 return [f"line {cell.line}: the message of another mistake"]
-            messages.setdefault(exercise.number, []).append(verdict.markdown)
+            known.update(verdict.said.values())
         return []
 
 
-@pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
-def test_verdicts(path, lang, monkeypatch, tmp_path):
+def test_verdicts(path, monkeypatch, tmp_path):
     verdicts = []
     judge = Check.verdict
 
@@ -91,5 +89,5 @@ def test_verdicts(path, lang, monkeypatch, tmp_path):
     # A picture for each wrong answer would take most of the time.
     monkeypatch.setattr("aula.timeline._draw_picture", lambda *_: "")
     monkeypatch.chdir(tmp_path)
-    failures = asyncio.run(Player(lang, verdicts).play(read_lesson(path)))
+    failures = asyncio.run(Player(verdicts).play(read_lesson(path)))
     assert not failures, "\n".join(failures)

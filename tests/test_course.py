@@ -18,6 +18,11 @@ EDITIONS = [
 ]
 
 
+@pytest.fixture(scope="session")
+def lessons():
+    return course.read_course()
+
+
 def refusal(tmp_path, change) -> str:
     """What is said of the model lesson after a change to its text."""
     source = MODEL.read_text(encoding="utf-8")
@@ -111,8 +116,7 @@ def test_unreadable_source(tmp_path):
     EDITIONS,
     ids=[f"{kind}-{lang}-{path.stem}" for path, lang, kind in EDITIONS],
 )
-def test_edition_is_what_its_source_builds(path, lang, kind):
-    lessons = course.read_course()
+def test_edition_is_what_its_source_builds(lessons, path, lang, kind):
     lesson = next(one for one in lessons if one.path == path)
     fresh = course.edition(lessons, lesson, lang, kind)
     for cell in fresh.cells:
@@ -125,11 +129,11 @@ def test_edition_is_what_its_source_builds(path, lang, kind):
     )
 
 
-def test_index_is_what_its_source_builds():
+def test_index_is_what_its_source_builds(lessons):
     stored = nbformat.read(
         course.ROOT / "notebooks" / "index.ipynb", as_version=4
     )
-    fresh = course.index_notebook(course.read_course())
+    fresh = course.index_notebook(lessons)
     for cell in fresh.cells:
         cell.metadata.pop("aula", None)
     assert outline(stored) == outline(fresh), "run: make build"
@@ -144,8 +148,7 @@ def outline(notebook):
     return dict(notebook.metadata), cells
 
 
-def test_no_edition_without_a_source():
-    lessons = course.read_course()
+def test_no_edition_without_a_source(lessons):
     built = {
         course.edition_path(lesson, lang, kind)
         for lesson in lessons
@@ -165,15 +168,14 @@ def test_no_edition_without_a_source():
 @pytest.mark.parametrize(
     ("name", "lang"), [("README.md", "en"), ("README.es.md", "es")]
 )
-def test_readme_lists_the_lessons(name, lang):
+def test_readme_lists_the_lessons(lessons, name, lang):
     text = (course.ROOT / name).read_text(encoding="utf-8")
-    table = course.lesson_table(course.read_course(), lang, "notebooks/")
+    table = course.lesson_table(lessons, lang, "notebooks/")
     assert course.fill_table(text, table) == text, "run: make build"
     assert table in text
 
 
-def test_code_is_the_same_in_both_languages():
-    lessons = course.read_course()
+def test_code_is_the_same_in_both_languages(lessons):
     for lesson in lessons:
         for kind in course.KINDS:
             sources = [
@@ -189,8 +191,7 @@ def test_code_is_the_same_in_both_languages():
             assert sources[0] == sources[1]
 
 
-def test_editions_differ_only_in_the_answers():
-    lessons = course.read_course()
+def test_editions_differ_only_in_the_answers(lessons):
     for lesson in lessons:
         given, solved = (
             [
@@ -204,23 +205,23 @@ def test_editions_differ_only_in_the_answers():
         assert [answers.get(source, source) for source in given] == solved
 
 
-def test_cells_stay_small():
-    for path in course.lesson_paths():
+def test_cells_stay_small(lessons):
+    for lesson in lessons:
         lengths = [
             len(cell.source.splitlines())
-            for cell in course.read_lesson(path).cells
+            for cell in lesson.cells
             if cell.kind == "code" and "wrong" not in cell.tags
         ]
-        assert statistics.median(lengths) <= 8, path.name
+        assert statistics.median(lengths) <= 8, lesson.path.name
         short = sum(length < 15 for length in lengths)
-        assert short >= 0.9 * len(lengths), path.name
+        assert short >= 0.9 * len(lengths), lesson.path.name
 
 
-def test_ignored_outputs_are_few():
-    for path in course.lesson_paths():
-        cells = [c for c in course.read_lesson(path).cells if c.kind == "code"]
+def test_ignored_outputs_are_few(lessons):
+    for lesson in lessons:
+        cells = [c for c in lesson.cells if c.kind == "code"]
         ignored = [c for c in cells if "nbval-ignore-output" in c.tags]
-        assert 20 * len(ignored) <= len(cells), path.name
+        assert 20 * len(ignored) <= len(cells), lesson.path.name
 
 
 class TestBuild:

@@ -12,6 +12,7 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
 from aula.check import Right, Wrong, exercise
+from aula.checks.peers import receive, send_all, within
 
 PATIENCE = 1.0  # seconds to wait for what comes at once or never
 MOMENT = 0.1  # seconds in which what should not happen would have happened
@@ -141,32 +142,6 @@ def _sends_coroutine(error):
     return False
 
 
-async def _send(websocket, messages):
-    """Send messages to a server that may have gone."""
-    with suppress(ConnectionClosed):
-        for message in messages:
-            await websocket.send(message)
-
-
-async def _receive(websocket, count, seconds=PATIENCE):
-    """As many messages as come in time, and at most so many."""
-    received = []
-    with suppress(TimeoutError, ConnectionClosed):
-        async with asyncio.timeout(seconds):
-            while len(received) < count:
-                received.append(await websocket.recv())
-    return received
-
-
-async def _until(condition, seconds=PATIENCE):
-    """Wait until a condition holds; say whether it came to hold."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while not condition():
-                await asyncio.sleep(0.01)
-    return condition()
-
-
 @exercise("05.1", parameters=1, picture="wiretap")
 async def kitchen(answer, run):
     expected = [
@@ -176,8 +151,8 @@ async def kitchen(answer, run):
         "ready latte",
     ]
     async with Server(answer) as server, server.connect() as websocket:
-        await _send(websocket, ["latte 0.3", "mocha 0.1"])
-        seen = await _receive(websocket, 4, 2)
+        await send_all(websocket, "latte 0.3", "mocha 0.1")
+        seen = await receive(websocket, 4, 2)
     if seen == expected:
         return Right(
             es="Los dos pedidos se anotaron enseguida y el `mocha`, que "
@@ -273,7 +248,7 @@ class Barista:
         return len(self.replied)
 
     async def handler(self, websocket):
-        self.orders = await _receive(websocket, len(NAMES), 0.5)
+        self.orders = await receive(websocket, len(NAMES), 0.5)
         self.alone = len(self.orders) < len(NAMES)
         count = len(self.orders)
         with suppress(ConnectionClosed):
@@ -474,14 +449,16 @@ async def two_machines(answer, run):
     ):
         try:
             await _judge_two(ada, ada_machine, server, run)
-            await _send(lima, LIMA)
-            if not await _until(lambda: len(lima_machine.started) == 2):
+            await send_all(lima, *LIMA)
+            if not await within(
+                PATIENCE, lambda: len(lima_machine.started) == 2
+            ):
                 server.raise_errors(run)
                 _judge_shared(lima_machine)
             ada_machine.let_all_out()
             lima_machine.let_all_out()
-            replies = await _receive(ada, len(ADA))
-            replies += await _receive(lima, len(LIMA))
+            replies = await receive(ada, len(ADA))
+            replies += await receive(lima, len(LIMA))
         finally:
             ada_machine.let_all_out()
             lima_machine.let_all_out()
@@ -510,8 +487,8 @@ async def two_machines(answer, run):
 
 async def _judge_two(websocket, machine, server, run):
     """Ada is alone: two of her orders are prepared, then a third."""
-    await _send(websocket, ADA)
-    await _until(lambda: len(machine.started) == 2)
+    await send_all(websocket, *ADA)
+    await within(PATIENCE, lambda: len(machine.started) == 2)
     await asyncio.sleep(MOMENT)
     if machine.most != 2:
         server.raise_errors(run)
@@ -582,11 +559,11 @@ async def _judge_turns(machine, server, run):
     """
     first, second = machine.started
     machine.let_out(second)
-    if await _until(lambda: len(machine.started) > 2):
+    if await within(PATIENCE, lambda: len(machine.started) > 2):
         return
     server.raise_errors(run)
     machine.let_out(first)
-    if await _until(lambda: len(machine.started) > 2):
+    if await within(PATIENCE, lambda: len(machine.started) > 2):
         raise Wrong(
             "batches",
             es="Una máquina quedó libre y el tercer pedido siguió esperando "
@@ -623,12 +600,14 @@ async def _leave(answer, run, politely):
     async with Server(answer, machine) as server:
         try:
             async with server.connect() as websocket:
-                await _send(websocket, orders)
-                together = await _until(lambda: len(machine.started) == 3)
+                await send_all(websocket, *orders)
+                together = await within(
+                    PATIENCE, lambda: len(machine.started) == 3
+                )
                 if not together:
                     server.raise_errors(run)
                     _judge_start(machine)
-                replies = await _receive(websocket, 1, MOMENT)
+                replies = await receive(websocket, 1, MOMENT)
                 if replies:
                     raise Wrong(
                         "replies",
@@ -642,12 +621,12 @@ async def _leave(answer, run, politely):
                     websocket.transport.abort()
                     await websocket.wait_closed()
             # Time for the handler to find out, and to end if it would.
-            await _until(server.ended.is_set, 2 * MOMENT)
+            await within(2 * MOMENT, server.ended.is_set)
             if server.ended.is_set():
                 server.raise_errors(run)
                 _judge_end(machine, politely)
             machine.let_all_out()
-            await _until(server.ended.is_set)
+            await within(PATIENCE, server.ended.is_set)
         finally:
             machine.let_all_out()
     server.raise_errors(run)
@@ -753,8 +732,8 @@ async def smooth(answer, run):
     expected = ["latte ground", "mocha ground"]
     async with Server(answer, grinder.grind) as server:
         async with server.connect() as websocket:
-            await _send(websocket, ["latte", "mocha"])
-            seen = await _receive(websocket, 2, 2)
+            await send_all(websocket, "latte", "mocha")
+            seen = await receive(websocket, 2, 2)
     if grinder.at_home:
         if grinder.called_again:
             raise Wrong(

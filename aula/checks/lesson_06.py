@@ -16,6 +16,7 @@ from websockets.exceptions import (
 from websockets.sync.client import connect as sync_connect
 
 from aula.check import Right, Wrong, exercise
+from aula.checks.peers import finished, within
 
 PATIENCE = 0.6  # seconds in which others turn up, if they do at all
 QUIET_END = {
@@ -33,25 +34,6 @@ async def serving(handler):
     async with serve(handler, "127.0.0.1", 0, close_timeout=1) as server:
         port = server.sockets[0].getsockname()[1]
         yield f"ws://127.0.0.1:{port}"
-
-
-async def within(seconds, condition):
-    """Whether a condition comes true in time."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while not condition():
-                await asyncio.sleep(0.005)
-    return bool(condition())
-
-
-async def finished(task, seconds):
-    """Whether the answer's task ends in time. If not, it is cancelled."""
-    await asyncio.wait({task}, timeout=seconds)
-    if task.done():
-        return True
-    task.cancel()
-    await asyncio.wait({task}, timeout=0.5)
-    return False
 
 
 async def tried(answer, websocket, *arguments):

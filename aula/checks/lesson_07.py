@@ -3,14 +3,13 @@
 import asyncio
 import inspect
 import traceback
-from contextlib import suppress
 from functools import wraps
 
 from websockets.exceptions import ConnectionClosed
 
 from aula.check import Right, Wrong, exercise
 from aula.checks.lesson_05 import MOMENT, PATIENCE, Machine, Server
-from aula.checks.lesson_06 import within
+from aula.checks.peers import receive, send_all, within
 
 
 class Visit(Server):
@@ -113,23 +112,6 @@ class BadReading(Exception):
     """What a consumer raises."""
 
 
-async def _send(websocket, *messages):
-    """Send messages to a server that may have gone."""
-    with suppress(ConnectionClosed):
-        for message in messages:
-            await websocket.send(message)
-
-
-async def _receive(websocket, count, seconds=PATIENCE):
-    """As many messages as come in time, and at most so many."""
-    received = []
-    with suppress(TimeoutError, ConnectionClosed):
-        async with asyncio.timeout(seconds):
-            while len(received) < count:
-                received.append(await websocket.recv())
-    return received
-
-
 @exercise("07.1", parameters=2, limit=8, picture="wiretap")
 async def ticker(answer, run):
     feed = Feed()
@@ -139,7 +121,7 @@ async def ticker(answer, run):
         async with visit.connect() as websocket:
             for price in expected:
                 feed.put(price)
-                seen += await _receive(websocket, 1)
+                seen += await receive(websocket, 1)
                 if seen != expected[: len(seen)] or not seen:
                     break
             ended_early = await visit.ends(0)
@@ -225,7 +207,7 @@ def _judge_prices(seen, expected, feed, ended_early):
 async def _judge_failing_price(answer, run):
     feed = Feed("latte 100", NoPrice("no price"))
     async with Visit(answer, feed) as visit, visit.connect() as websocket:
-        await _receive(websocket, 1)
+        await receive(websocket, 1)
         await visit.ends()
     if not visit.has_raised(NoPrice):
         raise Wrong(
@@ -332,7 +314,7 @@ async def _judge_talk(websocket, visit, readings, feed, run):
             other-messages.
     """
     messages, prices = ["93.5", "94.0"], ["latte 100", "latte 101"]
-    await _send(websocket, *messages)
+    await send_all(websocket, *messages)
     await within(PATIENCE, lambda: len(readings.seen) >= 2)
     if len(readings.seen) < 2:
         visit.raise_errors(run)
@@ -376,7 +358,7 @@ async def _judge_talk(websocket, visit, readings, feed, run):
             seen=readings.seen,
         )
     feed.put(*prices)
-    seen = await _receive(websocket, 2)
+    seen = await receive(websocket, 2)
     if seen != prices:
         visit.raise_errors(run)
     if not seen:
@@ -461,7 +443,7 @@ async def _judge_busy_consumer(answer, run):
     readings.free.clear()
     async with Exchange(answer, readings, feed) as visit:
         async with visit.connect() as websocket:
-            await _send(websocket, "93.5")
+            await send_all(websocket, "93.5")
             await within(PATIENCE, lambda: readings.asked)
         feed.put("latte 100", "latte 101")
         await visit.ends(2 * MOMENT)
@@ -493,9 +475,9 @@ async def _judge_failure(answer, run, message, price):
     kind = BadReading if price is None else NoPrice
     async with Exchange(answer, Readings(), feed) as visit:
         async with visit.connect() as websocket:
-            await _receive(websocket, 1)
+            await receive(websocket, 1)
             if message is not None:
-                await _send(websocket, message)
+                await send_all(websocket, message)
             await visit.ends()
             raised = visit.has_raised(kind)
             stopped = await feed.stopped()
@@ -652,7 +634,7 @@ async def _judge_desk(answer, run):
     async with Visit(answer, desk) as visit:
         try:
             async with visit.connect() as websocket:
-                await _send(websocket, *ORDERS)
+                await send_all(websocket, *ORDERS)
                 await within(PATIENCE, lambda: len(desk.started) >= 2)
                 await within(PATIENCE, lambda: len(visit.taken) >= 4)
                 await asyncio.sleep(MOMENT)  # more would come now
@@ -662,7 +644,7 @@ async def _judge_desk(answer, run):
                     visit.raise_errors(run)
                 _judge_limits(desk, visit)
                 desk.let_all_out()
-                seen = await _receive(websocket, len(ORDERS), 2 * PATIENCE)
+                seen = await receive(websocket, len(ORDERS), 2 * PATIENCE)
             _judge_replies(seen, visit, run)
             if not await visit.ends():
                 raise Wrong(
@@ -814,7 +796,7 @@ async def _judge_goodbye(answer, run):
     async with Visit(answer, desk) as visit:
         try:
             async with visit.connect() as websocket:
-                await _send(websocket, *orders)
+                await send_all(websocket, *orders)
                 await within(PATIENCE, lambda: len(visit.taken) == 4)
             await visit.ends(2 * MOMENT)
             early = visit.ended.is_set()

@@ -12,6 +12,7 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
 from aula.check import Right, Wrong, exercise
+from aula.checks.peers import within
 
 PATIENCE = 1.5  # seconds to wait for what comes at once or never
 MOMENT = 0.15  # seconds in which what should not happen would have happened
@@ -111,8 +112,8 @@ class Person:
 
     async def hears(self, *messages, seconds=PATIENCE):
         """Whether it has heard all of these, in time."""
-        return await until(
-            lambda: all(message in self.heard for message in messages), seconds
+        return await within(
+            seconds, lambda: all(message in self.heard for message in messages)
         )
 
     async def leave(self):
@@ -125,22 +126,13 @@ class Person:
         self._websocket.transport.abort()
 
 
-async def until(condition, seconds=PATIENCE):
-    """Wait until a condition holds; say whether it came to hold."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while not condition():
-                await asyncio.sleep(0.01)
-    return bool(condition())
-
-
 @exercise("08.1", parameters=2, limit=9, picture="wiretap")
 async def register(answer, run):
     connected = set()
     async with Server(answer, connected) as server:
         ada = await server.visit()
         lima = await server.visit()
-        await until(lambda: len(connected) == 2)
+        await within(PATIENCE, lambda: len(connected) == 2)
         server.raise_errors()
         if len(connected) != 2:
             raise Wrong(
@@ -156,19 +148,19 @@ async def register(answer, run):
             )
         for _ in range(2):
             await ada.send("how many?")
-            await until(lambda: ada.gone, MOMENT / 3)
-        await until(lambda: len(ada.heard) == 2 or ada.gone)
+            await within(MOMENT / 3, lambda: ada.gone)
+        await within(PATIENCE, lambda: len(ada.heard) == 2 or ada.gone)
         server.raise_errors()
         _judge_count(ada, ["2", "2"])
         await lima.leave()
-        await until(lambda: len(connected) == 1)
+        await within(PATIENCE, lambda: len(connected) == 1)
         _judge_absence(connected, politely=True)
         eva = await server.visit()
-        await until(lambda: len(connected) == 2)
+        await within(PATIENCE, lambda: len(connected) == 2)
         eva.vanish()
-        await until(lambda: len(connected) == 1)
+        await within(PATIENCE, lambda: len(connected) == 1)
         _judge_absence(connected, politely=False)
-        await until(lambda: server.lost, MOMENT)
+        await within(MOMENT, lambda: server.lost)
         if server.lost:
             raise Wrong(
                 "error-escapes",
@@ -181,7 +173,7 @@ async def register(answer, run):
                 "Clients do vanish: catch the exception.",
             )
         await ada.send("how many?")
-        await until(lambda: len(ada.heard) == 3 or ada.gone)
+        await within(PATIENCE, lambda: len(ada.heard) == 3 or ada.gone)
         server.raise_errors()
         _judge_count(ada, ["2", "2", "1"])
     return Right(
@@ -370,7 +362,7 @@ async def in_room(answer, run):
                 seen=lima.heard,
             )
         lima.vanish()
-        await until(lambda: server.lost, MOMENT)
+        await within(MOMENT, lambda: server.lost)
         bob = await server.visit("/garden")
         await asyncio.sleep(MOMENT)
         await ada.send("hola, Bob")
@@ -397,7 +389,7 @@ async def in_room(answer, run):
             )
         for person in ada, bob, eva:
             await person.leave()
-        await until(lambda: not rooms)
+        await within(PATIENCE, lambda: not rooms)
         server.raise_errors()
         if rooms:
             raise Wrong(
@@ -596,7 +588,7 @@ class Member(Person):
 
     async def notices(self, seconds=PATIENCE, **fields):
         """Whether it hears such an event in time."""
-        return await until(lambda: self.events(**fields), seconds)
+        return await within(seconds, lambda: self.events(**fields))
 
 
 def _event(message):
@@ -714,13 +706,14 @@ async def _provoke(eva, ada, message):
     """Send what deserves an error, and see that the sender alone hears it."""
     before = len(eva.events(type="error"))
     await eva.send(message)
-    await until(
+    await within(
+        PATIENCE,
         lambda: (
             len(eva.events(type="error")) > before
             or eva.gone
             or ada.events(type="said", text="too early")
             or ada.events(type="error")
-        )
+        ),
     )
     if eva.gone:
         raise Wrong(
@@ -771,13 +764,14 @@ async def _impersonate(eva, ada, lima):
     """Eva tries to join as Ada, then joins as Eva."""
     errors = len(eva.events(type="error"))
     await eva.ask(type="join", name="Ada")
-    await until(
+    await within(
+        PATIENCE,
         lambda: (
             len(eva.events(type="error")) > errors
             or eva.gone
             or len(ada.events(type="joined", name="Ada")) > 1
             or eva.events(type="joined", name="Ada")
-        )
+        ),
     )
     if len(eva.events(type="error")) == errors:
         if eva.gone:
@@ -862,16 +856,17 @@ async def _join_twice(answer):
         eva = await _join(server, "Eva")
         await eva.notices(type="joined", name="Eva")
         await eva.ask(type="join", name="Eve")
-        await until(
+        await within(
+            PATIENCE,
             lambda: (
                 eva.events(type="error")
                 or eva.events(type="joined", name="Eve")
                 or eva.gone
-            )
+            ),
         )
         answered = eva.events(type="error")
         await eva.leave()
-        await until(lambda: not members)
+        await within(PATIENCE, lambda: not members)
         server.raise_errors()
     if members:
         raise Wrong(

@@ -14,6 +14,7 @@ from websockets.asyncio.server import Server, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aula.check import Right, Wrong, exercise
+from aula.checks.peers import within
 
 PATIENCE = 1.0  # seconds to wait for what comes at once or never
 
@@ -462,12 +463,12 @@ async def remembering(answer, run):
             await ada.draw("[7, 8]")
             own += await ada.receive(1)
             _judge_after(own, errors)
-        await _until(lambda: not tabs)
+        await within(PATIENCE, lambda: not tabs)
         _judge_end(tabs, points)
         async with _Tab(port) as cut:
             await cut.receive(len(DRAWN))
             cut.cut()
-            await _until(lambda: not tabs)
+            await within(PATIENCE, lambda: not tabs)
     finally:
         server.close()
         with suppress(TimeoutError):
@@ -717,10 +718,3 @@ def _judge_end(tabs, points):
             expected=DRAWN,
             seen=points,
         )
-
-
-async def _until(condition):
-    with suppress(TimeoutError):
-        async with asyncio.timeout(PATIENCE):
-            while not condition():
-                await asyncio.sleep(0.01)

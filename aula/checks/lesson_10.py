@@ -10,6 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aula.check import Right, Wrong, exercise
+from aula.checks.peers import finished, within
 
 PATIENCE = 1.0  # seconds in which others turn up, if they do at all
 MOMENT = 0.15  # seconds in which what must not happen would have happened
@@ -55,25 +56,6 @@ def serving(*routes):
     app = web.Application()
     app.add_routes(routes)
     return running(app, handler_cancellation=True)
-
-
-async def within(seconds, condition):
-    """Whether a condition comes true in time."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while not condition():
-                await asyncio.sleep(0.005)
-    return bool(condition())
-
-
-async def finished(task, seconds):
-    """Whether the answer's task ends in time. If not, it is cancelled."""
-    await asyncio.wait({task}, timeout=seconds)
-    if task.done():
-        return True
-    task.cancel()
-    await asyncio.wait({task}, timeout=0.5)
-    return False
 
 
 @exercise("10.1", parameters=1, picture=None)

@@ -1,8 +1,9 @@
 """Lets tests run side by side.
 
 Each notebook goes to one worker whole, as do the tests of a module; but each
-case of a parametrized test may go to any. Notebooks and such tests take turns,
-so that what mostly waits runs beside what mostly computes.
+case of a parametrized test may go to any, save those that share a JupyterLab.
+Notebooks and such tests take turns, so that what mostly waits runs beside what
+mostly computes.
 
 jupyter_client looks for free ports and leaves them to the new kernel, which
 takes them half a second later; in between, the system may give one of them to
@@ -51,7 +52,9 @@ class Scheduling(LoadScopeScheduling):
 
 
 def scope(nodeid):
-    return nodeid if nodeid.endswith("]") else nodeid.split("::")[0]
+    module = nodeid.split("::")[0]
+    is_case = nodeid.endswith("]") and "test_browser" not in module
+    return nodeid if is_case else module
 
 
 def pytest_xdist_make_scheduler(config, log):

@@ -21,6 +21,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -619,7 +620,8 @@ def _draw_lane(
         row, created, begun, color=_COLORS["ink"], linestyle=":", linewidth=1
     )
     axes.barh(row, last - begun, 0.42, begun, color=_COLORS["waits"])
-    for began, ended, blocks in _merge(lane.steps, end / 1000):
+    steps = _merge(lane.steps, end / 1000)
+    for began, ended, blocks in steps:
         axes.barh(
             row,
             ended - began,
@@ -630,12 +632,18 @@ def _draw_lane(
             color=_COLORS["blocks" if blocks else "runs"],
             edgecolor=_COLORS["runs"],
         )
-    places = [at(moment) for moment, _, _ in lane.waits] + [last]
-    for index, (_, _, call) in enumerate(lane.waits):
-        room = (places[index + 1] - places[index]) / max(end, 1e-9)
-        if room * width > 0.0627 * (len(call) + 2):
+    edges = [edge for began, ended, _ in steps for edge in (began, ended)]
+    edges.append(lane.ended or recorder.finished)
+    gaps = [*zip(edges[1::2], edges[2::2], strict=True)]
+    moments = [moment for moment, _, _ in lane.waits] + edges[-1:]
+    for (_, _, call), wait in zip(lane.waits, pairwise(moments), strict=True):
+        needed = 0.0627 * (len(call) + 2) / width * end
+        if wait[1] - wait[0] < needed:
+            continue  # as most of thousands are
+        began, ended = _widest(gaps, *wait)
+        if ended - began > needed:
             axes.text(
-                places[index] + 0.01 * end,
+                at(began) + 0.01 * end,
                 row,
                 call,
                 fontsize=7.5,
@@ -656,6 +664,14 @@ def _draw_lane(
             clip_on=False,
             zorder=5,
         )
+
+
+def _widest(
+    gaps: list[tuple[float, float]], began: float, ended: float
+) -> tuple[float, float]:
+    """The widest gap between steps in a wait: there no step hides a text."""
+    inside = [(max(a, began), min(b, ended)) for a, b in gaps]
+    return max(inside, key=lambda gap: gap[1] - gap[0], default=(began, began))
 
 
 def _merge(steps: list[tuple[float, float]], gap: float) -> list[list]:

@@ -15,6 +15,7 @@ import textwrap
 import time
 import types
 import weakref
+from unittest.mock import Mock
 
 import pytest
 from websockets.asyncio.client import connect
@@ -1137,6 +1138,25 @@ def test_picture(pictures, clock):
     for part in ("paper", "waits", "runs", "blocks"):
         color = list(bytes.fromhex(timeline._COLORS[part][1:]))
         assert (colors == color).all(axis=2).any(), part
+
+
+def test_what_a_lane_waits_in_is_written_where_no_step_hides_it():
+    """The wait from 1 to 9 has steps in it; the widest gap is from 4 to 8."""
+
+    async def main():
+        task = asyncio.create_task(brew("latte"), name="x")
+        await task
+        return task
+
+    steps = [(0, 1), (3, 4), (8, 9)]
+    lane = timeline.Lane(run(main), "x()", True, 0, steps, started=True)
+    lane.waits = [(1, lambda: None, "brew()"), (9, lambda: None, "turns()")]
+    recorder = timeline.Recorder()
+    recorder.finished = lane.ended = 10
+    axes = Mock()
+    timeline._draw_lane(axes, recorder, lane, 0, 10, width=5)
+    texts = [call.args for call in axes.text.call_args_list]
+    assert texts == [(pytest.approx(4.1), 0, "brew()")]
 
 
 def test_picture_of_what_is_hard_to_draw(pictures, capfd, recwarn):

@@ -1,10 +1,10 @@
 """Makes the kernel honest: nothing fails unseen, and Stop stops.
 
-A kernel as it comes loses three things that a learner of asyncio needs: the
-exception of a task nobody awaits, the Stop button while a cell awaits, and
-local connections on a machine with a proxy. And it keeps what they do not
-need: the server of a cell that they run again, on the port that the new one
-asks for.
+A kernel as it comes loses four things that a learner of asyncio needs: the
+exception of a task nobody awaits, the Stop button while a cell awaits, the end
+of a cell that Stop meets as it ends, and local connections on a machine with a
+proxy. And it keeps what they do not need: the server of a cell that they run
+again, on the port that the new one asks for.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import asyncio
 import contextvars
 import logging
 import os
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -70,6 +71,7 @@ def be_honest(language: str) -> None:
     if shell is not None:
         _follow_cells(shell)
         _close_before_reruns(shell)
+        _keep_replies(shell)
     _beat(loop)
 
 
@@ -189,6 +191,36 @@ def _close(thing: Any) -> None:
         thing.close()
     else:
         asyncio.ensure_future(thing.cleanup())
+
+
+def _keep_replies(shell) -> None:
+    """Let Stop reach the cell, and not the kernel's reply to it.
+
+    Until it has replied, the kernel raises KeyboardInterrupt on SIGINT. One
+    that comes when the cell has just ended takes the reply with it, and the
+    page would show the cell as running for ever.
+    """
+    kernel = getattr(shell, "kernel", None)  # IPython in a terminal has none
+    if kernel is None:
+        return
+    ended = False
+
+    def interrupt(number, frame) -> None:
+        if not ended:
+            signal.default_int_handler(number, frame)
+
+    def end(result) -> None:
+        nonlocal ended
+        ended = True
+
+    def handle(before=kernel.pre_handler_hook) -> None:
+        nonlocal ended
+        ended = False
+        before()
+        signal.signal(signal.SIGINT, interrupt)
+
+    kernel.pre_handler_hook = handle
+    shell.events.register("post_run_cell", end)
 
 
 def _beat(loop: asyncio.AbstractEventLoop) -> None:

@@ -112,6 +112,24 @@ def test_stop_within_a_second(running, awaiting):
     assert running.run("1 + 1").text() == "2"
 
 
+def test_stop_as_a_cell_ends(running):
+    """Too late for the cell, and no reason to lose the reply to it."""
+    # The kernel asks for payloads between the cell's end and its reply.
+    running.run(
+        "import signal\n"
+        "def late():\n    signal.raise_signal(signal.SIGINT)\n    return []\n"
+        "get_ipython().payload_manager.read_payload = late"
+    )
+    cells = [running.queue("'latte'"), running.queue("await asyncio.sleep(0)")]
+    running.finish(cells, limit=10)
+    assert [cell.status for cell in cells] == ["ok", "ok"]
+    blocking = running.queue("import time\ntime.sleep(20)", may_fail=True)
+    time.sleep(1)
+    running.manager.interrupt_kernel()
+    running.finish([blocking], limit=10)
+    assert blocking.error().startswith("KeyboardInterrupt")
+
+
 def test_loopback_ignores_a_proxy(tmp_path, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")

@@ -37,7 +37,7 @@ _before = _left()
 # lives until its keepalive gives it up: 20 s to a ping, 20 s to no pong, 10 s
 # to close.
 LEFT = """
-for _ in range(600):
+for _ in range(520):
     if _left() == _before:
         break
     await asyncio.sleep(0.1)

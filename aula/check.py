@@ -58,7 +58,7 @@ TEXT = {
         "not-plain": "Tu función se definió con `async def`. Aquí basta con "
         "`def`: la comprobación la llama sin `await`.",
         "yields": "Tu función tiene un `yield`: llamarla da un generador "
-        "asíncrono. Devuelve con `return`.",
+        "asíncrono. Devuelve el resultado con `return`.",
         "arity": "Tu función no acepta los argumentos que recibe. "
         "Conserva los parámetros que traía la celda.",
         "raises": "Tu código lanzó una excepción.",

@@ -352,7 +352,7 @@ async def in_room(answer, run):
             server.raise_errors()
             raise Wrong(
                 "silent",
-                es="Ada y Lima están en `/garden`, Ada dijo `hola` y Lima no "
+                es="Ada y Lima están en `/garden`; Ada dijo `hola` y Lima no "
                 "lo oyó. ¿Comparten la misma sala, y es la que está en "
                 "`rooms`?",
                 en="Ada and Lima are in `/garden`, Ada said `hola` and Lima "
@@ -557,7 +557,7 @@ def _judge_refusal(answer, messages, accepted, other=None):
         except (KeyError, TypeError, AttributeError) as error:
             wrong = other or Wrong(
                 "other-error",
-                es="Tu función la rechaza con otra excepción, que nadie "
+                es="Tu función lo rechaza con otra excepción, que nadie "
                 "espera. Mira si el campo está antes de leerlo.",
                 en="Your function refuses it with another exception, which "
                 "nobody expects. See if the field is there before you read "
@@ -650,7 +650,7 @@ async def _welcome(server):
             server.raise_errors()
             raise Wrong(
                 "not-joined",
-                es="Lima entró, y no lo han oído las dos, Ada y ella.",
+                es="Lima entró, y tenían que oírlo las dos: Ada y ella.",
                 en="Lima joined, and not both have heard it, Ada and she.",
                 expected='{"type": "joined", "name": "Lima"}',
                 seen=[_heard(ada), _heard(lima)],
@@ -894,7 +894,7 @@ def _raise_ghost(person, name):
     raise Wrong(
         "ghost",
         es=f"{name} se fue y los demás no oyeron su `left`. Tanto si un "
-        "miembro se despide como si desaparece, tiene que contarse.",
+        "miembro se despide como si desaparece, hay que anunciarlo.",
         en=f"{name} went, and the others did not hear the `left`. Whether a "
         "member says goodbye or vanishes, it has to be told.",
         expected=json.dumps({"type": "left", "name": name}),

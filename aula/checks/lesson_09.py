@@ -375,7 +375,7 @@ async def _judge_guard(server, page, origin):
             raise Wrong(
                 "whole-address",
                 es="Pusiste la dirección con su ruta. El navegador envía solo "
-                "esquema, host y puerto, sin barra final, y se le rechaza.",
+                "esquema, host y puerto, sin barra final: no coincide.",
                 en="You put the address with its path. The browser sends only "
                 "scheme, host and port, with no slash at the end, and is "
                 "refused.",
@@ -587,9 +587,8 @@ def _judge_first(seen, errors, ada):
             raise Wrong(
                 "junk-kills-still",
                 es="`7` y `null` son JSON, pero no se pueden desempaquetar en "
-                "dos: "
-                "`TypeError`, y la conexión se perdió. Captura también esa "
-                "excepción.",
+                "dos: `TypeError`, y la conexión se perdió. Atrapa también "
+                "esa excepción.",
                 en="`7` and `null` are JSON, but do not unpack into two: "
                 "`TypeError`, and the connection was lost. Catch that, too.",
                 seen=errors[0],

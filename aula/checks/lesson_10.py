@@ -228,7 +228,7 @@ async def fetch_all(answer, run):
                         "batches",
                         es="Una petición acabó y la tercera siguió "
                         "esperando a que acabara la otra: vas por tandas. Que "
-                        "cada una pase en cuanto quede un sitio.",
+                        "cada una pase en cuanto haya sitio.",
                         en="One request was done, and the third still waited "
                         "for the other: you work in batches. Let each go as "
                         "soon as there is room.",
@@ -644,7 +644,7 @@ def judge_drips(seen, ended):
         raise Wrong(
             "each-wait",
             es="El cuerpo llegaba a gotas y no acababa nunca. Tu plazo vale "
-            "para cada espera; `total` los abarca todos juntos.",
+            "para cada espera; `total` las abarca todas juntas.",
             en="The body came in drops and never ended. Your limit is for "
             "each wait; `total` covers them all together.",
         )
@@ -674,7 +674,7 @@ def judge_broken(seen, ended, case):
         raise Wrong(
             "error-escapes",
             es=f"En el caso `{case}`, la excepción salió de tu función. "
-            "Tienen un antepasado común: `aiohttp.ClientError`.",
+            "Todas tienen un antepasado común: `aiohttp.ClientError`.",
             en=f"In the case `{case}`, the exception left your function. "
             "They have an ancestor in common: `aiohttp.ClientError`.",
             expected="broken",
@@ -736,8 +736,8 @@ async def judge_board(board):
     if seen != "2":
         raise Wrong(
             "other-count",
-            es="Los dos lo oyeron. La respuesta a `POST /say` debía ser su "
-            "número, como texto.",
+            es="Los dos lo oyeron. La respuesta a `POST /say` debía ser el "
+            "número de oyentes, como texto.",
             en="Both heard it. The reply to `POST /say` should have been "
             "their number, as text.",
             expected="2",
@@ -973,7 +973,7 @@ class Board:
             if "response instance" in message:
                 raise Wrong(
                     "no-response",
-                    es="Un manejador devolvió otra cosa que una respuesta. "
+                    es="Un manejador devolvió algo que no es una respuesta. "
                     "Un texto viaja en `web.Response(text=...)`.",
                     en="A handler returned something that is no response. A "
                     "text travels in `web.Response(text=...)`.",

@@ -221,7 +221,7 @@ async def main(answer, run):
             await stop(server)
     return Right(
         es="Dos programas a la vez, cada uno en su puerto, atendieron hasta "
-        "que se les canceló, y entonces se despidieron con 1001.",
+        "que se cancelaron, y entonces se despidieron con 1001.",
         en="Two programs at once, each on a port of its own, served until "
         "they were cancelled, and then said goodbye with 1001.",
     )
@@ -468,8 +468,8 @@ async def countdown(answer, run):
                 "client-left",
                 es="Cuenta bien, pero cuando el cliente se fue `send` lanzó "
                 f"`{type(service.errors[0]).__name__}` y tu manejador falló. "
-                "Eso evitaba `.open`; `websocket.state` solo no basta: "
-                "compárala con `State.OPEN`, o atrapa `ConnectionClosed`.",
+                "Eso lo evitaba `.open`; no basta con mirar `websocket.state`: "
+                "compáralo con `State.OPEN`, o atrapa `ConnectionClosed`.",
                 en="It counts well, but when the client left `send` raised "
                 f"`{type(service.errors[0]).__name__}` and your handler "
                 "failed. `.open` prevented that; `websocket.state` alone is "
@@ -486,7 +486,7 @@ async def countdown(answer, run):
             raise Wrong(
                 "closed-ok",
                 es="Un cliente desapareció sin cierre y "
-                "`ConnectionClosedError` salió de tu manejador: captura "
+                "`ConnectionClosedError` salió de tu manejador: atrapa "
                 "`ConnectionClosed`, que abarca las dos.",
                 en="A client vanished without a close, and "
                 "`ConnectionClosedError` left your handler: catch "
@@ -841,7 +841,7 @@ def _read_time(message, path, calls):
     if abs(datetime.now(UTC) - time) > NEAR:
         raise Wrong(
             "other-time",
-            es="La zona y la hora no casan: parece la hora local con una "
+            es="La zona y la hora no concuerdan: parece la hora local con una "
             "`Z`, que significa UTC.",
             en="The zone and the time do not agree: it looks like local time "
             "with a `Z`, which means UTC.",

@@ -468,7 +468,7 @@ async def countdown(answer, run):
                 "client-left",
                 es="Cuenta bien, pero cuando el cliente se fue `send` lanzó "
                 f"`{type(service.errors[0]).__name__}` y tu manejador falló. "
-                "Eso lo evitaba `.open`; no basta con mirar `websocket.state`: "
+                "Eso lo evitaba `.open`; no basta con leer `websocket.state`: "
                 "compáralo con `State.OPEN`, o atrapa `ConnectionClosed`.",
                 en="It counts well, but when the client left `send` raised "
                 f"`{type(service.errors[0]).__name__}` and your handler "

@@ -255,7 +255,7 @@ async def run_all(answer, run):
     if seen == "a0, a1, a fin, b0, b fin, c0, c1, c2, c fin":
         raise Wrong(
             "one-by-one",
-            es="Cada corrutina corrió hasta el final antes de la siguiente. "
+            es="Cada corrutina llegó al final antes de empezar la siguiente. "
             "Dale un solo `.send(None)` y pasa a la otra.",
             en="Each coroutine ran to its end before the next. Give it one "
             "`.send(None)` and move on.",

@@ -500,7 +500,7 @@ def _judge_unmasked(frame, payload, seen):
     if not isinstance(seen, bytes | bytearray | memoryview):
         raise Wrong(
             "list",
-            es="Devuelves otra cosa que `bytes`. De una lista de números los "
+            es="Devuelves algo que no es `bytes`. De una lista de números los "
             "hace `bytes([...])`.",
             en="You return something other than `bytes`. `bytes([...])` "
             "makes them from a list of numbers.",

@@ -747,8 +747,8 @@ async def smooth(answer, run):
             )
         raise Wrong(
             "freezes",
-            es="`grind` corrió en el hilo del bucle de eventos: mientras "
-            "tanto nadie más pudo trabajar. Una tarea o un `async def` "
+            es="`grind` trabajó en el hilo del bucle de eventos: mientras "
+            "tanto, nadie más pudo trabajar. Una tarea o un `async def` "
             "alrededor no lo cambian; hace falta otro hilo.",
             en="`grind` ran in the event loop's thread: meanwhile nobody "
             "else could work. A task or an `async def` around it makes no "
@@ -757,7 +757,7 @@ async def smooth(answer, run):
     if not grinder.went_on:
         raise Wrong(
             "blocked-on-result",
-            es="`grind` corrió en otro hilo, pero el bucle se quedó parado "
+            es="`grind` trabajó en otro hilo, pero el bucle se quedó parado "
             "esperando su resultado. Espéralo con `await`.",
             en="`grind` ran in another thread, but the loop stood still for "
             "its result. Wait for it with `await`.",
@@ -774,6 +774,6 @@ async def smooth(answer, run):
             seen=seen,
         )
     return Right(
-        es="`grind` corrió en otro hilo y el bucle de eventos siguió libre.",
+        es="`grind` trabajó en otro hilo y el bucle de eventos siguió libre.",
         en="`grind` ran in another thread, and the event loop stayed free.",
     )

@@ -135,7 +135,7 @@ async def ask_all(answer, run):
     if unanswered:
         raise Wrong(
             "waits-without-await",
-            es="`fetch` corrió en otro hilo, pero tu función lo esperó sin "
+            es="`fetch` trabajó en otro hilo, pero tu función lo esperó sin "
             "`await`: retuvo el bucle, y el servidor no pudo contestar.",
             en="`fetch` ran in another thread, but your function waited for "
             "it without `await`: it held the loop, and the server could not "

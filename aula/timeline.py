@@ -754,7 +754,7 @@ def _started_by_learner(coro: Any) -> bool:
         return True
     if _is_asyncios_own(coro):
         return False
-    frame = sys._getframe(2)
+    frame = sys._getframe()
     while frame is not None and frame.f_code is not _LOOP:
         module = frame.f_globals.get("__name__", "")
         if module.partition(".")[0] != "asyncio" and module != __name__:

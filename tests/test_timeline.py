@@ -883,8 +883,9 @@ def test_many_events_move_together(events, columns):
 
     recorder = record(block)
     assert len(recorder.events) == events
-    first = text_of(recorder).split("\n")[1]
+    cell, first, *_ = text_of(recorder).split("\n")
     assert first.index("●") - first.index("○") == 10 * columns
+    assert cell.index("waits") == first.index("still")
 
 
 def test_thousands_of_steps_make_few_bars():
@@ -921,7 +922,8 @@ class Matrix:
 
 
 async def order(drink, /, size="m", *extras, hot=True, **wishes):
-    await asyncio.sleep(0)
+    served = await asyncio.sleep(0)
+    return served
 
 
 async def make(drink, turns=1):
@@ -1503,7 +1505,8 @@ def test_a_picture_shows_each_moment_in_its_place(figures, clock):
         (0.75, 0, "runs"),
     ]
     heights = {kind: bar.get_height() for kind, bar in kinds(axes)}
-    assert heights["blocks"] > heights["runs"]  # it stands out
+    # What blocks stands out, and stays in its lane.
+    assert 0 < heights["waits"] <= heights["runs"] < heights["blocks"] < 1
     assert shades(axes) == [(0, 0.5), (0.55, 0.2), (0.75, 1.25)]
     # Dots from its creation to its first step; a mark where it ended.
     dots = [line.get_segments()[0].round(2) for line in axes.collections]
@@ -1669,11 +1672,12 @@ def test_the_legend_tells_of_the_dots_that_can_be_seen(clock, delay, seen):
         kept.append(asyncio.create_task(work()))
         clock.block(delay)
 
-    for block in started, unstarted:
+    for block, ends in (started, ["returns"]), (unstarted, []):
         recorder = record(block)
         handles = timeline._legend(recorder, recorder.lanes, 1.0, TEXT["en"])
         labels = [handle.get_label() for handle in handles]
-        assert ("created" in labels) == seen
+        others = ["waits", "runs", "blocks the loop", *ends]
+        assert labels == ["created"] * seen + others
 
 
 def test_a_quiet_matplotlib_no_sooner_than_needed(tmp_path):

@@ -227,13 +227,14 @@ def test_frames():
             await websocket.send("")
             await websocket.send(b"")
             await websocket.send(b"\x00\xff")
+            await websocket.send(bytes(range(16)))
             await websocket.send(bytes(range(20)))
             await websocket.send([b"caf" + b"\xc3", b"\xa9"], text=True)
             await websocket.send([b"\x01", b"\x02"])
             await websocket.send("x" * 60)
             await (await websocket.ping())
             await (await websocket.ping("gong"))
-            await (await websocket.ping(b"bell\x00"))
+            await (await websocket.ping(b"bell\x00\x80\xff"))
             await websocket.close(4000, "hasta luego")
 
     digits = " ".join(f"{n:02x}" for n in range(16))
@@ -241,6 +242,7 @@ def test_frames():
         'client → listener  TEXT ""',
         "client → listener  BINARY (0 bytes)",
         "client → listener  BINARY (2 bytes) 00 ff",
+        f"client → listener  BINARY (16 bytes) {digits}",
         f"client → listener  BINARY (20 bytes) {digits} …",
         r'client → listener  TEXT FIN=0 "caf\xc3"',
         r'client → listener  CONT FIN=0 "\xa9"',
@@ -254,8 +256,8 @@ def test_frames():
         # Four bytes may be the library's own, which are random.
         "client → listener  PING",
         "listener → client  PONG",
-        r'client → listener  PING "bell\x00"',
-        r'listener → client  PONG "bell\x00"',
+        r'client → listener  PING "bell\x00\x80\xff"',
+        r'listener → client  PONG "bell\x00\x80\xff"',
         'client → listener  CLOSE 4000 (private use) "hasta luego"',
         'listener → client  CLOSE 4000 (private use) "hasta luego"',
         "client, listener  TCP connection closed",
@@ -274,7 +276,10 @@ def test_frames():
         ("a\u200bb\u202ec\ufeff", r'"a\u200bb\u202ec\ufeff"'),
         ("a\u2028b\ufffe", r'"a\u2028b\ufffe"'),
         ("¿שלום? 日本 😀 é", '"¿שלום? 日本 😀 é"'),
+        ("x" * 50, '"' + "x" * 50 + '"'),
         ("é" * 50, '"' + "é" * 50 + '"'),
+        ("😀" * 50, '"' + "😀" * 50 + '"'),
+        ("😀" * 51, '"' + "😀" * 50 + '…"'),
         ("\n" * 30, '"' + r"\n" * 25 + '…"'),
     ],
 )
@@ -286,6 +291,22 @@ def test_payloads_stay_in_their_line(payload, shown):
     size = len(payload.encode())
     many = f"({size} bytes) " if size > wiretap.LONGEST else ""
     assert what(listen(talk))[3] == f"TEXT {many}{shown}"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("latte, té", ["latte, té"]),
+        ("latte, mate", ["latte, ", "mate"]),
+        ("chai, latte, mate", ["chai, ", "latte, ", "mate"]),
+        ("cappuccino", ["cappuccin", "o"]),
+        ("té cappuccino", ["té ", "cappuccin", "o"]),
+        ("#####", ["#35;#35;", "#35;#35;", "#35;"]),
+    ],
+)
+def test_lines_of_at_most_nine_characters(text, lines):
+    """Which end at spaces where they can."""
+    assert wiretap._wrap(text, 9) == "<br/>".join(lines)
 
 
 def test_what_is_sent_may_change_afterwards():
@@ -399,6 +420,9 @@ def test_headers_without_what_is_new_in_each_run():
         "client, echo  OPEN",
     ]
     assert lines_of(tape)[1:16] == headers
+    # They stand a little further to the right than what they belong to.
+    first, second, *_ = text_of(tape).split("\n")
+    assert second.index("Host") == first.index("GET") + 2
     assert (
         "Note over c1,s1: Host: 127.0.0.1:…<br/>Upgrade: websocket<br/>"
         "Connection: Upgrade<br/>Sec-WebSocket-Key: …<br/>"
@@ -1625,6 +1649,22 @@ def test_what_was_on_its_way_when_the_block_began():
         'echo → client  TEXT "two"',
         'echo → client  TEXT "three"',
     ]
+
+
+def test_what_was_on_its_way_before_what_never_left():
+    async def main():
+        async with serve(listener, "127.0.0.1", 0) as server:
+            async with connect(uri_of(server)) as websocket:
+                await websocket.send("one")
+                with Wiretap() as tape:
+                    await websocket.send("two")
+                    websocket.transport.abort()
+                    await websocket.close()
+                    await handlers_of(server)
+        return tape
+
+    lines = what(asyncio.run(main()))
+    assert lines[:3] == ['TEXT "two"', 'TEXT "one"', GONE[3]]
 
 
 def test_a_connection_of_which_nothing_is_left_takes_no_number():

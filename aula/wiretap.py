@@ -251,7 +251,7 @@ class _Message:
 
     text: str
     order: int = field(compare=False)
-    is_frame: bool = field(default=False, compare=False)
+    is_frame: bool = False
     headers: list[str] = field(default_factory=list, compare=False)
     has_left: bool = field(default=True, compare=False)
 

@@ -482,6 +482,7 @@ def test_many_clients_are_too_many_to_draw():
         *["1", "2", "3", "4", "5"],
         *["28", "29", "30"],
     ]
+    assert "Note over c1,c30: frames left out" in diagram
 
 
 def test_headers_count_as_lines():
@@ -804,9 +805,12 @@ def test_servers_here_and_in_other_processes():
 
 
 def test_two_ends_find_each_other_behind_a_proxy():
+    """One that puts in a header of its own, as they do."""
+    host = b"Host: ", b"X-Forwarded-For: 127.0.0.1\r\nHost: "
+
     async def copy(reader, writer):
         while data := await reader.read(1000):
-            writer.write(data)
+            writer.write(data.replace(*host))
         writer.write_eof()
 
     async def talk(uri):
@@ -1032,6 +1036,24 @@ def test_an_exception_that_the_handler_catches_is_no_failure():
     assert what(listen(talk, handler, wait=True))[3:] == [
         'CLOSE 1011 (internal error) "sorry"',
         'CLOSE 1011 (internal error) "sorry"',
+        "TCP connection closed",
+    ]
+
+
+def test_a_handler_that_is_cancelled_has_not_failed():
+    """The library reports none, and closes the connection all the same."""
+
+    async def leave(websocket):
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
+
+    async def talk(uri):
+        async with connect(uri) as websocket:
+            with pytest.raises(ConnectionClosed):
+                await websocket.recv()
+
+    assert what(listen(talk, leave, wait=True))[3:] == [
+        *["CLOSE 1011 (internal error)"] * 2,
         "TCP connection closed",
     ]
 
@@ -1292,6 +1314,28 @@ def test_a_blocking_client_whose_server_is_gone():
 
     texts = {text_of(listen(talk, abort)) for _ in range(20)}
     assert [what_of(text) for text in texts] == [GONE]
+
+
+def test_a_blocking_client_whose_socket_is_closed():
+    """It has no address any more when the wiretap hears of it."""
+
+    def leave(uri):
+        with sync_connect(uri) as websocket:
+            return websocket
+
+    async def talk(uri):
+        websocket = await asyncio.to_thread(leave, uri)
+        with pytest.raises(OSError):
+            websocket.remote_address  # noqa: B018
+        with Wiretap() as tape:
+            # Its last words, as the library has them.
+            if websocket.protocol.debug:
+                websocket.protocol.logger.debug("< EOF")
+        heard.append(tape)
+
+    heard = []
+    listen(talk)
+    assert lines_of(heard[0]) == ["client, server  TCP connection closed"]
 
 
 def test_a_close_on_its_way_when_the_block_ends():

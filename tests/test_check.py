@@ -710,24 +710,35 @@ def test_tasks_that_outlive_it():
     assert sorted(ended) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("times", [1, 1000])
-def test_a_task_that_swallows_its_cancellation(times, monkeypatch):
+@pytest.mark.parametrize(
+    ("times", "end"), [(1, asyncio.CancelledError), (1000, GeneratorExit)]
+)
+def test_a_task_that_swallows_its_cancellation(times, end, monkeypatch):
+    """It is cancelled again and then closed."""
     monkeypatch.setattr(check, "GRACE", 1)
-    swallowed = []
+    swallowed, ends = [], []
 
-    async def stubborn(times):
+    async def stubborn():
         while len(swallowed) < times:
             try:
                 await asyncio.Future()
             except asyncio.CancelledError:
                 swallowed.append(True)
+        await asyncio.Future()
+
+    async def work():
+        try:
+            await stubborn()
+        finally:
+            ends.append(sys.exc_info()[0])
 
     async def answer():
-        await asyncio.gather(stubborn(times))
+        await asyncio.gather(work())
 
     began = time.monotonic()
     assert mistake(answer, limit=0.1) == "too-slow"
     assert time.monotonic() - began < 8
+    assert ends == [end]
 
 
 def test_a_task_that_is_started_while_all_are_cancelled():

@@ -741,6 +741,30 @@ def test_a_task_that_swallows_its_cancellation(times, end, monkeypatch):
     assert ends == [end]
 
 
+def test_a_task_that_nothing_ends(monkeypatch):
+    """The check gives it up, and gives its verdict."""
+    monkeypatch.setattr(check, "GRACE", 1)
+    exercise(NUMBER, limit=0.1)(judge_number)
+    given_up = []
+
+    async def deaf():
+        while not given_up:
+            with contextlib.suppress(BaseException):
+                await asyncio.sleep(0.05)
+
+    async def answer():
+        await asyncio.gather(deaf())
+
+    async def cell():
+        verdict = await Check("en").verdict(NUMBER, answer)
+        given_up.append(True)
+        return verdict
+
+    began = time.monotonic()
+    assert asyncio.run(cell()).mistake == "too-slow"
+    assert time.monotonic() - began < 8
+
+
 def test_a_task_that_is_started_while_all_are_cancelled():
     ended = []
 

@@ -1035,6 +1035,25 @@ def test_the_watchdog_sends_no_stop_of_its_own():
     assert not calls
 
 
+def test_a_stop_after_the_watchdogs_own():
+    """Each is told from the other, however often."""
+    calls = []
+
+    async def answer():
+        with contextlib.suppress(check.Interrupted):
+            time.sleep(1000)
+        for _ in range(100):
+            with contextlib.suppress(check.Interrupted):
+                signal.raise_signal(signal.SIGINT)
+            if calls:
+                break
+        return 42
+
+    with handling(lambda *args: calls.append(args)):
+        assert mistake(answer, limit=0.01) == "blocks"
+    assert len(calls) == 1
+
+
 # What is shown.
 
 
@@ -1239,3 +1258,9 @@ def test_the_lessons_exercises_are_found(monkeypatch):
     assert check._find("00.1").number == "00.1"
     assert check._find("00.99") is None
     assert check._find("00.1 ") is None
+
+
+def test_only_the_lesson_of_an_exercise_is_read(monkeypatch):
+    monkeypatch.delitem(sys.modules, "aula.checks.lesson_00")
+    assert check._find("00.1").number == "00.1"
+    assert {number[:3] for number in check._exercises} == {"00."}

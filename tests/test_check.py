@@ -197,6 +197,27 @@ def test_dots_after_an_except_are_no_blank():
     assert ask(answer).state == "right"
 
 
+async def blank_after_a_call():
+    try:
+        return 42
+    except ValueError:
+        print()
+        ...
+
+
+async def blank_after_pass():
+    try:
+        return 42
+    except ValueError:
+        pass
+        ...
+
+
+@pytest.mark.parametrize("answer", [blank_after_a_call, blank_after_pass])
+def test_dots_after_an_except_and_more_are_a_blank(answer):
+    assert ask(answer, then=None).state == "unstarted"
+
+
 def test_not_started_in_a_notebook():
     """Where a class has no file, and functions have their cells."""
     source = textwrap.dedent("""

@@ -535,6 +535,7 @@ class OddText(str):
         (Hostile(), "```text\n<Hostile: RuntimeError>\n```"),
         (OddText("a\nb"), "```text\n'a\\nb'\n```"),
         ("x" * 598, f"```text\n'{'x' * 598}'\n```"),
+        ("x" * 599, f"```text\n'{'x' * 599}…\n```"),
         ("x" * 999, f"```text\n'{'x' * 599}…\n```"),
         (ValueError("a`b"), "```text\nValueError: a`b\n```"),
         (None, "```text\nNone\n```"),
@@ -1249,6 +1250,12 @@ def test_both_languages_say_the_same_things():
 # Bad use.
 
 
+def test_the_words_of_a_judge_name_their_language():
+    """Or one day the two would change places."""
+    with pytest.raises(TypeError):
+        Wrong("other", "Otro.", "Another.")
+
+
 @pytest.mark.parametrize(
     ("number", "known"),
     [
@@ -1285,3 +1292,10 @@ def test_only_the_lesson_of_an_exercise_is_read(monkeypatch):
     monkeypatch.delitem(sys.modules, "aula.checks.lesson_00")
     assert check._find("00.1").number == "00.1"
     assert {number[:3] for number in check._exercises} == {"00."}
+
+
+def test_all_lessons_are_read_for_all_numbers(monkeypatch):
+    lessons = [n for n in check._lesson_modules() if n.startswith("lesson_")]
+    for name in lessons:
+        monkeypatch.delitem(sys.modules, f"aula.checks.{name}", raising=False)
+    assert {f"lesson_{number[:2]}" for number in check.numbers()} == {*lessons}

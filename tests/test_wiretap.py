@@ -398,6 +398,11 @@ def test_pings_that_the_library_sends_for_itself():
     assert lines[3:5] == ["client → echo  PING", "echo → client  PONG"]
 
 
+def test_headers_are_asked_for_by_name():
+    with pytest.raises(TypeError):
+        Wiretap(True)
+
+
 def test_headers_without_what_is_new_in_each_run():
     tape = listen(say_hello, tape=Wiretap(headers=True))
     headers = [

@@ -17,7 +17,6 @@ import time
 from multiprocessing import get_context
 from pathlib import Path
 
-from attrs import evolve
 from cosmic_ray.commands import init
 from cosmic_ray.mutating import mutate_and_test, mutate_code
 from cosmic_ray.plugins import get_operator
@@ -33,27 +32,13 @@ WORKERS = 2
 # Of each comparison the opposite and the neighbour, of each calculation one
 # other. The rest of what cosmic-ray knows (an ``is`` for an ``==``, a shift
 # for a sum) changes nothing or fails at once, and would flatter the tests.
-COMPARISONS = {"Eq_NotEq", "NotEq_Eq", "Is_IsNot", "IsNot_Is"} | {
-    "Lt_LtE",
-    "Lt_GtE",
-    "LtE_Lt",
-    "LtE_Gt",
-    "Gt_GtE",
-    "Gt_LtE",
-    "GtE_Gt",
-    "GtE_Lt",
+CHANGES = {
+    "ReplaceComparisonOperator": "Eq_NotEq NotEq_Eq Is_IsNot IsNot_Is "
+    "Lt_LtE Lt_GtE LtE_Lt LtE_Gt Gt_GtE Gt_LtE GtE_Gt GtE_Lt",
+    "ReplaceBinaryOperator": "Add_Sub Sub_Add Mul_Div Div_Mul FloorDiv_Mul "
+    "Mod_Mul BitAnd_BitOr BitOr_BitAnd",
+    "ReplaceUnaryOperator": "Delete_Not Delete_USub",
 }
-CALCULATIONS = {
-    "Add_Sub",
-    "Sub_Add",
-    "Mul_Div",
-    "Div_Mul",
-    "FloorDiv_Mul",
-    "Mod_Mul",
-    "BitAnd_BitOr",
-    "BitOr_BitAnd",
-}
-SIGNS = {"Delete_Not", "Delete_USub"}
 
 # Keyword arguments that say how large, how thick or how pale something is
 # drawn, which is for eyes to judge.
@@ -74,12 +59,7 @@ LOOKS = {
 
 def is_wanted(operator: str) -> bool:
     kind, _, change = operator.removeprefix("core/").partition("_")
-    chosen = {
-        "ReplaceComparisonOperator": COMPARISONS,
-        "ReplaceBinaryOperator": CALCULATIONS,
-        "ReplaceUnaryOperator": SIGNS,
-    }
-    return kind not in chosen or change in chosen[kind]
+    return kind not in CHANGES or change in CHANGES[kind].split()
 
 
 class Essence(ast.NodeTransformer):
@@ -113,11 +93,11 @@ def mutants(instrument: str) -> list[MutationSpec]:
     Such as Python can't read, or change nothing that a test could see.
     """
     path = Path("aula", f"{instrument}.py")
-    source = (ROOT / path).read_text("utf-8")
+    source = path.read_text("utf-8")
     seen = {essence(source)}
     chosen = []
     with use_db(":memory:", WorkDB.Mode.create) as db:
-        init([ROOT / path], db, {})
+        init([path], db, {})
         specs = [spec for item in db.work_items for spec in item.mutations]
     for spec in specs:
         if not is_wanted(spec.operator_name):
@@ -131,7 +111,7 @@ def mutants(instrument: str) -> list[MutationSpec]:
         kernel = essence(code)
         if kernel not in seen:
             seen.add(kernel)
-            chosen.append(evolve(spec, module_path=path))
+            chosen.append(spec)
     return chosen
 
 
@@ -160,7 +140,7 @@ def prepare(parent: str) -> None:
 
 
 def measure(instrument: str) -> float:
-    """How long the tests take, which must pass as long as nothing is broken"""
+    """How long the tests take; they must pass while nothing is broken."""
     began = time.monotonic()
     outcome, output = run_tests(command(instrument), 600)
     if outcome is not TestOutcome.SURVIVED:
@@ -204,6 +184,7 @@ def play(instrument: str) -> bool:
 
 
 def main() -> int:
+    os.chdir(ROOT)
     chosen = sys.argv[1:] or INSTRUMENTS
     return not all([play(instrument) for instrument in chosen])
 

@@ -1576,6 +1576,21 @@ def test_a_wait_is_named_where_its_name_fits(
     assert named == len(texts)
 
 
+def test_a_wait_full_of_steps_is_not_named(figures, clock):
+    async def drip():
+        for _ in range(30):
+            asyncio.get_running_loop().call_soon(clock.block, 0.1)
+            await asyncio.sleep(0)
+
+    async def block():
+        await drip()
+
+    recorder = record(block)
+    assert said(recorder, "cell()") == "waits in drip()"
+    draw(recorder, "en")
+    assert not figures[-1].axes[0].texts
+
+
 def test_a_wait_is_no_formula(figures, clock):
     async def pay(price):
         asyncio.get_running_loop().call_soon(clock.block, 1)

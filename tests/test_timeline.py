@@ -1072,10 +1072,14 @@ def test_coroutines_that_cannot_be_looked_into():
         await Handmade()
 
     async def block():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: errors.append(context))
         await asyncio.create_task(Handmade())
         await asyncio.create_task(outer())
 
+    errors = []
     assert labels(record(block)) == ["Handmade", "outer()"]
+    assert not errors
 
 
 def test_the_columns_of_wide_characters():

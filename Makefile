@@ -3,6 +3,7 @@
 # make hands   treats notebooks and checks as learners do; half an hour
 # make soak    runs all cells 20 times, and 10 on busy cores (ROUNDS=20)
 # make check-machines  runs all cells on the machines that people bring
+# make mutants breaks the instruments and sees whether their tests notice
 # make build   writes notebooks/ and solutions/ from lessons/ (LESSON=02: one)
 # make update  takes a new version of the course and keeps your answers
 # make reset   forgets which exercises were solved
@@ -26,7 +27,7 @@ install = $(UV) pip install --quiet --python $(BIN)/python \
 	--reinstall-package aula -c requirements.txt $(1) || $(PIP) $(1)
 
 .PHONY: lab test build bench lock reset update hands \
-	soak check-machines
+	soak check-machines mutants
 
 lab: .venv/for-learners
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/index.ipynb
@@ -43,6 +44,9 @@ soak: .venv/for-authors
 
 check-machines: .venv/for-authors
 	$(BIN)/python tests/machines.py
+
+mutants: .venv/for-authors
+	$(BIN)/python tests/mutants.py
 
 build: .venv/for-authors
 	$(BIN)/python -m aula.build $(LESSON)

@@ -271,7 +271,9 @@ def _say(asked: Exercise, found: Right | Wrong, language: str) -> str:
     return "\n\n".join(parts)
 
 
-def _generic(mistake: str, limit: float = 0, seen: Any = _UNSET) -> Wrong:
+def _generic(
+    mistake: str, limit: float | None = None, seen: Any = _UNSET
+) -> Wrong:
     es = TEXT["es"][mistake].format(limit=limit)
     en = TEXT["en"][mistake].format(limit=limit)
     return Wrong(mistake, es=es, en=en, seen=seen)
@@ -528,7 +530,8 @@ class _Scope(Recorder):
 
     async def clear(self) -> None:
         """End all tasks, because nobody else will await them."""
-        for patience in (GRACE, GRACE / 10, GRACE / 10):
+        brief = GRACE / 10
+        for patience in (GRACE, brief, brief):
             if not await self._cancel(patience):
                 break
         for task in self.tasks:
@@ -536,7 +539,7 @@ class _Scope(Recorder):
                 # It swallows each cancellation. So its next step fails.
                 with suppress(Exception):
                     task.get_coro().close()
-        await self._cancel(GRACE / 10)
+        await self._cancel(brief)
         for task in self.tasks:
             if task.done() and not task.cancelled():
                 # Retrieved, and so no orphan.
@@ -628,6 +631,5 @@ def _fenced(value: Any, language: str) -> str:
             text = f"<{type(value).__name__}: {type(error).__name__}>"
     if len(text) > 600:
         text = text[:600] + "…"
-    longest = max(map(len, re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
     return f"{fence}text\n{text}\n{fence}"

@@ -127,15 +127,19 @@ class Lane:
             return self.call
         return _cut(name, LONGEST_LABEL)
 
-    @property
-    def delay(self) -> float:
-        """How long it was there before its first step."""
-        return self.steps[0][0] - self.created if self.steps else 0.0
+    def moments(self, finished: float) -> tuple[float, float, float]:
+        """When it was created, when its first step began and when it ended.
+
+        Arguments:
+            finished: until when it is drawn, for what has not happened yet.
+        """
+        ended = self.ended or finished
+        return self.created, self.steps[0][0] if self.steps else ended, ended
 
     @property
     def blocks(self) -> list[tuple[float, float]]:
         """The steps that held the event loop too long."""
-        return [s for s in self.steps if s[1] - s[0] >= BLOCKING]
+        return [step for step in self.steps if _is_blocking(*step)]
 
     def outcome(self) -> tuple[str, str]:
         """How it ended: a key of TEXT and the value that goes with it."""
@@ -284,7 +288,7 @@ class Recorder:
 
     def _step(self, lane: Lane, began: float, ended: float) -> None:
         lane.steps.append((began, ended))
-        if ended - began >= BLOCKING:
+        if _is_blocking(began, ended):
             self.events.append(("blocked", lane))
 
     def _after_first_step(self, task: asyncio.Task) -> None:
@@ -463,6 +467,10 @@ def draw(recorder: Recorder, language: str) -> dict[str, str]:
     }
 
 
+def _is_blocking(began: float, ended: float) -> bool:
+    return ended - began >= BLOCKING
+
+
 def _label(lane: Lane, words: dict[str, str]) -> str:
     return words["cell"] if lane.call is None else lane.label
 
@@ -579,7 +587,8 @@ def _legend(
         Patch(color=_COLORS["waits"], label=words["waiting"]),
         Patch(color=_COLORS["runs"], label=words["runs"]),
     ]
-    if any(lane.delay > 0.02 * end for lane in lanes):
+    moments = [lane.moments(recorder.finished) for lane in lanes]
+    if any(begun - created > 0.02 * end for created, begun, _ in moments):
         handles.insert(
             0,
             Line2D(
@@ -614,8 +623,7 @@ def _draw_lane(
     def at(moment: float) -> float:
         return moment - recorder.began
 
-    created, last = at(lane.created), at(lane.ended or recorder.finished)
-    begun = at(lane.steps[0][0]) if lane.steps else last
+    created, begun, last = map(at, lane.moments(recorder.finished))
     axes.hlines(
         row, created, begun, color=_COLORS["ink"], linestyle=":", linewidth=1
     )
@@ -681,7 +689,7 @@ def _merge(steps: list[tuple[float, float]], gap: float) -> list[list]:
     """
     merged: list[list] = []
     for began, ended in steps:
-        blocks = ended - began >= BLOCKING
+        blocks = _is_blocking(began, ended)
         last = merged[-1] if merged else None
         if last and not blocks and not last[2] and began - last[1] < gap:
             last[1] = ended
@@ -746,7 +754,7 @@ def _started_by_learner(coro: Any) -> bool:
         return True
     if _is_asyncios_own(coro):
         return False
-    frame = sys._getframe(2)
+    frame = sys._getframe()
     while frame is not None and frame.f_code is not _LOOP:
         module = frame.f_globals.get("__name__", "")
         if module.partition(".")[0] != "asyncio" and module != __name__:
@@ -836,7 +844,7 @@ def _defaults(frame: Any, owner: Any) -> dict[str, Any]:
 def _value(value: Any) -> str | None:
     """A value in a label; None for one that reads differently each run."""
     if type(value) in (str, bytes, bytearray):
-        value = value[: LONGEST_VALUE + 1]  # megabytes take seconds to write
+        value = value[:LONGEST_VALUE]  # megabytes take seconds to write
     try:
         text = repr(value)
         if type(value) is set and value:

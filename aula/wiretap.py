@@ -251,7 +251,7 @@ class _Message:
 
     text: str
     order: int = field(compare=False)
-    is_frame: bool = field(default=False, compare=False)
+    is_frame: bool = False
     headers: list[str] = field(default_factory=list, compare=False)
     has_left: bool = field(default=True, compare=False)
 
@@ -266,7 +266,7 @@ class _Failure:
 
     what: str
     error: str
-    order: tuple[int, int]
+    order: float
 
 
 class _End:
@@ -319,7 +319,7 @@ class _End:
             # A blocking server's connection is told after it began to read.
             self.server = getattr(self._websocket, "server", None)
         if message in FAILURES:
-            self._fail(message, sys.exc_info()[1], (order, 0))
+            self._fail(message, sys.exc_info()[1], order)
             return
         way, _, what = message.partition(" ")
         messages = self.sent if way == ">" else self.received
@@ -384,10 +384,11 @@ class _End:
         if isinstance(error, Exception) and trace:
             caught_in = trace.tb_frame.f_globals.get("__name__", "")
             if re.fullmatch(r"websockets\.\w+\.server", caught_in):
-                self._fail("connection handler failed", error, (order, -1))
+                before = order - 0.5  # it comes first
+                self._fail("connection handler failed", error, before)
 
     def _fail(
-        self, what: str, error: BaseException | None, order: tuple[int, int]
+        self, what: str, error: BaseException | None, order: float
     ) -> None:
         if error and all(what != failure.what for failure in self.failures):
             self.failures.append(_Failure(what, _describe(error), order))
@@ -455,7 +456,7 @@ class _Step:
         lanes: of an arrow, from where and to where; of a note, over what.
     """
 
-    order: tuple[int, int]
+    order: float
     lanes: tuple[str, ...]
     text: str
     is_arrow: bool = False
@@ -516,31 +517,30 @@ def _steps(
     lanes: dict[str, str],
     words: dict[str, str],
 ) -> Iterator[_Step]:
-    """The steps of one connection, in no order."""
+    """The steps of one connection; only those at once are in order."""
     client, server = pair
     rejection = talk.client.rejection if talk.client else ""
     is_open = any(end.joined for end in talk.ends) and not rejection
     is_closed = False
-    last = -1
-    for is_clients, message in talk.messages():
+    messages = list(talk.messages())
+    for is_clients, message in messages:
         yield _Step(
-            (message.order, 0),
+            message.order,
             pair if is_clients else (server, client),
             message.text,
             is_arrow=True,
             is_frame=message.is_frame,
             headers=message.headers,
         )
-        last = max(last, message.order)
         is_closed |= message.is_close
         if not is_clients and message.text.startswith("101 "):
             # It is the client's turn: RFC 6455, 4.1.
             if rejection:
                 text = f"{words['rejected']}: {rejection}"
-                yield _Step((message.order, 1), (client,), text)
+                yield _Step(message.order, (client,), text)
             elif talk.client is None or talk.client.opened:
                 is_open = True
-                yield _Step((message.order, 1), pair, "OPEN")
+                yield _Step(message.order, pair, "OPEN")
     whose = f" ({lanes[client]})" if "c2" in lanes else ""
     for failure in talk.server.failures if talk.server else []:
         text = f"{words[failure.what]}{whose}: {failure.error}"
@@ -550,7 +550,8 @@ def _steps(
         # RFC 6455, 7.1.5: 1006 is the code when no CLOSE was received.
         how = "dropped" if is_open and not is_closed else "closed"
         # Each end has its records of it; one note tells, after all else.
-        yield _Step((max(min(ended), last), 2), pair, words[how])
+        last = max([min(ended), *(message.order for _, message in messages)])
+        yield _Step(last, pair, words[how])
 
 
 def _cut_out(
@@ -583,15 +584,15 @@ def _draw_text(
     lanes: dict[str, str], steps: list[_Step], words: dict[str, str]
 ) -> str:
     first, gap, last = _cut_out(steps, words)
-    rows = [(_who(step, lanes), step) for step in first]
+    rows = [(_who(step, lanes), step.text, step.headers) for step in first]
     if gap:
-        rows.append(("…", _Step((0, 0), (), gap)))
-    rows += [(_who(step, lanes), step) for step in last]
-    width = max(columns(who) for who, _ in rows)
+        rows.append(("…", gap, []))
+    rows += [(_who(step, lanes), step.text, step.headers) for step in last]
+    width = max(columns(who) for who, _, _ in rows)
     lines = []
-    for who, step in rows:
-        lines.append(f"{who}{' ' * (width - columns(who))}  {step.text}")
-        lines += [" " * (width + 4) + header for header in step.headers]
+    for who, text, headers in rows:
+        lines.append(f"{who}{' ' * (width - columns(who))}  {text}")
+        lines += [" " * (width + 4) + header for header in headers]
     return "\n".join(lines)
 
 

@@ -197,6 +197,27 @@ def test_dots_after_an_except_are_no_blank():
     assert ask(answer).state == "right"
 
 
+async def blank_after_a_call():
+    try:
+        return 42
+    except ValueError:
+        print()
+        ...
+
+
+async def blank_after_pass():
+    try:
+        return 42
+    except ValueError:
+        pass
+        ...
+
+
+@pytest.mark.parametrize("answer", [blank_after_a_call, blank_after_pass])
+def test_dots_after_an_except_and_more_are_a_blank(answer):
+    assert ask(answer, then=None).state == "unstarted"
+
+
 def test_not_started_in_a_notebook():
     """Where a class has no file, and functions have their cells."""
     source = textwrap.dedent("""
@@ -513,6 +534,8 @@ class OddText(str):
         (OddRepr(), "```text\n<OddRepr: TypeError>\n```"),
         (Hostile(), "```text\n<Hostile: RuntimeError>\n```"),
         (OddText("a\nb"), "```text\n'a\\nb'\n```"),
+        ("x" * 598, f"```text\n'{'x' * 598}'\n```"),
+        ("x" * 599, f"```text\n'{'x' * 599}…\n```"),
         ("x" * 999, f"```text\n'{'x' * 599}…\n```"),
         (ValueError("a`b"), "```text\nValueError: a`b\n```"),
         (None, "```text\nNone\n```"),
@@ -628,6 +651,26 @@ def test_blocking_for_ever(answer):
     assert time.monotonic() - began < 5
 
 
+def test_blocking_for_less_than_the_limit(monkeypatch):
+    """Neither while it runs nor while its tasks end."""
+    monkeypatch.setattr(check, "GRACE", 60)
+
+    async def background():
+        try:
+            await asyncio.Future()
+        finally:
+            time.sleep(0.5)
+
+    async def answer():
+        kept.append(asyncio.create_task(background()))
+        await asyncio.sleep(0)
+        time.sleep(0.5)
+        return 42
+
+    kept = []
+    assert ask(answer, limit=60).state == "right"
+
+
 def test_blocking_a_callback():
     """The loop's own report of it may stay: it says where it blocked."""
     exercise(NUMBER, limit=0.2)(judge_number)
@@ -689,23 +732,59 @@ def test_tasks_that_outlive_it():
     assert sorted(ended) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("times", [1, 1000])
-def test_a_task_that_swallows_its_cancellation(times):
-    swallowed = []
+@pytest.mark.parametrize(
+    ("times", "end"), [(1, asyncio.CancelledError), (1000, GeneratorExit)]
+)
+def test_a_task_that_swallows_its_cancellation(times, end, monkeypatch):
+    """It is cancelled again and then closed."""
+    monkeypatch.setattr(check, "GRACE", 1)
+    swallowed, ends = [], []
 
-    async def stubborn(times):
+    async def stubborn():
         while len(swallowed) < times:
             try:
                 await asyncio.Future()
             except asyncio.CancelledError:
                 swallowed.append(True)
+        await asyncio.Future()
+
+    async def work():
+        try:
+            await stubborn()
+        finally:
+            ends.append(sys.exc_info()[0])
 
     async def answer():
-        await asyncio.gather(stubborn(times))
+        await asyncio.gather(work())
 
     began = time.monotonic()
     assert mistake(answer, limit=0.1) == "too-slow"
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8
+    assert ends == [end]
+
+
+def test_a_task_that_nothing_ends(monkeypatch):
+    """The check gives it up, and gives its verdict."""
+    monkeypatch.setattr(check, "GRACE", 1)
+    exercise(NUMBER, limit=0.1)(judge_number)
+    given_up = []
+
+    async def deaf():
+        while not given_up:
+            with contextlib.suppress(BaseException):
+                await asyncio.sleep(0.05)
+
+    async def answer():
+        await asyncio.gather(deaf())
+
+    async def cell():
+        verdict = await Check("en").verdict(NUMBER, answer)
+        given_up.append(True)
+        return verdict
+
+    began = time.monotonic()
+    assert asyncio.run(cell()).mistake == "too-slow"
+    assert time.monotonic() - began < 8
 
 
 def test_a_task_that_is_started_while_all_are_cancelled():
@@ -874,7 +953,10 @@ def handling(handler):
         signal.signal(signal.SIGINT, before)
 
 
-def test_stop_reaches_the_handler_that_was_there():
+def test_stop_reaches_the_handler_that_was_there(monkeypatch):
+    """And leaves the answer some time to end by itself."""
+    monkeypatch.setattr(check, "GRACE", 60)
+    monkeypatch.setattr(check, "STOP", 60)
     calls = []
 
     def handler(number, frame):
@@ -882,7 +964,7 @@ def test_stop_reaches_the_handler_that_was_there():
 
     async def answer():
         signal.raise_signal(signal.SIGINT)
-        await asyncio.sleep(0)
+        time.sleep(0.5)
         return 42
 
     with handling(handler):
@@ -975,6 +1057,25 @@ def test_the_watchdog_sends_no_stop_of_its_own():
     assert not calls
 
 
+def test_a_stop_after_the_watchdogs_own():
+    """Each is told from the other, however often."""
+    calls = []
+
+    async def answer():
+        with contextlib.suppress(check.Interrupted):
+            time.sleep(1000)
+        for _ in range(100):
+            with contextlib.suppress(check.Interrupted):
+                signal.raise_signal(signal.SIGINT)
+            if calls:
+                break
+        return 42
+
+    with handling(lambda *args: calls.append(args)):
+        assert mistake(answer, limit=0.01) == "blocks"
+    assert len(calls) == 1
+
+
 # What is shown.
 
 
@@ -998,6 +1099,17 @@ def test_right_shows_no_picture(shown):
     ]
     show_verdict(right, "es")
     assert shown[1]["text/plain"] == "**✔ 99.1: correcto.** Bien."
+
+
+def test_the_right_answer_is_remembered(monkeypatch):
+    remembered = []
+    monkeypatch.setattr(check, "remember", remembered.append)
+    exercise(NUMBER)(judge_number)
+    for answer in blank, plain, wrong:
+        show_verdict(answer)
+    assert remembered == []
+    show_verdict(right)
+    assert remembered == [NUMBER]
 
 
 def test_not_started_shows_no_picture(shown):
@@ -1138,6 +1250,12 @@ def test_both_languages_say_the_same_things():
 # Bad use.
 
 
+def test_the_words_of_a_judge_name_their_language():
+    """Or one day the two would change places."""
+    with pytest.raises(TypeError):
+        Wrong("other", "Otro.", "Another.")
+
+
 @pytest.mark.parametrize(
     ("number", "known"),
     [
@@ -1168,3 +1286,16 @@ def test_the_lessons_exercises_are_found(monkeypatch):
     assert check._find("00.1").number == "00.1"
     assert check._find("00.99") is None
     assert check._find("00.1 ") is None
+
+
+def test_only_the_lesson_of_an_exercise_is_read(monkeypatch):
+    monkeypatch.delitem(sys.modules, "aula.checks.lesson_00")
+    assert check._find("00.1").number == "00.1"
+    assert {number[:3] for number in check._exercises} == {"00."}
+
+
+def test_all_lessons_are_read_for_all_numbers(monkeypatch):
+    lessons = [n for n in check._lesson_modules() if n.startswith("lesson_")]
+    for name in lessons:
+        monkeypatch.delitem(sys.modules, f"aula.checks.{name}", raising=False)
+    assert {f"lesson_{number[:2]}" for number in check.numbers()} == {*lessons}

@@ -6,6 +6,8 @@ import contextlib
 import functools
 import gc
 import io
+import itertools
+import logging
 import os
 import re
 import subprocess
@@ -15,6 +17,7 @@ import textwrap
 import time
 import types
 import weakref
+from collections.abc import Coroutine
 from unittest.mock import Mock
 
 import pytest
@@ -25,6 +28,7 @@ from aula import display, timeline
 from aula.timeline import TEXT, Recorder, Timeline, draw
 
 LEGEND = TEXT["en"]["legend"]
+SERVERS = logging.getLogger("websockets.server")
 draw_picture = timeline._draw_picture
 
 
@@ -36,10 +40,11 @@ class Clock:
     """In place of ``time``: a busy machine must not add a bar."""
 
     def __init__(self):
-        self.now = 0.0
+        self.now = 1000.0
+        self.tick = 1e-6
 
     def perf_counter(self):
-        self.now += 1e-6
+        self.now += self.tick
         return self.now
 
     def block(self, seconds):
@@ -65,6 +70,22 @@ def shown(monkeypatch):
 @pytest.fixture
 def pictures(monkeypatch):
     monkeypatch.setattr(timeline, "_draw_picture", draw_picture)
+
+
+@pytest.fixture
+def figures(pictures, monkeypatch):
+    """The pictures while matplotlib still knows what is what in them."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *_, **__: save(self))
+
+    def save(figure):
+        FigureCanvasAgg(figure).draw()  # which puts each thing in its place
+        drawn.append(figure)
+
+    return drawn
 
 
 def hooks():
@@ -365,6 +386,78 @@ def test_the_loop_keeps_its_order():
     assert run(main) == [0, 1, 2, 3, 4]
 
 
+def test_the_loop_keeps_its_order_under_a_call_soon_of_the_learners():
+    """Such as one that has something else to do after each callback."""
+
+    async def main():
+        order = []
+        loop = asyncio.get_running_loop()
+        original = loop.call_soon
+
+        def twice(callback, *args, context=None):
+            handle = original(callback, *args, context=context)
+            original(order.append, "after")
+            return handle
+
+        original(order.append, "before")
+        loop.call_soon = twice
+        with recording():
+            await turns(1)
+        del loop.call_soon
+        return order
+
+    assert run(main)[0] == "before"
+
+
+def test_a_tenth_of_a_second_is_blocking(clock):
+    clock.now = clock.tick = 0.0
+
+    async def block():
+        clock.block(timeline.BLOCKING)
+        await asyncio.sleep(0)
+        clock.block(timeline.BLOCKING * 0.99)
+
+    assert text_of(record(block)).startswith("cell()  ●─█─")
+    assert text_of(record(block)).count("█") == 1 + LEGEND.count("█")
+
+
+def test_a_recording_that_somebody_else_stops(clock):
+    """The task that began it waits meanwhile, which is no step."""
+
+    async def block():
+        recorder = Recorder()
+        recorder.start()
+        loop = asyncio.get_running_loop()
+        loop.call_soon(clock.block, 0.5)
+        loop.call_soon(recorder.stop)
+        await turns(5)
+        return recorder
+
+    (cell,) = run(block).lanes
+    assert len(cell.steps) == 1
+    assert not cell.blocks
+
+
+@pytest.mark.parametrize("patience", [1, 3])
+def test_a_task_in_place_of_the_cell(patience):
+    """A check shows the task that ran the answer, and not how it ended."""
+
+    async def main():
+        with recording() as recorder:
+            task = asyncio.create_task(brew("latte"))
+            await turns(patience)
+        recorder.lanes[0].shown = False
+        recorder.adopt(task, "shout")
+        await task
+        return recorder
+
+    lines = {
+        1: "shout  ○┄●─…  still alive\n",
+        3: "shout  ○┄●─\n",
+    }
+    assert text_of(run(main)) == lines[patience] + LEGEND
+
+
 def test_the_same_text_on_twenty_runs():
     async def block():
         with contextlib.suppress(ExceptionGroup):
@@ -632,7 +725,7 @@ def test_eager_tasks(clock):
         at_once("latte")    ○┄●─█─✓            returns "rebound"
         brew("mocha")               ○┄●───✓    returns "MOCHA"
         """)
-    assert recorder.lanes[1].created < 0.1
+    assert recorder.lanes[1].created - recorder.began < 0.1
 
 
 def test_debug_mode():
@@ -640,6 +733,46 @@ def test_debug_mode():
         await asyncio.gather(brew("latte"))
 
     assert labels(record(block, debug=True)) == ['brew("latte")']
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_what_ends_the_loop_goes_on_ending_it(error):
+    reached = []
+
+    async def leave():
+        raise error
+
+    async def main():
+        with recording():
+            task = asyncio.create_task(leave())
+            await turns(3)
+        reached.append(task)
+
+    with pytest.raises(error):
+        run(main)
+    assert not reached
+
+
+def test_what_ends_the_loop_may_be_contained():
+    """As a check does with the tasks of an answer, and with no others."""
+
+    class Container(Recorder):
+        def contains(self, task):
+            return task.get_name() == "answer"
+
+    async def leave():
+        raise SystemExit
+
+    async def main():
+        with recording():
+            container = Container()
+            container.start()
+            with pytest.raises(SystemExit):
+                await asyncio.create_task(leave(), name="answer")
+            container.stop()
+        return "survived"
+
+    assert run(main) == "survived"
 
 
 def test_a_loop_is_not_kept_alive():
@@ -726,6 +859,35 @@ def test_hundreds_of_waits():
     )
 
 
+def test_as_many_waits_as_can_be_named():
+    async def block():
+        for _ in range(timeline.MOST_WAITS):
+            await brew("latte")
+
+    assert said(record(block), "cell()") == (
+        "waits in " + ", ".join(['brew("latte")'] * timeline.MOST_WAITS)
+    )
+
+
+@pytest.mark.parametrize(("events", "columns"), [(30, 2), (31, 1)])
+def test_many_events_move_together(events, columns):
+    kept = []
+
+    async def block():
+        # Two events each, as they start and do not end, and the cell's one.
+        kept.extend(asyncio.create_task(brew("x", 99)) for _ in range(10))
+        await turns(2)
+        kept.extend(
+            asyncio.create_task(brew("x", 99)) for _ in range(events - 21)
+        )
+
+    recorder = record(block)
+    assert len(recorder.events) == events
+    cell, first, *_ = text_of(recorder).split("\n")
+    assert first.index("●") - first.index("○") == 10 * columns
+    assert cell.index("waits") == first.index("still")
+
+
 def test_thousands_of_steps_make_few_bars():
     steps = [(n / 1000, n / 1000 + 0.0001) for n in range(5000)]
     steps[2500] = (2.5, 2.75)
@@ -760,7 +922,8 @@ class Matrix:
 
 
 async def order(drink, /, size="m", *extras, hot=True, **wishes):
-    await asyncio.sleep(0)
+    served = await asyncio.sleep(0)
+    return served
 
 
 async def make(drink, turns=1):
@@ -815,6 +978,10 @@ LABELS = {
     "a long value": (
         lambda: make("x" * 99, 0),
         f'make("{"x" * 30}…, 0)',
+    ),
+    "a value that just fits": (
+        lambda: make("x" * 30, 0),
+        f'make("{"x" * 30}", 0)',
     ),
     "many values": (
         lambda: order(*range(99)),
@@ -877,6 +1044,42 @@ def test_what_is_awaited_without_being_a_coroutine():
         await asyncio.gather(Waiter())
 
     assert labels(record(block)) == ["Waiter()"]
+
+
+class Handmade(Coroutine):
+    """A coroutine as other compilers make them: with nothing to look into."""
+
+    def __init__(self):
+        self.steps = asyncio.sleep(0).__await__()
+
+    def send(self, value):
+        return self.steps.send(value)
+
+    def throw(self, *error):
+        return self.steps.throw(*error)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return next(self.steps)
+
+    __await__ = __iter__
+
+
+def test_coroutines_that_cannot_be_looked_into():
+    async def outer():
+        await Handmade()
+
+    async def block():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: errors.append(context))
+        await asyncio.create_task(Handmade())
+        await asyncio.create_task(outer())
+
+    errors = []
+    assert labels(record(block)) == ["Handmade", "outer()"]
+    assert not errors
 
 
 def test_the_columns_of_wide_characters():
@@ -951,9 +1154,8 @@ def test_waits_name_the_innermost_of_the_learners_calls():
 # Whose tasks there are.
 
 
-@pytest.fixture
-def library():
-    """A module that seems to be installed."""
+def module_in(folder):
+    """A module that seems to be there."""
     module = types.ModuleType("espresso")
     source = textwrap.dedent("""
         import asyncio
@@ -964,9 +1166,14 @@ def library():
         async def clean():
             await asyncio.sleep(0)
         """)
-    path = os.path.join(sysconfig.get_path("purelib"), "espresso.py")
+    path = os.path.join(folder, "espresso.py")
     exec(compile(source, path, "exec"), vars(module))
     return module
+
+
+@pytest.fixture
+def library():
+    return module_in(sysconfig.get_path("purelib"))
 
 
 def test_tasks_of_libraries_have_no_lane(library):
@@ -977,6 +1184,18 @@ def test_tasks_of_libraries_have_no_lane(library):
     recorder = record(block)
     assert labels(recorder) == ["clean()"]
     assert len(recorder.lanes) == 3
+
+
+def test_tasks_that_a_check_starts_are_the_learners():
+    """But not those that it starts for itself."""
+    judge = module_in(os.path.dirname(timeline.__file__))
+
+    async def block():
+        await judge.machine(brew("latte"))
+        await judge.machine(judge.clean())
+        await asyncio.create_task(judge.clean(), name="Ada")
+
+    assert labels(record(block)) == ['brew("latte")', "Ada"]
 
 
 def test_tasks_of_the_loop_belong_to_who_wrote_the_coroutine(library):
@@ -1049,6 +1268,40 @@ def test_each_connection_has_a_lane_named_after_its_handler(handler, name):
         for lane in recorder.lanes[1:]
         if lane.shown
     )
+
+
+def test_a_handler_that_fails():
+    """Its server catches the exception, and the task returns."""
+
+    async def fall(websocket):
+        raise ValueError("latte")
+
+    async def block():
+        async with serve(fall, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with connect(f"ws://127.0.0.1:{port}") as websocket:
+                await websocket.wait_closed()
+
+    before = list(SERVERS.handlers)
+    recorder = record(block)
+    assert said(recorder, "fall") == "raises ValueError: latte"
+    assert SERVERS.handlers == before
+
+
+def test_failures_that_are_no_tasks():
+    """Such as those of blocking servers, in threads of their own."""
+
+    def report(error=None):
+        SERVERS.error("connection handler failed", exc_info=error)
+
+    async def block():
+        await asyncio.to_thread(report, ValueError("latte"))
+        asyncio.get_running_loop().call_soon(report, ValueError("mocha"))
+        await asyncio.create_task(brew("chai"))
+        report()
+
+    recorder = record(block)
+    assert said(recorder, 'brew("chai")') == 'returns "CHAI"'
 
 
 def test_a_streams_server():
@@ -1189,6 +1442,216 @@ def test_picture_of_what_is_hard_to_draw(pictures, capfd, recwarn):
     assert not recwarn.list
 
 
+def kinds(axes):
+    """Each bar and what it stands for; not the shade over all lanes."""
+    from matplotlib.colors import to_hex
+
+    names = {color: name for name, color in timeline._COLORS.items()}
+    return [
+        (names[to_hex(patch.get_facecolor())], patch)
+        for patch in axes.patches
+        if patch.get_alpha() is None
+    ]
+
+
+def bars(axes, row):
+    """The bars of a lane: from when, for how long, and what they stand for."""
+    return [
+        (round(bar.get_x(), 2), round(bar.get_width(), 2), kind)
+        for kind, bar in kinds(axes)
+        if bar.get_y() + bar.get_height() / 2 == pytest.approx(row)
+    ]
+
+
+def shades(axes):
+    """What a step that blocks lays over all lanes: from when, for how long."""
+    return sorted(
+        (round(patch.get_x(), 2), round(patch.get_width(), 2))
+        for patch in axes.patches
+        if patch.get_alpha() is not None
+    )
+
+
+def test_a_picture_shows_each_moment_in_its_place(figures, clock):
+    async def work():
+        clock.block(0.05)
+        await asyncio.sleep(0)
+        clock.block(0.2)
+        await asyncio.sleep(0)
+
+    async def rest():
+        await asyncio.sleep(0)
+
+    async def block():
+        tasks = [asyncio.create_task(work()), asyncio.create_task(rest())]
+        clock.block(0.5)
+        await asyncio.wait(tasks)
+        clock.block(1.25)
+
+    recorder = record(block)
+    draw(recorder, "en")
+    (axes,) = figures[0].axes
+    # A bar for all the time that a lane is there; over it, what it ran.
+    assert bars(axes, 0) == [
+        (0, 2, "waits"),
+        (0, 0.5, "blocks"),
+        (0.75, 1.25, "blocks"),
+    ]
+    assert bars(axes, 1) == [
+        (0.5, 0.25, "waits"),
+        (0.5, 0.05, "runs"),
+        (0.55, 0.2, "blocks"),
+        (0.75, 0, "runs"),
+    ]
+    assert bars(axes, 2) == [
+        (0.55, 0.2, "waits"),
+        (0.55, 0, "runs"),
+        (0.75, 0, "runs"),
+    ]
+    heights = {kind: bar.get_height() for kind, bar in kinds(axes)}
+    # What blocks stands out, and stays in its lane.
+    assert 0 < heights["waits"] <= heights["runs"] < heights["blocks"] < 1
+    assert shades(axes) == [(0, 0.5), (0.55, 0.2), (0.75, 1.25)]
+    # Dots from its creation to its first step; a mark where it ended.
+    dots = [line.get_segments()[0].round(2) for line in axes.collections]
+    assert [line.tolist() for line in dots] == [
+        [[0, 0], [0, 0]],
+        [[0, 1], [0.5, 1]],
+        [[0, 2], [0.55, 2]],
+    ]
+    ends = [(line.get_marker(), *line.get_xydata()[0]) for line in axes.lines]
+    assert ends == [
+        ("o", pytest.approx(0.75, abs=0.01), 1),
+        ("o", pytest.approx(0.75, abs=0.01), 2),
+    ]
+    # All of it is in the picture, and hardly anything else.
+    left, right = axes.get_xlim()
+    assert -0.05 < left < -0.01 and 2.01 < right < 2.1
+    bottom, top = axes.get_ylim()
+    assert -1 < top < -0.5 and 2.5 < bottom < 3
+
+
+@pytest.mark.parametrize(
+    ("length", "label", "naps"), [(1, 1, 20), (1, 60, 12), (20, 30, 6)]
+)
+def test_a_wait_is_named_where_its_name_fits(
+    figures, clock, length, label, naps
+):
+    """Names stay within their waits; too little room shows none."""
+    name = "n" * length
+
+    def nap(seconds):
+        async def nap():
+            # The time is somebody else's, so that no step hides the name.
+            asyncio.get_running_loop().call_soon(clock.block, seconds)
+            await asyncio.sleep(0)
+
+        nap.__name__ = name
+        return nap()
+
+    async def block():
+        task = asyncio.create_task(brew("x"), name="L" * label)
+        clock.block(0.1)
+        for number in range(naps):
+            await nap(number / naps)
+        await task
+
+    recorder = record(block)
+    draw(recorder, "en")
+    (axes,) = figures[0].axes
+
+    def pixel(moment):
+        return axes.transData.transform((moment, 0))[0]
+
+    moments = itertools.accumulate(
+        (number / naps for number in range(naps)), initial=0.1
+    )
+    rooms = list(itertools.pairwise(map(pixel, moments)))
+    texts = [text.get_window_extent() for text in axes.texts]
+    assert {text.get_text() for text in axes.texts} == {f"{name}()"}
+    letter = texts[0].width / (length + 2)
+    named = 0
+    for begin, end in rooms:
+        inside = [text for text in texts if begin < text.x0 and text.x1 < end]
+        # It takes about two letters more, so as not to look crowded.
+        spare = (end - begin) / letter - (length + 2)
+        assert spare > 1.5 if inside else spare < 2.5
+        named += len(inside)
+    assert named == len(texts)
+
+
+def test_a_wait_full_of_steps_is_not_named(figures, clock):
+    async def drip():
+        for _ in range(30):
+            asyncio.get_running_loop().call_soon(clock.block, 0.1)
+            await asyncio.sleep(0)
+
+    async def block():
+        await drip()
+
+    recorder = record(block)
+    assert said(recorder, "cell()") == "waits in drip()"
+    draw(recorder, "en")
+    assert not figures[-1].axes[0].texts
+
+
+def test_a_wait_is_no_formula(figures, clock):
+    async def pay(price):
+        asyncio.get_running_loop().call_soon(clock.block, 1)
+        await asyncio.sleep(0)
+
+    async def block():
+        await pay("$\\frac$")
+
+    draw(record(block), "en")
+    (text,) = figures[0].axes[0].texts
+    assert text.get_text() == r'pay("$\\frac$")'
+
+
+def test_a_lane_is_as_high_in_every_picture(figures, clock, monkeypatch):
+    """Whatever else there is to be read above and below."""
+    kept = []
+
+    async def few():
+        await asyncio.gather(*(brew("x", n) for n in range(4)))
+
+    async def many():
+        await asyncio.gather(*(brew("x", n) for n in range(5)))
+
+    async def all_ends(seconds=0.0):
+        kept.append(asyncio.create_task(brew("x", 99)))
+        tasks = [
+            asyncio.create_task(coro)
+            for coro in (brew("x"), brew("x", 99), burn("x"))
+        ]
+        clock.block(0.05)
+        await turns(2)
+        tasks[1].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        clock.block(seconds)
+
+    async def all_kinds():
+        await all_ends(0.2)
+
+    monkeypatch.setattr(timeline, "MOST_LANES", 5)
+    for block in (few, many, all_ends, all_kinds):
+        draw(record(block), "en")
+    legends = [
+        [text.get_window_extent() for text in figure.legends[0].get_texts()]
+        for figure in figures
+    ]
+    assert [len(legend) for legend in legends] == [4, 4, 7, 8]
+    rows = [len({round(text.y0) for text in legend}) for legend in legends]
+    assert rows == [1, 1, 1, 2]
+    heights = []
+    for figure in figures:
+        (axes,) = figure.axes
+        assert len(axes.get_yticks()) == 5
+        heights.append(axes.get_window_extent().height / figure.dpi / 5)
+    assert 0.3 < heights[0] < 0.5  # inches
+    assert heights == pytest.approx(heights[:1] * 4, abs=0.02)
+
+
 def test_the_legend_tells_of_every_end_but_the_cells():
     async def main():
         with recording() as recorder:
@@ -1205,6 +1668,35 @@ def test_the_legend_tells_of_every_end_but_the_cells():
     assert ends(recorder) == ["raises"]
     recorder.lanes[0].shown = False  # as in a check
     assert ends(recorder) == ["raises"]
+
+
+@pytest.mark.parametrize(("delay", "seen"), [(0.1, True), (0.001, False)])
+def test_the_legend_tells_of_the_dots_that_can_be_seen(clock, delay, seen):
+    """Those before a task starts, if it ever does."""
+
+    async def work():
+        await asyncio.sleep(0)
+        clock.block(1)
+        await asyncio.sleep(0)
+
+    async def started():
+        task = asyncio.create_task(work())
+        clock.block(delay)
+        await task
+
+    kept = []
+
+    async def unstarted():
+        clock.block(1)
+        kept.append(asyncio.create_task(work()))
+        clock.block(delay)
+
+    for block, ends in (started, ["returns"]), (unstarted, []):
+        recorder = record(block)
+        handles = timeline._legend(recorder, recorder.lanes, 1.0, TEXT["en"])
+        labels = [handle.get_label() for handle in handles]
+        others = ["waits", "runs", "blocks the loop", *ends]
+        assert labels == ["created"] * seen + others
 
 
 def test_a_quiet_matplotlib_no_sooner_than_needed(tmp_path):

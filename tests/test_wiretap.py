@@ -227,13 +227,15 @@ def test_frames():
             await websocket.send("")
             await websocket.send(b"")
             await websocket.send(b"\x00\xff")
+            await websocket.send(bytes(range(16)))
             await websocket.send(bytes(range(20)))
             await websocket.send([b"caf" + b"\xc3", b"\xa9"], text=True)
             await websocket.send([b"\x01", b"\x02"])
             await websocket.send("x" * 60)
             await (await websocket.ping())
+            await (await websocket.ping(b""))
             await (await websocket.ping("gong"))
-            await (await websocket.ping(b"bell\x00"))
+            await (await websocket.ping(b"bell\x00\x80\xff"))
             await websocket.close(4000, "hasta luego")
 
     digits = " ".join(f"{n:02x}" for n in range(16))
@@ -241,6 +243,7 @@ def test_frames():
         'client → listener  TEXT ""',
         "client → listener  BINARY (0 bytes)",
         "client → listener  BINARY (2 bytes) 00 ff",
+        f"client → listener  BINARY (16 bytes) {digits}",
         f"client → listener  BINARY (20 bytes) {digits} …",
         r'client → listener  TEXT FIN=0 "caf\xc3"',
         r'client → listener  CONT FIN=0 "\xa9"',
@@ -249,13 +252,12 @@ def test_frames():
         "client → listener  CONT FIN=0 (1 bytes) 02",
         "client → listener  CONT FIN=1 (0 bytes)",
         f'client → listener  TEXT (60 bytes) "{"x" * 50}…"',
-        "client → listener  PING",
-        "listener → client  PONG",
+        *["client → listener  PING", "listener → client  PONG"] * 2,
         # Four bytes may be the library's own, which are random.
         "client → listener  PING",
         "listener → client  PONG",
-        r'client → listener  PING "bell\x00"',
-        r'listener → client  PONG "bell\x00"',
+        r'client → listener  PING "bell\x00\x80\xff"',
+        r'listener → client  PONG "bell\x00\x80\xff"',
         'client → listener  CLOSE 4000 (private use) "hasta luego"',
         'listener → client  CLOSE 4000 (private use) "hasta luego"',
         "client, listener  TCP connection closed",
@@ -274,7 +276,10 @@ def test_frames():
         ("a\u200bb\u202ec\ufeff", r'"a\u200bb\u202ec\ufeff"'),
         ("a\u2028b\ufffe", r'"a\u2028b\ufffe"'),
         ("¿שלום? 日本 😀 é", '"¿שלום? 日本 😀 é"'),
+        ("x" * 50, '"' + "x" * 50 + '"'),
         ("é" * 50, '"' + "é" * 50 + '"'),
+        ("😀" * 50, '"' + "😀" * 50 + '"'),
+        ("😀" * 51, '"' + "😀" * 50 + '…"'),
         ("\n" * 30, '"' + r"\n" * 25 + '…"'),
     ],
 )
@@ -286,6 +291,22 @@ def test_payloads_stay_in_their_line(payload, shown):
     size = len(payload.encode())
     many = f"({size} bytes) " if size > wiretap.LONGEST else ""
     assert what(listen(talk))[3] == f"TEXT {many}{shown}"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("latte, té", ["latte, té"]),
+        ("latte, mate", ["latte, ", "mate"]),
+        ("chai, latte, mate", ["chai, ", "latte, ", "mate"]),
+        ("cappuccino", ["cappuccin", "o"]),
+        ("té cappuccino", ["té ", "cappuccin", "o"]),
+        ("#####", ["#35;#35;", "#35;#35;", "#35;"]),
+    ],
+)
+def test_lines_of_at_most_nine_characters(text, lines):
+    """Which end at spaces where they can."""
+    assert wiretap._wrap(text, 9) == "<br/>".join(lines)
 
 
 def test_what_is_sent_may_change_afterwards():
@@ -377,6 +398,11 @@ def test_pings_that_the_library_sends_for_itself():
     assert lines[3:5] == ["client → echo  PING", "echo → client  PONG"]
 
 
+def test_headers_are_asked_for_by_name():
+    with pytest.raises(TypeError):
+        Wiretap(True)
+
+
 def test_headers_without_what_is_new_in_each_run():
     tape = listen(say_hello, tape=Wiretap(headers=True))
     headers = [
@@ -399,6 +425,9 @@ def test_headers_without_what_is_new_in_each_run():
         "client, echo  OPEN",
     ]
     assert lines_of(tape)[1:16] == headers
+    # They stand a little further to the right than what they belong to.
+    first, second, *_ = text_of(tape).split("\n")
+    assert second.index("Host") == first.index("GET") + 2
     assert (
         "Note over c1,s1: Host: 127.0.0.1:…<br/>Upgrade: websocket<br/>"
         "Connection: Upgrade<br/>Sec-WebSocket-Key: …<br/>"
@@ -458,6 +487,7 @@ def test_many_clients_are_too_many_to_draw():
         *["1", "2", "3", "4", "5"],
         *["28", "29", "30"],
     ]
+    assert "Note over c1,c30: frames left out" in diagram
 
 
 def test_headers_count_as_lines():
@@ -780,9 +810,12 @@ def test_servers_here_and_in_other_processes():
 
 
 def test_two_ends_find_each_other_behind_a_proxy():
+    """One that puts in a header of its own, as they do."""
+    host = b"Host: ", b"X-Forwarded-For: 127.0.0.1\r\nHost: "
+
     async def copy(reader, writer):
         while data := await reader.read(1000):
-            writer.write(data)
+            writer.write(data.replace(*host))
         writer.write_eof()
 
     async def talk(uri):
@@ -1008,6 +1041,24 @@ def test_an_exception_that_the_handler_catches_is_no_failure():
     assert what(listen(talk, handler, wait=True))[3:] == [
         'CLOSE 1011 (internal error) "sorry"',
         'CLOSE 1011 (internal error) "sorry"',
+        "TCP connection closed",
+    ]
+
+
+def test_a_handler_that_is_cancelled_has_not_failed():
+    """The library reports none, and closes the connection all the same."""
+
+    async def leave(websocket):
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
+
+    async def talk(uri):
+        async with connect(uri) as websocket:
+            with pytest.raises(ConnectionClosed):
+                await websocket.recv()
+
+    assert what(listen(talk, leave, wait=True))[3:] == [
+        *["CLOSE 1011 (internal error)"] * 2,
         "TCP connection closed",
     ]
 
@@ -1268,6 +1319,28 @@ def test_a_blocking_client_whose_server_is_gone():
 
     texts = {text_of(listen(talk, abort)) for _ in range(20)}
     assert [what_of(text) for text in texts] == [GONE]
+
+
+def test_a_blocking_client_whose_socket_is_closed():
+    """It has no address any more when the wiretap hears of it."""
+
+    def leave(uri):
+        with sync_connect(uri) as websocket:
+            return websocket
+
+    async def talk(uri):
+        websocket = await asyncio.to_thread(leave, uri)
+        with pytest.raises(OSError):
+            websocket.remote_address  # noqa: B018
+        with Wiretap() as tape:
+            # Its last words, as the library has them.
+            if websocket.protocol.debug:
+                websocket.protocol.logger.debug("< EOF")
+        heard.append(tape)
+
+    heard = []
+    listen(talk)
+    assert lines_of(heard[0]) == ["client, server  TCP connection closed"]
 
 
 def test_a_close_on_its_way_when_the_block_ends():
@@ -1625,6 +1698,22 @@ def test_what_was_on_its_way_when_the_block_began():
         'echo → client  TEXT "two"',
         'echo → client  TEXT "three"',
     ]
+
+
+def test_what_was_on_its_way_before_what_never_left():
+    async def main():
+        async with serve(listener, "127.0.0.1", 0) as server:
+            async with connect(uri_of(server)) as websocket:
+                await websocket.send("one")
+                with Wiretap() as tape:
+                    await websocket.send("two")
+                    websocket.transport.abort()
+                    await websocket.close()
+                    await handlers_of(server)
+        return tape
+
+    lines = what(asyncio.run(main()))
+    assert lines[:3] == ['TEXT "two"', 'TEXT "one"', GONE[3]]
 
 
 def test_a_connection_of_which_nothing_is_left_takes_no_number():

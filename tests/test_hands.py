@@ -15,6 +15,10 @@ from aula.kernel import TEXT
 
 pytestmark = pytest.mark.slow
 
+GRACE = 1  # seconds for what was told to end
+# A connection whose owner was stopped lives until its keepalive gives it up:
+# 20 s to a ping, 20 s to no pong, 10 s to close.
+KEEPALIVE = 52
 INTERRUPT = 0.15  # seconds until Stop, while a cell awaits
 PATIENCE = 5  # seconds until Stop, if a cell waits for what has been already
 
@@ -33,11 +37,8 @@ def _left():
 await asyncio.sleep(0)
 _before = _left()
 """
-# What was told to end gets time to do so; a connection whose owner was stopped
-# lives until its keepalive gives it up: 20 s to a ping, 20 s to no pong, 10 s
-# to close.
 LEFT = """
-for _ in range(520):
+for _ in range({seconds} * 10):
     if _left() == _before:
         break
     await asyncio.sleep(0.1)
@@ -63,8 +64,8 @@ def begin(running, cells):
     assert running.run(COUNT).status == "ok"
 
 
-def end(running):
-    last = running.run(LEFT)
+def end(running, seconds=GRACE):
+    last = running.run(LEFT.format(seconds=seconds))
     assert last.stdout().strip() == "[]", last.error()
     assert not orphans(last), last.stderr()
     assert not running.stray
@@ -153,7 +154,7 @@ def test_stop_and_carry_on(cells, running):
         run_and_stop(running, cell, PATIENCE)
     running.run("import gc\ngc.collect()")
     run_all(running, cells)
-    end(running)
+    end(running, KEEPALIVE)
 
 
 def test_restart_and_run_all(cells, running):

@@ -52,6 +52,14 @@ def shown(monkeypatch):
     return bundles
 
 
+@contextlib.contextmanager
+def promptly():
+    """What would hang fails; what a busy machine slows down does not."""
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < 20
+
+
 async def judge_number(answer, run):
     seen = await answer()
     if seen != 42:
@@ -569,11 +577,10 @@ def test_waiting_for_ever():
     async def answer():
         await asyncio.Future()
 
-    began = time.monotonic()
-    verdict = ask(answer, limit=0.2)
-    assert verdict.mistake == "too-slow"
-    assert "0.2 seconds" in verdict.said["en"]
-    assert time.monotonic() - began < 3
+    with promptly():
+        verdict = ask(answer, limit=0.2)
+        assert verdict.mistake == "too-slow"
+        assert "0.2 seconds" in verdict.said["en"]
 
 
 def test_cancelling_itself():
@@ -644,11 +651,10 @@ async def sleep_when_cancelled():
     ids=lambda answer: answer.__name__,
 )
 def test_blocking_for_ever(answer):
-    began = time.monotonic()
-    verdict = ask(answer, limit=0.2)
-    assert verdict.mistake == "blocks"
-    assert "0.2 seconds" in verdict.said["en"]
-    assert time.monotonic() - began < 5
+    with promptly():
+        verdict = ask(answer, limit=0.2)
+        assert verdict.mistake == "blocks"
+        assert "0.2 seconds" in verdict.said["en"]
 
 
 def test_blocking_for_less_than_the_limit(monkeypatch):
@@ -757,9 +763,8 @@ def test_a_task_that_swallows_its_cancellation(times, end, monkeypatch):
     async def answer():
         await asyncio.gather(work())
 
-    began = time.monotonic()
-    assert mistake(answer, limit=0.1) == "too-slow"
-    assert time.monotonic() - began < 8
+    with promptly():
+        assert mistake(answer, limit=0.1) == "too-slow"
     assert ends == [end]
 
 
@@ -782,9 +787,8 @@ def test_a_task_that_nothing_ends(monkeypatch):
         given_up.append(True)
         return verdict
 
-    began = time.monotonic()
-    assert asyncio.run(cell()).mistake == "too-slow"
-    assert time.monotonic() - began < 8
+    with promptly():
+        assert asyncio.run(cell()).mistake == "too-slow"
 
 
 def test_a_task_that_is_started_while_all_are_cancelled():
@@ -904,9 +908,8 @@ async def forgotten_and_caught():
     ids=lambda answer: answer.__name__,
 )
 def test_a_forgotten_await(answer):
-    began = time.monotonic()
-    assert mistake(answer, limit=0.3) == "forgotten-await"
-    assert time.monotonic() - began < 3
+    with promptly():
+        assert mistake(answer, limit=0.3) == "forgotten-await"
 
 
 def test_a_judges_own_words_for_a_forgotten_await():
@@ -1011,12 +1014,11 @@ def test_stop(answer):
             ends.append((sys.exc_info()[0], asyncio.all_tasks() == tasks))
 
     before = signal.getsignal(signal.SIGINT)
-    began = time.monotonic()
-    timer = stop_soon()
-    with pytest.raises(KeyboardInterrupt):
-        asyncio.run(cell())
-    timer.join()
-    assert time.monotonic() - began < 4
+    with promptly():
+        timer = stop_soon()
+        with pytest.raises(KeyboardInterrupt):
+            asyncio.run(cell())
+        timer.join()
     assert ends == [(asyncio.CancelledError, True)]
     assert signal.getsignal(signal.SIGINT) is before
 

@@ -30,7 +30,7 @@ from types import MethodType
 from typing import Any
 
 import aula.checks
-from aula.display import show
+from aula.display import last_cell_failed, show
 from aula.learner import describe
 from aula.progress import remember
 from aula.timeline import Recorder, draw
@@ -46,6 +46,9 @@ TEXT = {
         "la celda de arriba, en lugar de los puntos `...`, ejecútala y "
         "vuelve aquí. Si ya la has escrito, borra la línea `...` y ejecuta "
         "otra vez las dos celdas.",
+        "failed-cell": "La última celda que ejecutaste terminó en un error. "
+        "Si era la de tu respuesta, corrígelo primero: puede que lo "
+        "comprobado sea lo que había antes.",
         "right": "**✔ {number}: correcto.** {message}",
         "wrong": "**✘ {number}: todavía no.** {message}",
         "expected": "Se esperaba",
@@ -61,14 +64,16 @@ TEXT = {
         "asíncrono. Devuelve el resultado con `return`.",
         "arity": "Tu función no acepta los argumentos que recibe. "
         "Conserva los parámetros que traía la celda.",
+        "old-handler": "Tu manejador pide `path`; hoy recibe solo "
+        "`websocket`, y la ruta está en `websocket.request.path`.",
         "raises": "Tu código lanzó una excepción.",
         "cancelled": "Tu código se canceló a sí mismo, o dejó escapar un "
         "`CancelledError`.",
         "too-slow": "Tu código no terminó en {limit:g} segundos: espera "
-        "algo que no llega.",
+        "algo que no llega, espera demasiado o repite sin fin.",
         "blocks": "Tu código retuvo el bucle de eventos más de {limit:g} "
-        "segundos. Busca una llamada que bloquee (`time.sleep`, un bucle "
-        "sin `await`).",
+        "segundos. Busca una llamada que bloquee, como `time.sleep`, o un "
+        "bucle que no acaba y no espera nada.",
         "forgotten-await": "Falta un `await`: se creó una corrutina y "
         "nadie la esperó.",
         "bad-number": "No existe el ejercicio {number!r}. Hay: {known}.",
@@ -78,6 +83,9 @@ TEXT = {
         "cell above, in place of the `...`, run it and come back here. If "
         "you have written it already, delete the line `...` and run both "
         "cells again.",
+        "failed-cell": "The last cell that you ran ended in an error. If it "
+        "was your answer's, correct it first: what was checked may be what "
+        "was there before.",
         "right": "**✔ {number}: right.** {message}",
         "wrong": "**✘ {number}: not yet.** {message}",
         "expected": "Expected",
@@ -94,14 +102,17 @@ TEXT = {
         "asynchronous generator. Use `return`.",
         "arity": "Your function does not accept the arguments it is given. "
         "Keep the parameters that the cell came with.",
+        "old-handler": "Your handler asks for `path`; today it gets "
+        "`websocket` alone, and the path is in `websocket.request.path`.",
         "raises": "Your code raised an exception.",
         "cancelled": "Your code cancelled itself, or let a "
         "`CancelledError` escape.",
         "too-slow": "Your code did not finish within {limit:g} seconds: it "
-        "waits for something that never comes.",
+        "waits for something that never comes, waits too long or repeats "
+        "for ever.",
         "blocks": "Your code held the event loop for more than {limit:g} "
-        "seconds. Look for a call that blocks (`time.sleep`, a loop without "
-        "an `await`).",
+        "seconds. Look for a call that blocks, such as `time.sleep`, or a "
+        "loop that never ends and awaits nothing.",
         "forgotten-await": "An `await` is missing: a coroutine was created "
         "and nobody awaited it.",
         "bad-number": "There is no exercise {number!r}. There are: {known}.",
@@ -227,6 +238,8 @@ class Check:
         if found.state == "right":
             remember(number)
         text = found.said[self.language]
+        if last_cell_failed():
+            text += "\n\n" + TEXT[self.language]["failed-cell"]
         show({"text/markdown": text, "text/plain": text})
         if isinstance(found.run, Wiretap):
             found.run.language = self.language
@@ -389,7 +402,10 @@ def _misshapen(asked: Exercise, answer: Any) -> Wrong | None:
     try:
         inspect.signature(answer).bind(*[None] * asked.parameters)
     except TypeError:
-        return _generic("arity")
+        code = getattr(answer, "__code__", None)
+        # Handlers took a path before websockets 10.1.
+        old = code and code.co_varnames[:2] == ("websocket", "path")
+        return _generic("old-handler" if old else "arity")
     except ValueError:  # some builtins have no signature
         return None
     return None

@@ -1,4 +1,4 @@
-"""Shows what instruments found: pictures in a notebook, or else their text."""
+"""Where instruments meet the notebook: what they show, what it knows."""
 
 from __future__ import annotations
 
@@ -26,6 +26,16 @@ def show(bundle: dict[str, str]) -> None:
         width = _png_width(bundle["image/png"]) // 2
         metadata["image/png"] = {"width": width}
     ipython.display.display(bundle, raw=True, metadata=metadata)
+
+
+def last_cell_failed() -> bool:
+    """Whether the cell that ran before this one ended in an error.
+
+    Outside IPython there is none.
+    """
+    ipython = sys.modules.get("IPython")
+    shell = ipython and ipython.get_ipython()
+    return shell is not None and not shell.last_execution_succeeded
 
 
 def _png_width(picture: str) -> int:

@@ -296,13 +296,18 @@ class Recorder:
             self.after_step(task, self.began)
 
     def _note_wait(self, lane: Lane) -> None:
-        """Note which coroutine of the learner's own the task waits in."""
+        """Note which coroutine of the learner's own the task waits in.
+
+        The outermost bears no name: the row is called after it.
+        """
         own = [c for c in _await_chain(lane.task) if not _is_library(c)]
+        if not own or (lane.waits and lane.waits[-1][1]() is own[-1]):
+            return
+        call = ""
         if len(own) > 1:
-            coro = own[-1]
-            call = self._calls.setdefault(coro, _call(coro))
-            if not lane.waits or lane.waits[-1][1]() is not coro:
-                lane.waits.append((lane.steps[-1][1], ref(coro), call))
+            call = self._calls.setdefault(own[-1], _call(own[-1]))
+        if call or lane.waits:
+            lane.waits.append((lane.steps[-1][1], ref(own[-1]), call))
 
 
 class _Failures(logging.Handler):
@@ -505,8 +510,8 @@ def _draw_text(
 def _say(lane: Lane, own: bool, words: dict[str, str]) -> str:
     """What the marks of a lane cannot say."""
     parts = []
-    if lane.waits:
-        calls = [call for _, _, call in lane.waits]
+    calls = [call for _, _, call in lane.waits if call]
+    if calls:
         if len(calls) > MOST_WAITS:
             count = len(calls) - MOST_WAITS + 1
             calls[MOST_WAITS - 1 :] = [words["others"].format(count=count)]
@@ -646,7 +651,7 @@ def _draw_lane(
     moments = [moment for moment, _, _ in lane.waits] + edges[-1:]
     for (_, _, call), wait in zip(lane.waits, pairwise(moments), strict=True):
         needed = 0.0627 * (len(call) + 2) / width * end
-        if wait[1] - wait[0] < needed:
+        if not call or wait[1] - wait[0] < needed:
             continue  # as most of thousands are
         began, ended = _widest(gaps, *wait)
         if ended - began > needed:

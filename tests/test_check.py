@@ -272,6 +272,10 @@ async def two(first, second):
     return 42
 
 
+async def old_handler(websocket, path):
+    return 42
+
+
 async def with_keyword(*, size):
     return 42
 
@@ -310,6 +314,7 @@ class Hostile:
         (Callable, "not-function"),
         (two, "arity"),
         (with_keyword, "arity"),
+        (old_handler, "old-handler"),
         (functools.partial(two, 1), "arity"),
     ],
 )

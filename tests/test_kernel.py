@@ -203,5 +203,20 @@ def test_cell_that_left_a_server_runs_again(running, library):
     assert taken.status == "error"
 
 
+def test_check_tells_of_an_answers_cell_that_failed(running):
+    """It can only judge what was there before."""
+    answer = "async def count_down():\n    {}\n"
+    ask = "from aula.en import check\nawait check('00.1', count_down)"
+    assert running.run(answer.format("...")).status == "ok"
+    assert "ended in an error" not in running.run(ask).text()
+    broken = answer.format("return (")
+    assert running.run(broken, may_fail=True).status == "error"
+    said = running.run(ask).text()
+    assert "not started" in said
+    assert "The last cell that you ran ended in an error." in said
+    # The check itself was well.
+    assert "ended in an error" not in running.run(ask).text()
+
+
 def test_texts_have_both_languages():
     assert honest.TEXT["es"].keys() == honest.TEXT["en"].keys()

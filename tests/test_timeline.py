@@ -1146,9 +1146,13 @@ def test_waits_name_the_innermost_of_the_learners_calls():
         await asyncio.gather(outer())
 
     # inner() once for each call; not sleep(), which is the library's.
-    assert said(record(block), "outer()") == (
+    recorder = record(block)
+    assert said(recorder, "outer()") == (
         "waits in inner(1), inner(2); returns None"
     )
+    (lane,) = (lane for lane in recorder.lanes if lane.call == "outer()")
+    calls = [call for _, _, call in lane.waits]
+    assert calls == ["inner(1)", "", "inner(2)"]
 
 
 # Whose tasks there are.
@@ -1393,8 +1397,15 @@ def test_picture(pictures, clock):
         assert (colors == color).all(axis=2).any(), part
 
 
-def test_what_a_lane_waits_in_is_written_where_no_step_hides_it():
-    """The wait from 1 to 9 has steps in it; the widest gap is from 4 to 8."""
+@pytest.mark.parametrize(
+    ("next_wait", "place"),
+    [((9, lambda: None, "turns()"), 4.1), ((4, lambda: None, ""), 1.1)],
+    ids=["between steps", "before its own code waits again"],
+)
+def test_what_a_lane_waits_in_is_written_where_no_step_hides_it(
+    next_wait, place
+):
+    """Of the gaps from 1 to 3 and from 4 to 8, the widest in its wait."""
 
     async def main():
         task = asyncio.create_task(brew("latte"), name="x")
@@ -1403,13 +1414,13 @@ def test_what_a_lane_waits_in_is_written_where_no_step_hides_it():
 
     steps = [(0, 1), (3, 4), (8, 9)]
     lane = timeline.Lane(run(main), "x()", True, 0, steps, started=True)
-    lane.waits = [(1, lambda: None, "brew()"), (9, lambda: None, "turns()")]
+    lane.waits = [(1, lambda: None, "brew()"), next_wait]
     recorder = timeline.Recorder()
     recorder.finished = lane.ended = 10
     axes = Mock()
     timeline._draw_lane(axes, recorder, lane, 0, 10, width=5)
     texts = [call.args for call in axes.text.call_args_list]
-    assert texts == [(pytest.approx(4.1), 0, "brew()")]
+    assert texts == [(pytest.approx(place), 0, "brew()")]
 
 
 def test_picture_of_what_is_hard_to_draw(pictures, capfd, recwarn):

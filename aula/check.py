@@ -38,6 +38,7 @@ from aula.wiretap import Wiretap
 
 LIMIT = 5.0  # seconds an answer may take, unless its exercise says otherwise
 GRACE = 1.0  # seconds its tasks have to end after they are cancelled
+BRIEF = 0.01  # seconds; a timeline of a run that ends sooner shows nothing
 STOP = 0.5  # seconds until Stop breaks off an answer that blocks
 
 TEXT = {
@@ -267,8 +268,10 @@ class Check:
         said = {language: _say(asked, found, language) for language in TEXT}
         if isinstance(found, Right):
             return Verdict(number, "right", said)
-        pictures = {"timeline": run, "wiretap": tap, None: None}
-        ran = pictures[asked.picture] if run.lanes else None
+        pictures = {"wiretap": tap}
+        if run.finished - run.began > BRIEF:
+            pictures["timeline"] = run
+        ran = pictures.get(asked.picture) if run.lanes else None
         return Verdict(number, "wrong", said, found.mistake, ran)
 
 

@@ -41,6 +41,7 @@ def exercises(monkeypatch):
     check._near("")  # the lessons' exercises are read once, and stay
     monkeypatch.setattr(check, "_exercises", {})
     monkeypatch.setattr(check, "GRACE", 0.2)
+    monkeypatch.setattr(check, "BRIEF", 0)
 
 
 @pytest.fixture(autouse=True)
@@ -1143,6 +1144,16 @@ def test_wrong_shows_the_tasks_of_the_run(shown):
         "wrong  ○┄●─  waits in wrong()",
         timeline.TEXT["en"]["legend"],
     ]
+
+
+def test_a_run_too_brief_for_a_picture(shown, monkeypatch):
+    monkeypatch.setattr(check, "BRIEF", 60)
+    exercise(NUMBER)(judge_number)
+    show_verdict(wrong)
+    assert len(shown) == 1
+    exercise(NUMBER, picture="wiretap")(judge_number)
+    show_verdict(wrong)
+    assert len(shown) == 3
 
 
 def test_what_a_check_runs_beside_an_answer_is_not_drawn(shown):

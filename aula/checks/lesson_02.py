@@ -62,6 +62,16 @@ async def _breakfast(answer, boil_turns, toast_turns):
     try:
         seen = await task
     except TypeError as error:
+        if "function" in str(error) and "await" in str(error):
+            name = "boil" if "toast" in ended else "toast"
+            raise Wrong(
+                "function-awaited",
+                es="Esperaste la función. Espera lo que da la llamada: "
+                f"`{name}()`.",
+                en="You awaited the function. Await what the call gives: "
+                f"`{name}()`.",
+                seen=error,
+            ) from None
         if not any(why in str(error) for why in NO_COROUTINE):
             _refuse_no_star(error)
             raise
@@ -74,12 +84,16 @@ async def _breakfast(answer, boil_turns, toast_turns):
             seen=error,
         ) from None
     except asyncio.InvalidStateError:
+        es, en = "Pediste", "You"
+        if toast_turns == 0:
+            es = "En la segunda prueba, donde `toast` acaba antes, pediste"
+            en = "In the second run, where `toast` ends first, you"
         raise Wrong(
             "too-early",
-            es="Pediste `.result()` a una tarea que aún no había terminado. "
+            es=f"{es} `.result()` a una tarea que aún no había terminado. "
             "Con `await` la esperas y recibes su resultado.",
-            en="You asked a task for its `.result()` before it had finished. "
-            "With `await` you wait for it and get its result.",
+            en=f"{en} asked a task for its `.result()` before it had "
+            "finished. With `await` you wait for it and get its result.",
         ) from None
     if not together and "toast" in started:
         raise Wrong(
@@ -115,6 +129,8 @@ async def _breakfast(answer, boil_turns, toast_turns):
             en="`breakfast` finished and `toast` had not: call it and await "
             "it.",
         )
+    if seen is None:
+        raise _no_return("breakfast")
     if seen != "chai":
         raise Wrong(
             "other-result",
@@ -187,6 +203,8 @@ async def brew_all(answer, run):
             en="You created coroutines and nobody awaited them: they never "
             "started.",
         )
+    if seen is None:
+        raise _no_return("brew_all")
     if isinstance(seen, asyncio.Future):
         raise Wrong(
             "returned-future",
@@ -231,6 +249,14 @@ async def brew_all(answer, run):
         "estuvo lista la primera, y la lista respeta el orden pedido.",
         en="All four started before any finished. The last one was ready "
         "first, and the list keeps the order asked for.",
+    )
+
+
+def _no_return(name):
+    return Wrong(
+        "no-return",
+        es=f"`{name}` no devolvió nada: falta un `return`.",
+        en=f"`{name}` returned nothing: a `return` is missing.",
     )
 
 
@@ -340,6 +366,13 @@ def _refuse_ends(task, shouted):
                 en="`shout` is an ordinary function: call it without `await`.",
                 seen=error,
             ) from None
+        if "'async for'" in str(error):
+            raise Wrong(
+                "async-for",
+                es="Aquí va un `for` normal, con el `await` dentro.",
+                en="Here it is an ordinary `for`, with the `await` inside.",
+                seen=error,
+            ) from None
         raise
 
 
@@ -384,10 +417,11 @@ async def _refuse_delay(task, gates, ready, shouted):
 
 @exercise("02.4", parameters=3, limit=3)
 async def brew_in_time(answer, run):
-    drinks = ["latte", "mocha", "chai", "cortado"]
-    expected = ["LATTE", None, None, "CORTADO"]
+    drinks = ["latte", "mocha", "chai", "espresso", "cortado"]
+    expected = ["LATTE", None, None, None, "CORTADO"]
     started, late, all_started = [], [], asyncio.Event()
-    alone, due = False, []
+    given_up = asyncio.Event()
+    alone, due, overdue = False, [], []
 
     async def make(drink):
         nonlocal alone
@@ -402,27 +436,35 @@ async def brew_in_time(answer, run):
                 all_started.set()
         if drink == "mocha":
             raise ValueError(drink)
-        if drink == "chai":
+        if drink in ("chai", "espresso"):
             late.append(drink)
             try:
                 await asyncio.Future()
             finally:
-                late.clear()
+                late.remove(drink)
+                given_up.set()
         return drink.upper()
 
-    async def wait_longer():
-        await asyncio.sleep(1.5 * LONG)
+    async def sleep(seconds):
+        await asyncio.sleep(seconds)
         # A slow machine may come to both ends at the same time.
         for _ in range(50):
             await asyncio.sleep(0)
 
+    async def look_for_overdue():
+        await given_up.wait()
+        await sleep(0.5 * LONG)
+        overdue.extend(late)
+
     # Timers of one loop end in their order, however slow the machine is.
     asyncio.get_running_loop().call_later(0.75 * LONG, due.append, True)
     task = asyncio.create_task(answer(make, list(drinks), LONG))
-    longer = asyncio.create_task(wait_longer())
+    longer = asyncio.create_task(sleep(1.5 * LONG))
+    looking = asyncio.create_task(look_for_overdue())
     await asyncio.wait([task], timeout=8 * LONG)
     in_time = due and not longer.done()
     longer.cancel()
+    looking.cancel()
     _refuse_whole_list(started)
     if alone or (not task.done() and len(started) < len(drinks)):
         raise Wrong(
@@ -505,6 +547,16 @@ async def brew_in_time(answer, run):
             expected=expected,
             seen=seen,
         )
+    if overdue:
+        raise Wrong(
+            "late-deadlines",
+            es=f"`{overdue[0]}` tuvo más que su plazo: su tiempo no empezó a "
+            "contar hasta que acabó la bebida anterior. Pon en marcha todos "
+            "los plazos a la vez.",
+            en=f"`{overdue[0]}` got more than its deadline: its time began "
+            "only after the drink before it was done. Start all the "
+            "deadlines at once.",
+        )
     if not in_time:
         raise Wrong(
             "other-deadline",
@@ -516,16 +568,18 @@ async def brew_in_time(answer, run):
     if not await until(lambda: not late):
         raise Wrong(
             "still-running",
-            es="La lista es correcta, pero `chai` sigue en marcha después "
-            "de su plazo. Cancela lo que ya no esperas.",
-            en="The list is right, but `chai` goes on after its deadline. "
-            "Cancel what you no longer wait for.",
+            es=f"La lista es correcta, pero `{late[0]}` sigue en marcha "
+            "después de su plazo. Cancela lo que ya no esperas.",
+            en=f"The list is right, but `{late[0]}` goes on after its "
+            "deadline. Cancel what you no longer wait for.",
         )
     return Right(
-        es="`mocha` falló y `chai` no llegó a tiempo: `None` para las dos. "
-        "`latte` y `cortado` no se enteraron, y `chai` quedó cancelada.",
-        en="`mocha` failed and `chai` was late: `None` for both. `latte` and "
-        "`cortado` never noticed, and `chai` was cancelled.",
+        es="`mocha` falló; `chai` y `espresso` no llegaron a tiempo y "
+        "quedaron canceladas: `None` para las tres. `latte` y `cortado` no "
+        "se enteraron.",
+        en="`mocha` failed; `chai` and `espresso` were late and were "
+        "cancelled: `None` for all three. `latte` and `cortado` never "
+        "noticed.",
     )
 
 
@@ -541,7 +595,7 @@ def _late_ruins_all():
     )
 
 
-@exercise("02.5", parameters=1, limit=3)
+@exercise("02.5", parameters=1, limit=3, picture=None)
 async def retry(answer, run):
     errors = [ValueError("latte"), OSError("latte")]
     calls = 0

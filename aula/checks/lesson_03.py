@@ -53,7 +53,7 @@ class _Handshakes:
             writer.close()
             return
         self.asked.append((request, value, None))
-        sent = value if isinstance(value, str) else ""
+        sent = "" if value is None else f"{value}"
         response = (
             "HTTP/1.1 101 Switching Protocols\r\n"
             "Upgrade: websocket\r\n"
@@ -96,12 +96,13 @@ async def accept(answer, run):
     if error is not None or not opened or value != expected:
         raise Wrong(
             "other-client",
-            es="El cliente de `websockets` aceptó tu valor; el de `aiohttp`, "
-            "que envía las cabeceras en otro orden, no. Busca la cabecera "
-            "por su nombre, no por su sitio.",
-            en="The client of `websockets` accepted your value; that of "
-            "`aiohttp`, which sends the headers in another order, did not. "
-            "Look for the header by its name, not by its place.",
+            es="El cliente de `websockets`, el del dibujo, aceptó tu valor; "
+            "el de `aiohttp`, que envía las cabeceras en otro orden, no. "
+            "Busca la cabecera por su nombre, no por su sitio.",
+            en="The client of `websockets`, the one in the picture, accepted "
+            "your value; that of `aiohttp`, which sends the headers in "
+            "another order, did not. Look for the header by its name, not by "
+            "its place.",
             expected=expected,
             seen=value if error is None else error,
         )
@@ -121,6 +122,15 @@ def _judge_accept(request, value, error, opened):
     Raises:
         Wrong: the mistake found; or the exception of the answer itself.
     """
+    if "not enough values to unpack" in f"{error}":
+        raise Wrong(
+            "line-without-colon",
+            es="La primera línea y la vacía no llevan `: `, y no hay dos "
+            'partes que repartir. `line.partition(": ")` nunca falla.',
+            en="The first line and the empty one have no `: `, and so no two "
+            'parts to unpack. `line.partition(": ")` never fails.',
+            seen=error,
+        ) from None
     if error is not None:
         raise error
     key = _key(request)
@@ -157,6 +167,15 @@ def _judge_accept(request, value, error, opened):
             "más, y en HTTP un fin de línea acaba la cabecera.",
             en="The value is good, but a space or an end of line is stuck to "
             "it, and in HTTP an end of line ends the header.",
+            **both,
+        )
+    if isinstance(value, str) and value.partition(":")[2].strip() == expected:
+        raise Wrong(
+            "whole-line",
+            es="El valor es bueno. Devuelve solo el valor, sin "
+            "`Sec-WebSocket-Accept: `.",
+            en="The value is good. Return the value alone, without "
+            "`Sec-WebSocket-Accept: `.",
             **both,
         )
     if value == accept_key(LESSON_KEY):
@@ -215,10 +234,11 @@ def _judge_accept(request, value, error, opened):
     if value in [_digest(piece + GUID) for piece in pieces if piece != key]:
         raise Wrong(
             "more-than-the-key",
-            es="Resumiste algo más que la clave: quedó un espacio, un fin "
-            "de línea o el nombre de la cabecera. Míralo con `repr()`.",
-            en="You hashed more than the key: a space, an end of line or the "
-            "header's name is still there. Look at it with `repr()`.",
+            es="A SHA-1 le llegó algo más que la clave y `GUID`: un espacio, "
+            "un fin de línea o el nombre de la cabecera. Míralo con "
+            "`repr()`.",
+            en="SHA-1 got something more than the key and `GUID`: a space, "
+            "an end of line or the header's name. Look at it with `repr()`.",
             **both,
         )
     raise Wrong(
@@ -280,7 +300,7 @@ async def read_header(answer, run):
         (_frame(client, "binary", bytes(70_000)), (2, True, 70_000)),
     ]
     for frame, expected in cases:
-        _judge_header(frame, expected, answer(frame))
+        _judge_header(answer, frame, expected)
     return Right(
         es=f"{len(cases)} tramas bien leídas, de los dos lados: enteras y en "
         "trozos, con las tres formas de longitud.",
@@ -289,12 +309,13 @@ async def read_header(answer, run):
     )
 
 
-def _judge_header(frame, expected, seen):
-    """Judge what was read in one frame.
+def _judge_header(answer, frame, expected):
+    """Judge what is read in one frame.
 
     Raises:
-        Wrong: the mistake found.
+        Wrong: the mistake found; or the exception of the answer itself.
     """
+    seen = answer(frame)
     if seen is None:
         raise Wrong("no-return", **NOTHING)
     both = {"expected": expected, "seen": seen}
@@ -311,6 +332,17 @@ def _judge_header(frame, expected, seen):
     opcode, masked, length = seen
     if opcode != expected[0]:
         _judge_opcode(frame, opcode, shown, both)
+    if masked is False and expected[1] and not _ever_masked(answer):
+        raise Wrong(
+            "never-masked",
+            es=f"En la trama {shown} `masked` vale `False`, y no hay bit que "
+            "lo cambie. `& 0x80` da 0 o 128, nunca 1: usa `bool(...)` o "
+            "`!= 0`.",
+            en=f"In the frame {shown} your `masked` is `False`, and no bit "
+            "changes it. `& 0x80` gives 0 or 128, never 1: use `bool(...)` "
+            "or `!= 0`.",
+            **both,
+        )
     if isinstance(masked, str) or bool(masked) != expected[1]:
         raise Wrong(
             "mask-bit",
@@ -331,6 +363,17 @@ def _judge_header(frame, expected, seen):
         )
     if length != expected[2]:
         _judge_length(frame, expected, length, shown, both)
+
+
+def _ever_masked(answer):
+    """Whether any single bit of a header makes an answer say masked."""
+    bits = [1 << n for n in range(8)]
+    for start in [(bit, 0) for bit in bits] + [(0, bit) for bit in bits]:
+        # It may take a frame that no end sends for an error.
+        with suppress(Exception):
+            if answer(bytes(start) + bytes(20))[1]:
+                return True
+    return False
 
 
 def _judge_opcode(frame, opcode, shown, both):
@@ -426,10 +469,12 @@ def _judge_length(frame, expected, length, shown, both):
         )
     raise Wrong(
         "other-length",
-        es=f"La longitud de la trama {shown} es otra. Empieza en el segundo "
-        "byte.",
-        en=f"The length of the frame {shown} is another. It begins in the "
-        "second byte.",
+        es=f"La longitud del **contenido** de la trama {shown} es otra. Léela "
+        "desde el segundo byte: `len(frame)` cuenta también la cabecera y la "
+        "clave.",
+        en=f"The length of the **payload** of the frame {shown} is another. "
+        "Read it from the second byte on: `len(frame)` counts the header and "
+        "the key too.",
         **both,
     )
 
@@ -523,6 +568,15 @@ def _judge_unmasked(frame, payload, seen):
             "Detrás del cuarto byte vuelve a empezar.",
             en="Only the first four bytes come out: the key ran out. After "
             "the fourth byte it begins again.",
+            **both,
+        )
+    if seen == _xor(frame, key):
+        raise Wrong(
+            "whole-frame",
+            es="Salen 6 bytes de más: recorriste también la cabecera y la "
+            "clave. El contenido es `frame[6:]`.",
+            en="There are 6 bytes too many: you went through the header and "
+            "the key too. The payload is `frame[6:]`.",
             **both,
         )
     if seen == _xor(frame[2:], key):
@@ -665,6 +719,14 @@ def _judge_tool(answer, kind, talk):
         ) from None
 
 
+def _says(answer, talk, expected):
+    """Whether the answer is right about a conversation."""
+    try:
+        return tuple(answer(talk)) == expected
+    except Exception:
+        return False
+
+
 def _judge_close(answer, kind, expected, talk, seen):
     """Judge what was said of one conversation.
 
@@ -705,6 +767,17 @@ def _judge_close(answer, kind, expected, talk, seen):
         )
     side, code = seen
     if tuple(seen) == (None, 1006):
+        if _says(answer, talk[-2:], expected):
+            raise Wrong(
+                "returned-early",
+                es="En esta conversación sí hay un `CLOSE`, más adelante: "
+                "devolviste `(None, 1006)` sin mirar todas las tramas. Ese "
+                "`return` va detrás del bucle.",
+                en="There is a `CLOSE` in this conversation, further on: you "
+                "returned `(None, 1006)` without looking at all frames. That "
+                "`return` goes after the loop.",
+                **both,
+            )
         raise Wrong(
             "not-found",
             es="En esta conversación sí hay un `CLOSE`. Su primer byte es "
@@ -741,6 +814,15 @@ def _judge_close(answer, kind, expected, talk, seen):
             **both,
         )
     frame = next(frame for _, frame in talk if frame[0] & 0x0F == 8)
+    if side == "server" and code in (0, 1005):
+        raise Wrong(
+            "server-unmasked",
+            es="Esta trama es del servidor: no lleva máscara, y `unmask` se "
+            "come el código. Su contenido empieza en `frame[2]`.",
+            en="This frame is the server's: it bears no mask, and `unmask` "
+            "eats the code. Its payload begins at `frame[2]`.",
+            **both,
+        )
     code_bytes = frame[2:4]
     if kind == "client" and code in [
         int.from_bytes(piece, order)

@@ -19,6 +19,7 @@ from aula.check import Right, Wrong, exercise
 from aula.checks.peers import finished, within
 
 PATIENCE = 0.6  # seconds in which others turn up, if they do at all
+SILENCE = 0.8  # seconds a chat keeps quiet: twice the lesson's own limit
 QUIET_END = {
     "es": " `async for` no lanza `ConnectionClosedOK`: acaba sin más. "
     "Devuelve la pareja también ahí, o recibe con `while True` y `recv`.",
@@ -195,9 +196,11 @@ async def ask_all(answer, run):
         raise Wrong(
             "one-by-one",
             es="Las respuestas son correctas, pero cada llamada esperó a que "
-            "acabara la anterior. Pon las tres en marcha a la vez.",
+            "acabara la anterior. Pon las tres en marcha a la vez. Llamadas "
+            "en marcha al mismo tiempo:",
             en="The replies are right, but each call waited for the one "
-            "before it to end. Set all three going at once.",
+            "before it to end. Set all three going at once. Calls under way "
+            "at the same time:",
             expected=len(names),
             seen=most,
         )
@@ -209,10 +212,60 @@ async def ask_all(answer, run):
     )
 
 
+def raised_in(task, run):
+    """What the answer's tasks have raised, groups taken apart."""
+    tasks = {task} | {lane.task for lane in run.lanes if lane.shown}
+    errors = [
+        one.exception() for one in tasks if one.done() and not one.cancelled()
+    ]
+    for error in errors:
+        if isinstance(error, BaseExceptionGroup):
+            errors += error.exceptions
+        elif error is not None:
+            yield error
+
+
+def judge_type(error):
+    """Name the everyday mistakes behind a TypeError.
+
+    Raises:
+        Wrong: awaits-show, forgotten-await or sends-none.
+    """
+    if "NoneType" in f"{error}" and "await" in f"{error}":
+        raise Wrong(
+            "awaits-show",
+            es="`show` es una función normal: llámala sin `await`.",
+            en="`show` is a normal function: call it without `await`.",
+            seen=error,
+        )
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name != "send":
+            continue
+        message = frame.f_locals.get("message")
+        if inspect.iscoroutine(message):
+            message.close()
+            raise Wrong(
+                "forgotten-await",
+                es="Falta un `await`: `send` recibió una corrutina, no una "
+                "línea.",
+                en="An `await` is missing: `send` got a coroutine, not a "
+                "line.",
+                seen=error,
+            )
+        if message is None:
+            raise Wrong(
+                "sends-none",
+                es="Enviaste el `None`. Compruébalo antes de enviar.",
+                en="You sent the `None`. Test for it before you send.",
+                seen=error,
+            )
+
+
 @exercise("06.2", parameters=3, picture="wiretap")
 async def chat(answer, run):
-    lines = ["latte", "mocha"]
-    expected = ["hola", "eco: latte", "mocha 2.50", "eco: mocha"]
+    lines = ["latte", "", "mocha"]
+    expected = ["hola", "eco: latte", "mocha 2.50", "chai 3.00"]
+    expected += ["eco: ", "eco: mocha"]
     shown, received, codes, sockets = [], [], [], []
     asked, late = 0, None
 
@@ -236,12 +289,16 @@ async def chat(answer, run):
     async def next_line():
         nonlocal asked
         # A person types the next line when the reply is there to be read.
-        await turn_up([1, 2, 4][min(asked, 2)])
+        await turn_up([1, 2, 5, 6][min(asked, 3)])
         if asked == 1 and late is None and sockets:
-            # And is told something in the meantime.
+            # And is told something in the meantime, also after a silence.
             with suppress(ConnectionClosed):
                 await sockets[0].send("mocha 2.50")
-            await turn_up(3)
+                await turn_up(3)
+                if late is None:
+                    await asyncio.sleep(SILENCE)
+                    await sockets[0].send("chai 3.00")
+                    await turn_up(4)
         asked += 1
         return lines[asked - 1] if asked <= len(lines) else None
 
@@ -250,7 +307,8 @@ async def chat(answer, run):
         await within(2 * PATIENCE, lambda: asked or task.done())
         if asked:
             await within(
-                2 * PATIENCE, lambda: asked > len(lines) or task.done()
+                2 * PATIENCE + SILENCE,
+                lambda: asked > len(lines) or task.done(),
             )
         ended = await finished(task, PATIENCE if asked else 0)
         if ended:
@@ -275,6 +333,34 @@ async def chat(answer, run):
                 "`ConnectionClosedOK`.",
                 seen=task.exception(),
             )
+    for error in raised_in(task, run):
+        if isinstance(error, TypeError):
+            judge_type(error)
+    # One that shows nothing in time may close before the server has read.
+    if asked > 1 and (ended if late is None else len(late[0]) > 4):
+        if received == ["latte", "mocha"][: len(received)]:
+            raise Wrong(
+                "empty-line",
+                es="Tu función no envió la línea vacía. También es una "
+                "línea: solo `None` termina el chat.",
+                en="Your function did not send the empty line. It is a line "
+                "too: only `None` ends the chat.",
+                expected=lines,
+                seen=received,
+            )
+    if late is not None and len(late[0]) > 3:
+        raise Wrong(
+            "stops-receiving",
+            es="Tu función dejó de mostrar mensajes con el chat abierto. No "
+            "sabes cuántos llegarán ni cuánto durará un silencio: recibe "
+            "hasta el cierre, sin contar y sin límite. Lo mostrado:",
+            en="Your function stopped showing messages while the chat was "
+            "open. You cannot know how many will come, or how long a silence "
+            "lasts: receive until the close, without a count or a limit. "
+            "What was shown:",
+            expected=late[0],
+            seen=late[1],
+        )
     if ended:
         task.result()  # raises what the answer raised
     if not ended and asked == 0:
@@ -369,9 +455,9 @@ async def chat(answer, run):
             seen=codes,
         )
     return Right(
-        es="Cada mensaje se mostró antes de la línea siguiente, también el "
+        es="Cada mensaje se mostró antes de la línea siguiente, también los "
         "que nadie había pedido, y la conexión se cerró con 1000.",
-        en="Each message was shown before the next line, the one nobody had "
+        en="Each message was shown before the next line, those nobody had "
         "asked for too, and the connection closed with 1000.",
     )
 
@@ -391,6 +477,11 @@ async def until_quiet(answer, run):
                 await websocket.send("latte")
                 await asyncio.sleep(pause)
                 await websocket.send("mocha")
+                return
+            if websocket.request.path == "/failing":
+                await websocket.send("latte")
+                await websocket.send("mocha")
+                await websocket.close(1011)
                 return
             clock = asyncio.get_running_loop().time
             before = clock()
@@ -416,12 +507,15 @@ async def until_quiet(answer, run):
         async with connect(f"{url}/closing") as websocket:
             task, ended = await tried(answer, websocket, long_quiet)
         judge_closing(task, ended)
+        async with connect(f"{url}/failing") as websocket:
+            task, ended = await tried(answer, websocket, long_quiet)
+        judge_closing(task, ended)
     return Right(
         es=f"Recibió los {len(paced)} mensajes, que juntos tardaron más que "
-        "`seconds`, paró con el silencio y también con el cierre.",
+        "`seconds`, paró con el silencio y también con los dos cierres.",
         en=f"It received all {len(paced)} messages, which together took "
-        "longer than `seconds`, and stopped at the silence, and at the close "
-        "too.",
+        "longer than `seconds`, and stopped at the silence, and at both "
+        "closes too.",
     )
 
 
@@ -508,7 +602,20 @@ def judge_closing(task, ended):
             en="The server closed and your function went on. After the close "
             "there are no more messages: return what you received.",
         )
-    if not task.cancelled() and isinstance(task.exception(), ConnectionClosed):
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, ConnectionClosedError):
+        raise Wrong(
+            "error-escapes",
+            es="El silencio y el cierre normal están bien resueltos. Pero un "
+            "servidor también cierra con un error, y `recv` lanza entonces "
+            "`ConnectionClosedError`: `ConnectionClosed` abarca los dos.",
+            en="You got the silence and the normal close right. But a server "
+            "may close with an error too, and then `recv` raises "
+            "`ConnectionClosedError`: `ConnectionClosed` covers both.",
+            expected=expected,
+            seen=error,
+        )
+    if isinstance(error, ConnectionClosed):
         raise Wrong(
             "close-escapes",
             es="El silencio está bien resuelto. Pero cuando el servidor "
@@ -516,11 +623,10 @@ def judge_closing(task, ended):
             en="You got the silence right. But when the server closes, "
             "`recv` raises `ConnectionClosedOK`: catch that as well.",
             expected=expected,
-            seen=task.exception(),
+            seen=error,
         )
-    stopped = not task.cancelled() and task.exception()
-    if isinstance(stopped, TimeoutError) or (
-        not stopped and task.result() == expected[:1]
+    if isinstance(error, TimeoutError) or (
+        not error and task.result() == expected[:1]
     ):
         raise Wrong(
             "other-limit",
@@ -529,7 +635,7 @@ def judge_closing(task, ended):
             en="This time `seconds` was 5, and a silence of less than a "
             "second ended your function. Use `seconds` as the limit.",
             expected=expected,
-            seen=stopped or task.result(),
+            seen=error or task.result(),
         )
     seen = task.result()
     if seen != expected:
@@ -692,6 +798,16 @@ def judge_ending(task, ended, expected, read_all, sent=None):
             "códigos es mirar cuál de las dos excepciones llegó.",
             en="1001 is a normal close too. It is safer to look at which of "
             "the two exceptions came than to compare codes.",
+            expected=expected,
+            seen=seen,
+        )
+    if pair == ("error", 1000):
+        raise Wrong(
+            "catches-first",
+            es="Un cierre normal salió como error. Gana el primer `except` "
+            "que encaja, y `ConnectionClosed` encaja con las dos clases.",
+            en="A normal close came out as an error. The first `except` that "
+            "fits wins, and `ConnectionClosed` fits both kinds.",
             expected=expected,
             seen=seen,
         )

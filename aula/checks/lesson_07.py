@@ -488,10 +488,11 @@ async def _judge_failure(answer, run, message, price):
         raise Wrong(
             "hidden-error",
             es=f"`{half}` falló y `both` no: o terminó como si nada o siguió "
-            "a medias. El error de una tarea solo sale si alguien la espera.",
+            "a medias. El error de una tarea solo sale si alguien la espera y "
+            "nadie lo atrapa.",
             en=f"`{half}` failed and `both` did not: it ended as if nothing "
             "had happened, or went on with one half. A task's error comes "
-            "out only where somebody awaits it.",
+            "out only if somebody awaits it and nobody catches it.",
         )
     if not stopped:
         raise Wrong(
@@ -505,9 +506,23 @@ async def _judge_failure(answer, run, message, price):
         )
 
 
+class Queue(asyncio.Queue):
+    """A queue that notes whether somebody wanted to wait for it."""
+
+    waits = False
+
+    def put(self, price):
+        self.waits = True
+        return super().put(price)
+
+    def get(self):
+        self.waits = True
+        return super().get()
+
+
 @exercise("07.3", answer="function", parameters=2, picture=None)
 async def publish(answer, run):
-    prices = asyncio.Queue(3)
+    prices = Queue(3)
     names = ["latte 100", "latte 101", "latte 102"]
     _publish(answer, prices, names[:1])
     _publish(answer, prices, names[1:])
@@ -542,24 +557,46 @@ def _publish(answer, prices, names):
     for name in names:
         try:
             answer(prices, name)
-        except asyncio.QueueFull as error:
+        except Exception as error:
+            if not prices.waits:
+                _judge_queue_error(error)
+                raise
+        if prices.waits:
             raise Wrong(
-                "full",
-                es="Con la lista de espera llena, `put_nowait` lanzó "
-                "`QueueFull`. Haz sitio antes.",
-                en="With the queue full, `put_nowait` raised `QueueFull`. "
-                "Make room first.",
-                seen=repr(error),
-            ) from None
-        except asyncio.QueueEmpty as error:
-            raise Wrong(
-                "empty",
-                es="Con la lista de espera vacía, `get_nowait` lanzó "
-                "`QueueEmpty`. Saca un precio solo si está llena.",
-                en="With the queue empty, `get_nowait` raised `QueueEmpty`. "
-                "Take a price out only if the queue is full.",
-                seen=repr(error),
-            ) from None
+                "forgotten-await",
+                es="`put` y `get` son corrutinas: esperan. En una función "
+                "`def` usa `put_nowait` y `get_nowait`.",
+                en="`put` and `get` are coroutines: they wait. In a `def` "
+                "function use `put_nowait` and `get_nowait`.",
+            )
+
+
+def _judge_queue_error(error):
+    """Name what the queue complains about.
+
+    Raises:
+        Wrong: full or empty.
+    """
+    if isinstance(error, asyncio.QueueFull):
+        raise Wrong(
+            "full",
+            es="Con la lista de espera llena, `put_nowait` lanzó "
+            "`QueueFull`. Haz sitio antes.",
+            en="With the queue full, `put_nowait` raised `QueueFull`. "
+            "Make room first.",
+            seen=repr(error),
+        ) from None
+    if isinstance(error, asyncio.QueueEmpty):
+        raise Wrong(
+            "empty",
+            es="Con la lista de espera vacía, `get_nowait` lanzó "
+            "`QueueEmpty`. Saca un precio solo si está llena. ¿Escribiste "
+            "`full()` con paréntesis?",
+            en="With the queue empty, `get_nowait` raised `QueueEmpty`. "
+            "Take a price out only if the queue is full. Did you write "
+            "`full()` with its parentheses?",
+            seen=repr(error),
+        ) from None
 
 
 def _content(prices):
@@ -596,7 +633,8 @@ def _dropped(seen, expected, last):
     )
 
 
-ORDERS = "latte mocha chai mate cocoa lungo tonic soda".split()
+ORDERS = ["latte", "mocha", "chai", "mate", "cocoa", "lungo", "tonic"]
+ORDERS += ["latte 0.3"]
 FAILING = "chai"
 
 
@@ -635,17 +673,17 @@ async def _judge_desk(answer, run):
         try:
             async with visit.connect() as websocket:
                 await send_all(websocket, *ORDERS)
-                await within(PATIENCE, lambda: len(desk.started) >= 2)
-                await within(PATIENCE, lambda: len(visit.taken) >= 4)
+                if await within(PATIENCE, lambda: len(desk.started) >= 2):
+                    await within(PATIENCE, lambda: len(visit.taken) >= 5)
                 await asyncio.sleep(MOMENT)  # more would come now
                 if visit.has_raised(asyncio.QueueFull):
                     raise _full()
-                if len(desk.started) < 2 or len(visit.taken) < 4:
+                if len(desk.started) < 2 or len(visit.taken) < 5:
                     visit.raise_errors(run)
                 _judge_limits(desk, visit)
                 desk.let_all_out()
                 seen = await receive(websocket, len(ORDERS), 2 * PATIENCE)
-            _judge_replies(seen, visit, run)
+            _judge_replies(seen, desk, visit, run)
             if not await visit.ends():
                 raise Wrong(
                     "never-ends",
@@ -732,23 +770,38 @@ def _judge_limits(desk, visit):
             expected=5,
             seen=len(visit.taken),
         )
-    if len(visit.taken) < 4:
+    if len(visit.taken) < 5:
         raise Wrong(
             "no-places",
-            es="Con dos órdenes en marcha, otras dos deberían esperar en la "
-            "lista de espera. Tu función no las aceptó.",
-            en="With two orders under way, two more should wait in the "
-            "queue. Your function did not accept them.",
-            expected=4,
+            es="Con dos órdenes en marcha, otras dos deberían estar en la "
+            "lista de espera y una quinta, esperando sitio. Órdenes "
+            "aceptadas:",
+            en="With two orders under way, two more should be in the queue, "
+            "and a fifth waiting for a place. Orders accepted:",
+            expected=5,
             seen=len(visit.taken),
         )
 
 
-def _judge_replies(seen, visit, run):
+def _judge_replies(seen, desk, visit, run):
     expected = [
         f"failed {order}" if order == FAILING else f"sold {order}"
         for order in ORDERS
     ]
+    first_words = sorted(" ".join(reply.split()[:2]) for reply in expected)
+    executed = sorted(map(str, desk.started))
+    if sorted(map(str, seen)) == first_words or (
+        len(executed) == len(ORDERS) and executed != sorted(ORDERS)
+    ):
+        raise Wrong(
+            "part-of-order",
+            es="La orden es el mensaje **entero**, también cuando lleva un "
+            "espacio: así va a `execute` y así vuelve en la respuesta.",
+            en="The order is the **whole** message, also with a space in it: "
+            "so it goes to `execute`, and so it comes back in the reply.",
+            expected=expected,
+            seen=seen,
+        )
     if sorted(map(str, seen)) == sorted(expected):
         return
     missing = set(expected) - set(map(str, seen))
@@ -815,6 +868,18 @@ async def _judge_goodbye(answer, run):
             seen=visit.closed,
         )
     visit.raise_errors(run)
+    if not early and not ended and len(desk.ended) < len(orders):
+        raise Wrong(
+            "consumers-leave",
+            es="El cliente se fue, `ConnectionClosed` sacó a los consumidores "
+            "de su bucle y nadie atiende las órdenes que tu función espera. "
+            "Aquí atrápala **dentro** del bucle, alrededor de `send`.",
+            en="The client left, `ConnectionClosed` took the consumers out of "
+            "their loop, and nobody serves the orders that your function "
+            "waits for. Here, catch it **inside** the loop, around `send`.",
+            expected=orders,
+            seen=desk.ended,
+        )
     if early or sorted(desk.ended) != sorted(orders):
         raise Wrong(
             "lost-orders",

@@ -12,7 +12,7 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
 from aula.check import Right, Wrong, exercise
-from aula.checks.peers import within
+from aula.checks.peers import quiet, within
 
 PATIENCE = 1.5  # seconds to wait for what comes at once or never
 MOMENT = 0.15  # seconds in which what should not happen would have happened
@@ -30,6 +30,7 @@ class Server:
         self.lost = 0
         self.errors = []
         self._people = []
+        self._over = False
 
         @wraps(answer)
         async def handler(websocket):
@@ -37,6 +38,9 @@ class Server:
                 await answer(websocket, *arguments)
             except Exception as error:
                 self._note(error)
+                # What fails because the check is over is not shown.
+                if not self._over:
+                    raise
 
         self._handler = handler
 
@@ -58,11 +62,16 @@ class Server:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**16)
         sock.bind(("127.0.0.1", 0))
         self._server = await serve(
-            self._handler, sock=sock, max_size=None, compression=None
+            self._handler,
+            sock=sock,
+            max_size=None,
+            compression=None,
+            logger=quiet,
         )
         return self
 
     async def __aexit__(self, *_):
+        self._over = True
         for person in self._people:
             person.vanish()
         self._server.close()
@@ -153,7 +162,17 @@ async def register(answer, run):
         server.raise_errors()
         _judge_count(ada, ["2", "2"])
         await lima.leave()
-        await within(PATIENCE, lambda: len(connected) == 1)
+        await within(PATIENCE, lambda: len(connected) == 1 and lima.gone)
+        if lima.heard:
+            raise Wrong(
+                "told-all",
+                es="Ada preguntó y también respondiste a Lima. Responde solo "
+                "a quien manda el mensaje.",
+                en="Ada asked, and you answered Lima as well. Answer the "
+                "sender alone.",
+                expected=[],
+                seen=lima.heard,
+            )
         _judge_absence(connected, politely=True)
         eva = await server.visit()
         await within(PATIENCE, lambda: len(connected) == 2)
@@ -243,8 +262,18 @@ def _judge_absence(connected, politely):
     )
 
 
+class _Queue(asyncio.Queue):
+    """A queue that knows whether its coroutine ``put`` was called."""
+
+    called = False
+
+    def put(self, item):
+        self.called = True
+        return super().put(item)
+
+
 def _queue(size, *messages):
-    queue = asyncio.Queue(size)
+    queue = _Queue(size)
     for message in messages:
         queue.put_nowait(message)
     return queue
@@ -293,6 +322,14 @@ async def post_latest(answer, run):
             en="All five queues have the message; the two that were full lost "
             "their oldest.",
         )
+    if any(queue.called for queue in queues):
+        raise Wrong(
+            "forgotten-await",
+            es="`put` es una corrutina y tu función es normal: usa "
+            "`put_nowait`.",
+            en="`put` is a coroutine and your function is a plain one: use "
+            "`put_nowait`.",
+        )
     if not any(4 in seen[which] for which in (1, 2, 4)):
         raise Wrong(
             "stops",
@@ -309,6 +346,16 @@ async def post_latest(answer, run):
             es="Una lista de espera que no estaba llena ha perdido o "
             "desordenado mensajes.",
             en="A queue that was not full has lost messages or their order.",
+            expected=expected,
+            seen=seen,
+        )
+    if seen[0] == [2, 3]:
+        raise Wrong(
+            "newest-out",
+            es="De la lista de espera llena sacaste el mensaje más antiguo, "
+            "pero el nuevo no entró. Mételo después de hacer sitio.",
+            en="You took the oldest message out of the full queue, but the "
+            "new one did not get in. Put it there once there is room.",
             expected=expected,
             seen=seen,
         )
@@ -350,6 +397,19 @@ async def in_room(answer, run):
             _judge_company(ada, lima, eva)
         if not heard:
             server.raise_errors()
+            if _shared(rooms.get("/garden")):
+                raise Wrong(
+                    "not-told",
+                    es="Ada y Lima comparten su sala de `rooms`; Ada dijo "
+                    "`hola` y no llegó a Lima. Calcula los demás con cada "
+                    "mensaje, no al llegar: toda la sala menos quien habla.",
+                    en="Ada and Lima share their room in `rooms`; Ada said "
+                    "`hola`, and it did not reach Lima. Work out the others "
+                    "for each message, not on arrival: all of the room but "
+                    "the one who speaks.",
+                    expected=["hola"],
+                    seen=lima.heard,
+                )
             raise Wrong(
                 "silent",
                 es="Ada y Lima están en `/garden`; Ada dijo `hola` y Lima no "
@@ -407,6 +467,13 @@ async def in_room(answer, run):
         en="Each message reached the others in its room and nobody else, and "
         "empty rooms disappeared.",
     )
+
+
+def _shared(room):
+    """Whether two connections are in a room, whatever it is."""
+    with suppress(TypeError):
+        return len(room) == 2
+    return False
 
 
 def _judge_company(ada, lima, eva):
@@ -656,17 +723,27 @@ async def _welcome(server):
                 seen=[_heard(ada), _heard(lima)],
             )
     else:
+        if server.errors and "'NoneType'" in f"{server.errors[0]}":
+            raise Wrong(
+                "parse-unfinished",
+                es="Algo era `None`. Si aún no has terminado `parse` (08.4), "
+                "empieza por ahí.",
+                en="Something was `None`. If `parse` (08.4) is not finished "
+                "yet, begin there.",
+                seen=server.errors[0],
+            )
         server.raise_errors()
         raise Wrong(
             "nobody-joins",
             es="Ada mandó su `join` y no oyó su propio `joined`. Si aún no "
             "has terminado `parse` (08.4), empieza por ahí. Si ya está, mira "
-            "que difundas a los `members` que recibes: el `tell` del "
-            "cuaderno escribe en otros.",
+            "que la anotes antes de anunciarla y que difundas a los "
+            "`members` que recibes: el `tell` del cuaderno escribe en otros.",
             en="Ada sent her `join` and did not hear her own `joined`. If "
             "`parse` (08.4) is not finished yet, begin there. If it is, "
-            "check that you broadcast to the `members` you were given: the "
-            "notebook's `tell` writes to another one.",
+            "check that you add her before you announce her, and that you "
+            "broadcast to the `members` you were given: the notebook's "
+            "`tell` writes to another one.",
             expected='{"type": "joined", "name": "Ada"}',
             seen=_heard(ada),
         )
@@ -696,13 +773,13 @@ async def _misbehave(server, ada):
     eva = await server.visit()
     eva.__class__ = Member
     for message in ["hola", "[1, 2]", *UNKNOWN, *INCOMPLETE, *NO_TEXTS]:
-        await _provoke(eva, ada, message)
+        await _provoke(server, eva, ada, message)
     early = json.dumps({"type": "say", "text": "too early"})
-    await _provoke(eva, ada, early)
+    await _provoke(server, eva, ada, early)
     return eva
 
 
-async def _provoke(eva, ada, message):
+async def _provoke(server, eva, ada, message):
     """Send what deserves an error, and see that the sender alone hears it."""
     before = len(eva.events(type="error"))
     await eva.send(message)
@@ -716,13 +793,16 @@ async def _provoke(eva, ada, message):
         ),
     )
     if eva.gone:
-        raise Wrong(
+        wrong = Wrong(
             "thrown-out",
             es=f"Eva mandó `{message}` y perdió la conexión. Responde con un "
             "`error` y sigue escuchando.",
             en=f"Eva sent `{message}` and lost her connection. Reply with an "
             "`error` and go on listening.",
         )
+        if server.errors:
+            wrong.seen = server.errors[0]
+        raise wrong
     if ada.events(type="said", text="too early"):
         raise Wrong(
             "too-early",
@@ -801,7 +881,7 @@ async def _impersonate(eva, ada, lima):
                 en="After a name that was taken, Eva chose another and could "
                 "not join.",
                 expected='{"type": "joined", "name": "Eva"}',
-                seen=_heard(person),
+                seen=_heard(eva)[-1:],
             )
 
 
@@ -882,9 +962,9 @@ async def _join_twice(answer):
         raise Wrong(
             "second-join",
             es="Eva ya había entrado, mandó un segundo `join` y no recibió "
-            "ningún `error`.",
+            "ningún `error`. Responde con uno también a ese.",
             en="Eva had joined already, sent a second `join` and received no "
-            "`error`.",
+            "`error`. Reply to that with one, too.",
             expected='{"type": "error", "reason": …}',
             seen=_heard(eva)[-1:],
         )

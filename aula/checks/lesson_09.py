@@ -14,7 +14,7 @@ from websockets.asyncio.server import Server, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aula.check import Right, Wrong, exercise
-from aula.checks.peers import within
+from aula.checks.peers import quiet, within
 
 PATIENCE = 1.0  # seconds to wait for what comes at once or never
 
@@ -255,6 +255,13 @@ def _list_mistake(found, items, messages, text):
             en="`&` has to be escaped, too: `5 &lt; 7` became `5 < 7`.",
             seen=items,
         )
+    if sorted(items) == sorted(messages):
+        return Wrong(
+            "other-order",
+            es="Los mensajes están bien, pero no en su orden.",
+            en="The messages are right, but not in their order.",
+            seen=items,
+        )
     return Wrong(
         "text-lost",
         es="La página no muestra los mensajes tal como se enviaron. Hay que "
@@ -382,6 +389,17 @@ async def _judge_guard(server, page, origin):
                 expected=origin,
                 seen=page,
             )
+        socket_origin = origin.replace("http", "ws", 1)
+        if await admits(socket_origin):
+            raise Wrong(
+                "socket-origin",
+                es="El origen es el de la página: su esquema es `http` o "
+                "`https`.",
+                en="The origin is the page's: its scheme is `http` or "
+                "`https`.",
+                expected=origin,
+                seen=socket_origin,
+            )
         host = origin.partition("//")[2]
         if await admits(host) or await admits(host.partition(":")[0]):
             raise Wrong(
@@ -442,7 +460,9 @@ async def remembering(answer, run):
             errors.append(error)
             raise
 
-    server = await serve(handler, "127.0.0.1", 0, close_timeout=0.5)
+    server = await serve(
+        handler, "127.0.0.1", 0, close_timeout=0.5, logger=quiet
+    )
     port = server.sockets[0].getsockname()[1]
     try:
         async with _Tab(port) as ada:
@@ -452,14 +472,16 @@ async def remembering(answer, run):
                 await ada.draw(message)
             await ada.draw("[3, 4.5]")
             own += await ada.receive(1)
-            _judge_first(own, errors, ada)
-            async with _Tab(port) as lima:
+            _judge_first(own, errors, ada, points)
+            async with _Tab(port) as lima, _Tab(port) as eva:
                 late = await lima.receive(2)
+                await within(PATIENCE / 5, lambda: len(tabs) == 3)
                 await lima.draw("[5, 6]")
                 late += await lima.receive(1)
                 _judge_late(late, points)
                 own += await ada.receive(1)
                 _judge_shared(own)
+                _judge_silent(await eva.receive(3))
             await ada.draw("[7, 8]")
             own += await ada.receive(1)
             _judge_after(own, errors)
@@ -567,9 +589,19 @@ def _judge_arrival(name, seen):
         )
 
 
-def _judge_first(seen, errors, ada):
+def _judge_first(seen, errors, ada, points):
     if [*map(_point, seen[1:])] == [_point(DRAWN[0])]:
         _judge_arrival("Ada", seen)
+    if not seen and not errors and not points:
+        raise Wrong(
+            "none-accepted",
+            es="Ada dibujó dos puntos: ni le llegaron ni se guardaron. "
+            "Desempaqueta `json.loads(message)`, no el mensaje.",
+            en="Ada drew two points: they neither reached her nor were kept. "
+            "Unpack `json.loads(message)`, not the message.",
+            expected=DRAWN[:2],
+            seen=seen,
+        )
     if not seen and not errors:
         raise Wrong(
             "not-to-itself",
@@ -626,6 +658,16 @@ def _judge_first(seen, errors, ada):
 
 def _judge_late(seen, points):
     _judge_arrival("Lima", seen)
+    if len(seen) < 3 and not all(isinstance(p, str) for p in points):
+        raise Wrong(
+            "not-text",
+            es="`points` contiene algo que no es texto: guarda cada mensaje "
+            "tal como llegó.",
+            en="`points` holds something that is not text: keep each message "
+            "as it came.",
+            expected=DRAWN[:2],
+            seen=points,
+        )
     if [*map(_point, seen[:1])] == [_point(DRAWN[2])]:
         if points.added:
             raise Wrong(
@@ -679,6 +721,22 @@ def _judge_shared(seen):
             "punto llega a todas las conexiones de `tabs`.",
             en="Lima drew, and it did not reach Ada, or something else did. "
             "Each point goes to everyone in `tabs`.",
+        ),
+    )
+
+
+def _judge_silent(seen):
+    _judge(
+        seen,
+        3,
+        Wrong(
+            "added-late",
+            es="Eva llegó, no dibujó nada y no le llegó lo que dibujó Lima. "
+            "Añade cada conexión a `tabs` al llegar, no con su primer "
+            "mensaje.",
+            en="Eva came, drew nothing, and what Lima drew did not reach her. "
+            "Add each connection to `tabs` as it arrives, not with its first "
+            "message.",
         ),
     )
 

@@ -1,9 +1,15 @@
 """What judges of several lessons do with tasks and peers, never for ever."""
 
 import asyncio
+import logging
 from contextlib import suppress
 
 from websockets.exceptions import ConnectionClosed
+
+# The servers of a check say what went wrong in its verdict, and only there.
+quiet = logging.getLogger("aula.checks")
+quiet.addHandler(logging.NullHandler())
+quiet.propagate = False
 
 
 async def within(seconds, condition):

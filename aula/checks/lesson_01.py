@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import sys
 import traceback
 import warnings
 
@@ -15,9 +16,9 @@ async def breakfast(answer, run):
     events = []
 
     async def brew(drink):
-        events.append(f"{drink} starts")
+        events.append(f'brew("{drink}")')
         await asyncio.sleep(0.05)
-        events.append(f"{drink} ends")
+        events.append(f"{drink} #7")
         return f"{drink} #7"
 
     results = ["latte #7", "mocha #7"]
@@ -34,9 +35,9 @@ async def breakfast(answer, run):
             en="You returned work that nobody awaited, not its results. Put "
             "`await` before each `brew(...)`.",
         )
-    expected = ["latte starts", "latte ends", "mocha starts", "mocha ends"]
+    expected = ['brew("latte")', "latte #7", 'brew("mocha")', "mocha #7"]
     if sorted(events) == sorted(expected) and events != expected:
-        at_once = events[1].endswith("starts")
+        at_once = events[1].startswith("brew")
         if at_once:
             raise Wrong(
                 "at-once",
@@ -65,6 +66,16 @@ async def breakfast(answer, run):
             expected=expected,
             seen=events,
         )
+    if seen is None:
+        raise Wrong(
+            "printed",
+            es="Preparaste las dos bebidas, pero tu función no devuelve nada. "
+            "Escribir con `print` no es devolver: usa `return`.",
+            en="You brewed both drinks, but your function returns nothing. To "
+            "print is not to return: use `return`.",
+            expected=results,
+            seen=seen,
+        )
     if not isinstance(seen, list) or len(seen) != 2:
         raise Wrong(
             "no-list",
@@ -92,23 +103,51 @@ async def breakfast(answer, run):
 
 @exercise("01.2", parameters=2)
 async def countdown(answer, run):
-    said, due = [], []
+    said, paused, due = [], [], []
+    loop = asyncio.get_running_loop()
+
+    # Timers of one loop end in their order, however slow the machine is.
+    def say(number):
+        said.append(number)
+        loop.call_later(0.025, paused.append, number)
+        return ""  # in a TypeError, not to be taken for another call's None
 
     async def wait_longer():
         await asyncio.sleep(1)
 
-    # Timers of one loop end in their order, however slow the machine is.
-    asyncio.get_running_loop().call_later(0.05, due.append, True)
+    loop.call_later(0.1, due.append, True)
     tasks = [
-        asyncio.create_task(answer(numbers, said.append), name=f"{numbers}")
+        asyncio.create_task(answer(numbers, say), name=f"{numbers}")
         for numbers in ([3, 2, 1], [30, 20, 10])
     ]
     late = asyncio.create_task(wait_longer())
     try:
         await asyncio.gather(*tasks)
     except TypeError as error:
+        if said and "a coroutine" in str(error):
+            raise Wrong(
+                "no-coroutine",
+                es="`say(number)` no da una corrutina: `say` es una función "
+                "normal, y no sirve para `gather` ni para una tarea. Llámala "
+                "en un `for`, y después haz la pausa.",
+                en="`say(number)` gives no coroutine: `say` is a plain "
+                "function, of no use to `gather` or to a task. Call it in a "
+                "`for`, and pause after it.",
+                seen=error,
+            ) from None
         if not said or "await" not in str(error):
             raise
+        if "NoneType" in str(error):
+            raise Wrong(
+                "awaited-none",
+                es="Después de `say`, `await` recibió un `None`. Eso devuelve "
+                "`time.sleep`, que bloquea y no se puede esperar. La pausa "
+                "que cede el turno es `await asyncio.sleep(0.05)`.",
+                en="After `say`, `await` was given a `None`. That is what "
+                "`time.sleep` returns: it blocks and cannot be awaited. The "
+                "pause that gives way is `await asyncio.sleep(0.05)`.",
+                seen=error,
+            ) from None
         raise Wrong(
             "awaited-say",
             es="`say` es una función normal: llámala sin `await`.",
@@ -192,6 +231,14 @@ async def countdown(answer, run):
             en="The countdowns took turns, but the pauses were too long. "
             "0.05 seconds were asked for after each number.",
         )
+    if not {1, 10} <= set(paused):
+        raise Wrong(
+            "pause-first",
+            es="Tras el último número no hubo pausa. Por cada número, "
+            "primero `say(number)` y después la pausa.",
+            en="No pause came after the last number. For each number, first "
+            "`say(number)` and then the pause.",
+        )
     return Right(
         es=f"Las dos cuentas se alternaron: {said}.",
         en=f"The two countdowns took turns: {said}.",
@@ -211,7 +258,17 @@ async def run_all(answer, run):
     coroutines = [talk("a", 2), talk("b", 1), talk("c", 3)]
     expected = "a0, b0, c0, a1, b fin, c1, a fin, c2, c fin"
     try:
-        answer(list(coroutines))
+        _call(answer, list(coroutines), log)
+    except _NeverEnds:
+        raise Wrong(
+            "never-ends",
+            es="Tu bucle no acaba nunca, aunque ya no avanza ninguna "
+            "corrutina. Saca de la ronda las que terminan, y acaba cuando no "
+            "quede ninguna.",
+            en="Your loop never ends, although no coroutine moves any more. "
+            "Take those that end out of the round, and stop when none is "
+            "left.",
+        ) from None
     except StopIteration as error:
         raise Wrong(
             "escapes",
@@ -304,6 +361,37 @@ async def run_all(answer, run):
     )
 
 
+class _NeverEnds(BaseException):
+    """Raised in an answer that goes on and moves no coroutine."""
+
+
+def _call(answer, coroutines, log):
+    """Call a plain answer; stop it when it goes on and nothing happens."""
+    entered, moved, idle = False, 0, 0
+
+    def enter(frame, *_):
+        nonlocal entered
+        if entered:  # what it calls is not watched
+            return None
+        entered = frame.f_trace_opcodes = True
+        return step
+
+    def step(*_):
+        nonlocal moved, idle
+        idle = idle + 1 if len(log) == moved else 0
+        moved = len(log)
+        if log and idle > 10_000:
+            raise _NeverEnds
+        return step
+
+    before = sys.gettrace()
+    sys.settrace(enter)
+    try:
+        answer(coroutines)
+    finally:
+        sys.settrace(before)
+
+
 def _other_loop():
     return Wrong(
         "other-loop",
@@ -318,6 +406,8 @@ def _other_loop():
 @exercise("01.4", parameters=2, limit=8)
 async def patience(answer, run):
     loop = asyncio.get_running_loop()
+    reports = []
+    loop.set_exception_handler(lambda _, report: reports.append(report))
 
     never = loop.create_future()
     waiting = asyncio.create_task(answer(never, 0.1), name="patience")
@@ -354,6 +444,33 @@ async def patience(answer, run):
             en="`asyncio.timeout` goes with `async with`, not with `with`.",
             seen=error,
         ) from None
+    if isinstance(late, asyncio.Future):
+        raise Wrong(
+            "not-awaited",
+            es="Devolviste el propio *future* sin esperarlo. Su resultado lo "
+            "entrega `await future`.",
+            en="You returned the future itself without awaiting it. It is "
+            "`await future` that hands over its result.",
+            seen=late,
+        )
+
+    early = loop.create_future()
+    loop.call_later(0.02, _complete, early)
+    await _wait(asyncio.create_task(answer(early, 0.1), name="patience"), 0.3)
+    # A timer that the answer has set is due before this sleep ends.
+    await asyncio.sleep(0.15)
+    for report in reports:
+        if isinstance(report.get("exception"), asyncio.InvalidStateError):
+            raise Wrong(
+                "timer-left",
+                es="El *future* llegó a tiempo, pero tu temporizador siguió "
+                "en marcha y quiso completarlo otra vez. "
+                "`asyncio.timeout(seconds)` retira el suyo al salir.",
+                en="The future came in time, but your timer went on and "
+                "tried to complete it again. `asyncio.timeout(seconds)` "
+                "takes its own back on leaving.",
+                seen=report["exception"],
+            )
 
     soon = loop.create_future()
     loop.call_later(0.4, _complete, soon)
@@ -386,6 +503,26 @@ async def patience(answer, run):
             en="The limit was not the one that your function got. Pass "
             "`seconds` to `asyncio.timeout`.",
         )
+    if soon_result is None:
+        raise Wrong(
+            "no-return",
+            es="El *future* llegó a tiempo y tu función no devolvió nada. "
+            "Pon `return` delante de `await future`.",
+            en="The future came in time and your function returned nothing. "
+            "Put `return` before `await future`.",
+            expected=RESULT,
+            seen=soon_result,
+        )
+    if late is None:
+        raise Wrong(
+            "printed",
+            es="El *future* no llegó y tu función no devolvió nada. Escribir "
+            'con `print` no es devolver: usa `return "tarde"`.',
+            en="The future never came and your function returned nothing. To "
+            'print is not to return: use `return "tarde"`.',
+            expected="tarde",
+            seen=late,
+        )
     if (late, soon_result) != ("tarde", RESULT):
         raise Wrong(
             "other-results",
@@ -395,6 +532,23 @@ async def patience(answer, run):
             "that does, its result.",
             expected=("tarde", RESULT),
             seen=(late, soon_result),
+        )
+
+    waiting = asyncio.create_task(
+        answer(loop.create_future(), 3), name="patience"
+    )
+    await asyncio.sleep(0.03)
+    waiting.cancel()
+    await _wait(waiting, 0.5)
+    if not waiting.cancelled():
+        raise Wrong(
+            "swallows-cancel",
+            es="Alguien canceló tu función mientras esperaba, y no terminó "
+            "cancelada: un `except` se tragó el `CancelledError`. Atrapa "
+            "solo `TimeoutError`, alrededor del `async with`.",
+            en="Somebody cancelled your function while it waited, and it did "
+            "not end cancelled: an `except` swallowed the `CancelledError`. "
+            "Catch only `TimeoutError`, around the `async with`.",
         )
     return Right(
         es="Con un *future* que no llega devolvió `tarde`; con otro que "

@@ -202,7 +202,8 @@ class Pages:
                 await self._doors.setdefault(name, asyncio.Event()).wait()
         finally:
             self.inside -= 1
-        await response.write(name.encode())
+        with suppress(ConnectionResetError):
+            await response.write(name.encode())
         return response
 
     def let_out(self, name):

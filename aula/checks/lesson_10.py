@@ -10,10 +10,14 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aula.check import Right, Wrong, exercise
+from aula.checks.lesson_06 import close_given, no_star
 from aula.checks.peers import finished, within
 
 PATIENCE = 1.0  # seconds in which others turn up, if they do at all
 MOMENT = 0.15  # seconds in which what must not happen would have happened
+# A set's order is anybody's guess. That all of so many listeners come after
+# all of as many others happens once in 12,870 times.
+LOST = 8
 
 
 class Complaints(logging.Handler):
@@ -169,13 +173,17 @@ def judge_order(seen, drink):
 
 
 class Pages:
-    """A server's pages: says who is in, and holds them until let out."""
+    """A server's pages: says who is in, and holds them until let out.
+
+    The status of each waits as well, until ``heads`` is set.
+    """
 
     def __init__(self):
         self.started = []
         self.inside = 0
         self.most = 0
         self.strangers = 0
+        self.heads = asyncio.Event()
         self._doors = {}
         self._open = False
 
@@ -185,18 +193,25 @@ class Pages:
         self.strangers += request.headers.get("X-Session") != "aula"
         self.inside += 1
         self.most = max(self.most, self.inside)
+        response = web.StreamResponse()
         try:
+            await self.heads.wait()
+            await response.prepare(request)
+            await response.write(b"page ")
             if not self._open:
                 await self._doors.setdefault(name, asyncio.Event()).wait()
         finally:
             self.inside -= 1
-        return web.Response(text=f"page {name}")
+        with suppress(ConnectionResetError):
+            await response.write(name.encode())
+        return response
 
     def let_out(self, name):
         self._doors.setdefault(name, asyncio.Event()).set()
 
     def let_all_out(self):
         self._open = True
+        self.heads.set()
         for door in self._doors.values():
             door.set()
 
@@ -215,10 +230,24 @@ async def fetch_all(answer, run):
             await within(PATIENCE, lambda: pages.most == limit or task.done())
             await asyncio.sleep(MOMENT)
             if task.done() and task.exception() is not None:
+                refuse_no_star(task.exception())
                 raise task.exception()
             if task.done():
                 await refuse_awaitable(task.result())
             judge_limit(pages, limit)
+            pages.heads.set()
+            if await within(MOMENT, lambda: pages.most > limit):
+                raise Wrong(
+                    "body-outside",
+                    es="Había llegado el estado, pero no el cuerpo, y dejaste "
+                    "pasar a la siguiente. Lee el texto dentro del `async "
+                    "with` del semáforo.",
+                    en="The status had come, but not the body, and you let "
+                    "the next one in. Read the text inside the semaphore's "
+                    "`async with`.",
+                    expected=limit,
+                    seen=pages.most,
+                )
             second = next(name for name in pages.started if name != names[0])
             pages.let_out(second)
             if not await within(PATIENCE, lambda: len(pages.started) > limit):
@@ -262,6 +291,19 @@ async def fetch_all(answer, run):
         en="Five pages in their order, never more than two at once, and the "
         "next one as soon as one was done.",
     )
+
+
+def refuse_no_star(error):
+    if no_star(error):
+        close_given(error)
+        raise Wrong(
+            "no-star",
+            es="`gather` recibe las corrutinas una a una: pon un `*` delante "
+            "de la lista.",
+            en="`gather` takes the coroutines one by one: put a `*` before "
+            "the list.",
+            seen=error,
+        ) from None
 
 
 async def refuse_awaitable(seen):
@@ -310,10 +352,12 @@ def judge_limit(pages, limit):
     if pages.most > limit:
         raise Wrong(
             "too-many",
-            es="El servidor tuvo más peticiones a la vez que `limit`. El "
-            "semáforo tiene que ser uno, el mismo para todas.",
+            es="El servidor tuvo más peticiones a la vez que `limit`. Hace "
+            "falta un solo semáforo, creado con `limit`, y que lo tome cada "
+            "petición: no una vez alrededor de `gather`.",
             en="The server had more requests at once than `limit`. There has "
-            "to be one semaphore, the same for all of them.",
+            "to be one semaphore, made with `limit`, and each request has to "
+            "take it: not once around `gather`.",
             expected=limit,
             seen=pages.most,
         )
@@ -384,13 +428,18 @@ async def save(answer, run):
         early = early or not on_its_way
         written.append(piece)
 
+    async def short(request):
+        return web.Response(body=b"latte")
+
     async with (
-        serving(web.get("/film", film)) as url,
+        serving(web.get("/film", film), web.get("/short", short)) as url,
         aiohttp.ClientSession() as session,
     ):
         task = asyncio.create_task(answer(session, f"{url}/film", write))
         await finished(task, 3)
-    seen = task.result()
+        seen, announced = task.result(), None
+        if written and seen is None:
+            announced = await answer(session, f"{url}/short", len)
     if not written:
         raise Wrong(
             "nothing-written",
@@ -436,11 +485,21 @@ async def save(answer, run):
             expected=size,
             seen=total,
         )
+    if announced == 5:
+        raise Wrong(
+            "content-length",
+            es="`content_length` es `None` si el servidor no la anuncia, como "
+            "aquí. Suma las longitudes de los trozos.",
+            en="`content_length` is `None` when the server does not announce "
+            "it, as here. Add up the lengths of the pieces.",
+            expected=size,
+            seen=seen,
+        )
     if seen is None:
         raise Wrong(
             "nothing-returned",
-            es="Los trozos se guardaron, pero tu función no devuelve nada.",
-            en="The pieces were saved, but your function returns nothing.",
+            es="Los trozos se guardaron, pero tu función devolvió `None`.",
+            en="The pieces were saved, but your function returned `None`.",
             expected=size,
             seen=seen,
         )
@@ -708,6 +767,7 @@ async def make_board(answer, run):
         try:
             await judge_board(board)
             await judge_other(board, app, other)
+            await judge_losses(board)
         finally:
             await asyncio.gather(*[each.close() for each in board.listeners])
     board.raise_errors()
@@ -759,11 +819,19 @@ async def judge_silence(board, ada):
     """What comes over /ws goes nowhere; but it is received."""
     speaker = await board.listen()
     try:
-        await speaker.send("latte")
+        for _ in range(3):
+            await speaker.send("latte")
         async with asyncio.timeout(PATIENCE):
             await (await speaker.ping())
     except ConnectionClosed:
-        pass
+        board.raise_errors()
+        raise Wrong(
+            "received-once",
+            es="Un oyente habló y tu manejador terminó. Sigue recibiendo con "
+            "`async for`, hasta que el cliente se vaya.",
+            en="A listener spoke, and your handler ended. Go on receiving "
+            "with `async for`, until the client leaves.",
+        ) from None
     except TimeoutError:
         board.deaf = True
     await board.say("chai")
@@ -784,9 +852,9 @@ async def judge_loss(board, ada):
     """A connection is lost when the text is on its way to it."""
     await board.listen()
     await board.settles("2")
-    board.lost = board.transports[-1]
     chai = await board.listen()
     await board.settles("3")
+    board.lost = board.transports[-2:-1]
     await board.say("mate")
     await within(MOMENT, lambda: board.complaints.errors)
     if any(isinstance(e, OSError) for e in board.complaints.errors):
@@ -802,20 +870,36 @@ async def judge_loss(board, ada):
             seen=board.complaints.errors[0],
         )
     board.raise_errors()
-    heard = []
-    for each in (ada, chai):
-        while (said := await board.heard(each)) == "mocha":
+    await judge_all_hear([ada, chai], "mate")
+
+
+async def judge_losses(board):
+    """Several are lost, before and after others, whatever the order."""
+    there = [await board.listen() for _ in range(2 * LOST)]
+    await board.settles(f"{2 + len(there)}")
+    board.lost = board.transports[-len(there) :: 2]
+    await board.say("horchata")
+    await judge_all_hear(there[1::2], "horchata")
+
+
+async def judge_all_hear(listeners, text):
+    async def hears(websocket):
+        while (said := await Board.heard(websocket)) == "mocha":
             pass
-        heard.append(said)
-    if heard != ["mate", "mate"]:
+        return said
+
+    heard = await asyncio.gather(*map(hears, listeners))
+    if set(heard) != {text}:
         raise Wrong(
             "others-miss-it",
-            es="Uno se fue justo antes de recibir el texto, y los demás se "
-            "quedaron sin él. Que el bucle siga con el siguiente.",
-            en="One listener left right before the text got there, and the "
-            "others did not get it either. Let the loop go on to the next.",
-            expected=["mate", "mate"],
-            seen=heard,
+            es="Un oyente se había ido, y los que iban detrás no oyeron nada: "
+            "tu `suppress` o tu `try` rodea el bucle entero. Ponlo dentro, "
+            "alrededor de cada `send_str`.",
+            en="One listener had left, and those after it heard nothing: "
+            "your `suppress` or `try` surrounds the whole loop. Put it "
+            "inside, around each `send_str`.",
+            expected=len(heard),
+            seen=heard.count(text),
         )
 
 
@@ -879,22 +963,27 @@ class Board:
         self.url = ""
         self.session = None
         self.deaf = False
-        self.lost = None
+        self.lost = []
+        self.silent = None
         self.transports = []
 
     @property
     def middleware(self):
-        """Cuts a WebSocket off when there is a text for it."""
+        """Cuts WebSockets off when there is a text for them."""
 
         @web.middleware
         async def watched(request, handler):
             if request.path == "/ws":
                 self.transports.append(request.transport)
-            elif self.lost is not None:
+            elif self.lost:
                 # Now the handler reads the body without giving way.
                 await request.read()
-                self.lost.abort()
-            return await handler(request)
+                while self.lost:
+                    self.lost.pop().abort()
+            response = await handler(request)
+            if response is None:
+                self.silent = request.path
+            return response
 
         return watched
 
@@ -928,7 +1017,8 @@ class Board:
                 )
             return (await response.text()).strip()
 
-    async def heard(self, websocket):
+    @staticmethod
+    async def heard(websocket):
         with suppress(TimeoutError, ConnectionClosed):
             async with asyncio.timeout(PATIENCE):
                 return await websocket.recv()
@@ -967,8 +1057,9 @@ class Board:
             )
 
     def raise_errors(self):
-        if self.complaints.errors:
-            raise self.complaints.errors[0]
+        for error in self.complaints.errors:
+            refuse_other_library(error)
+            raise error
         for message in self.complaints.messages:
             if "response instance" in message:
                 raise Wrong(
@@ -982,11 +1073,27 @@ class Board:
             if "Missing return" in message:
                 raise Wrong(
                     "no-return",
-                    es="Un manejador terminó sin devolver nada y aiohttp "
-                    "protesta en su registro. También el del WebSocket acaba "
-                    "con `return websocket`.",
-                    en="A handler ended without returning anything, and "
-                    "aiohttp complains in its log. The WebSocket's too ends "
-                    "with `return websocket`.",
+                    es=f"El manejador de `{self.silent}` terminó sin devolver "
+                    "nada, y aiohttp protesta en su registro. `/say` devuelve "
+                    "una `web.Response`; `/ws`, su `websocket`.",
+                    en=f"The handler of `{self.silent}` ended without "
+                    "returning anything, and aiohttp complains in its log. "
+                    "`/say` returns a `web.Response`; `/ws`, its `websocket`.",
                     seen=message,
                 )
+
+
+def refuse_other_library(error):
+    """Name what belongs to the WebSockets of websockets."""
+    names = {"send": "send", "protocol": "broadcast"}
+    name = names.get(getattr(error, "name", None))
+    theirs = isinstance(getattr(error, "obj", None), web.WebSocketResponse)
+    if isinstance(error, AttributeError) and theirs and name:
+        raise Wrong(
+            "other-library",
+            es=f"`{name}` es de `websockets`, y los WebSocket de aiohttp no "
+            "lo conocen: usa un bucle con `send_str`.",
+            en=f"`{name}` is from `websockets`, and aiohttp's WebSockets do "
+            "not know it: use a loop with `send_str`.",
+            seen=error,
+        ) from None

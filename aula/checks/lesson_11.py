@@ -24,6 +24,7 @@ from aula.checks.lesson_04 import (
     stop,
     tell,
 )
+from aula.checks.lesson_06 import no_star
 
 # A clock that calls local time UTC is wrong by a quarter of an hour at least.
 NEAR = timedelta(minutes=5)
@@ -65,6 +66,15 @@ def refuse_old_names(errors):
                 f"hoy es `{today[name]}`.",
                 en=f"Your handler uses `websocket.{name}`, which no longer "
                 f"exists: today it is `{today[name]}`.",
+                seen=error,
+            ) from None
+        if isinstance(error, NameError) and name == "path":
+            raise Wrong(
+                "no-path",
+                es="Tu manejador pide `path`, que ya no recibe: la ruta está "
+                "en `websocket.request.path`.",
+                en="Your handler uses `path`, which it is no longer given: "
+                "the path is in `websocket.request.path`.",
                 seen=error,
             ) from None
 
@@ -152,12 +162,41 @@ async def ask_all(answer, run):
                 en="The answers are right, but the connection is still open. "
                 "The old `finally` closed it; today `async with` does.",
             ) from None
+    await _judge_failure(answer)
     return Right(
         es="Tres preguntas y tres respuestas por una sola conexión, cerrada "
         f"con {connections[0].close_code}.",
         en="Three questions and three answers over one connection, closed "
         f"with {connections[0].close_code}.",
     )
+
+
+async def _judge_failure(answer):
+    """A conversation that breaks off half-way is closed as well."""
+    named = asyncio.Event()
+
+    async def stall(websocket):
+        with suppress(ConnectionClosed):
+            async for _ in websocket:
+                named.set()
+
+    async with serving(stall) as service:
+        asking = asyncio.create_task(answer(service.url, ["Ada", "Lima"]))
+        await patiently(named.wait())
+        asking.cancel()
+        await asyncio.wait({asking}, timeout=1)
+        try:
+            await service.finish()
+        except Silence:
+            raise Wrong(
+                "open-on-failure",
+                es="Las respuestas son correctas. Pero si algo falla a mitad, "
+                "tu conexión se queda abierta: eso lo evitaba `finally`; hoy, "
+                "`async with`.",
+                en="The answers are right. But when something fails half-way, "
+                "your connection stays open: `finally` prevented that; today "
+                "`async with` does.",
+            ) from None
 
 
 def _refuse_coroutines(seen):
@@ -201,7 +240,7 @@ async def main(answer, run):
         servers.add(websocket.server)
         with suppress(ConnectionClosed):
             async for name in websocket:
-                await websocket.send(f"Hello {name}!")
+                await websocket.send(f"Welcome, {name}!")
 
     try:
         with refusing_run_forever():
@@ -322,14 +361,13 @@ class Program:
                     en="The server did not answer. Serve the handler `hello` "
                     "that `main` is given, as it is.",
                 ) from None
-            if heard != f"Hello {name}!":
+            if heard != f"Welcome, {name}!":
                 raise Wrong(
                     "other-handler",
-                    es="Contestó otro manejador. Sirve el `hello` que recibe "
-                    "`main`.",
-                    en="Another handler answered. Serve the `hello` that "
-                    "`main` is given.",
-                    expected=f"Hello {name}!",
+                    es="Tu servidor no usa el `hello` que recibe `main`.",
+                    en="Your server does not use the `hello` that `main` is "
+                    "given.",
+                    expected=f"Welcome, {name}!",
                     seen=heard,
                 )
         if self.task.done():
@@ -553,7 +591,7 @@ def _refuse_other_errors(service):
     service.reraise()
 
 
-@exercise("11.4", parameters=1, limit=LIMIT, picture="wiretap")
+@exercise("11.4", parameters=1, limit=LIMIT, picture=None)
 async def collect(answer, run):
     paths = [f"/{number}" for number in range(8)]
     arrived, tokens = set(), set()
@@ -579,8 +617,9 @@ async def collect(answer, run):
                 _refuse_queue(arrived)
                 await asyncio.wait({collecting})
             seen = collecting.result()
-        except TypeError as error:
+        except (AttributeError, TypeError, ValueError) as error:
             _refuse_old_arguments(error)
+            _refuse_gathered(error)
             raise
         await _judge_messages(seen, [f"message of {path}" for path in paths])
         if tokens != {"latte"}:
@@ -632,6 +671,37 @@ def _refuse_old_arguments(error):
             "otro nombre desde websockets 14.",
             en="`connect` does not know `extra_headers` any more. The "
             "argument has had another name since websockets 14.",
+            seen=error,
+        ) from None
+
+
+def _refuse_gathered(error):
+    """Name what belongs to ``wait``, and is of no use to ``gather``."""
+    if isinstance(error, TypeError) and no_star(error):
+        discard(error)
+        raise Wrong(
+            "no-star",
+            es="`gather` recibe las corrutinas una a una: pon `*` delante de "
+            "la lista.",
+            en="`gather` takes the coroutines one by one: put `*` before the "
+            "list.",
+            seen=error,
+        ) from None
+    if isinstance(error, AttributeError) and (
+        isinstance(error.obj, str) and error.name == "result"
+    ):
+        raise Wrong(
+            "result-of-text",
+            es="`gather` da ya los resultados: sobra `.result()`.",
+            en="`gather` gives the results already: drop `.result()`.",
+            seen=error,
+        ) from None
+    if isinstance(error, ValueError) and "to unpack" in f"{error}":
+        raise Wrong(
+            "no-pending",
+            es="`gather` devuelve una sola lista, en orden; no hay `pending`.",
+            en="`gather` returns a single list, in order; there is no "
+            "`pending`.",
             seen=error,
         ) from None
 

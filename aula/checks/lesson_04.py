@@ -873,8 +873,7 @@ def _refuse_old_server(error):
     """address() of a closed server, which the answer did not open."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_name != "address" and any(
-            isinstance(value, Server)
-            for value in frame.f_locals.values()
+            isinstance(value, Server) for value in frame.f_locals.values()
         ):
             return
     raise Wrong(

@@ -4,7 +4,10 @@ import asyncio
 import functools
 import inspect
 import logging
-from contextlib import asynccontextmanager, suppress
+import re
+import traceback
+import warnings
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import Server, serve
@@ -72,7 +75,67 @@ class Service:
                 "for message in websocket`.",
                 seen=error,
             ) from None
+        if isinstance(error, TypeError):
+            _refuse_message(error)
         raise error
+
+
+def _refuse_message(error):
+    """``send`` was given ``message.upper``, or a coroutine."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        message = frame.f_locals.get("message")
+        if inspect.iscoroutine(message):
+            message.close()
+            raise _forgotten(message.__name__) from None
+        if inspect.isbuiltin(message) and isinstance(message.__self__, str):
+            raise Wrong(
+                "no-parentheses",
+                es=f"Faltan los paréntesis: `{message.__name__}()`.",
+                en=f"The parentheses are missing: `{message.__name__}()`.",
+                seen=error,
+            ) from None
+
+
+@contextmanager
+def naming_forgotten():
+    """When an answer goes wrong, name the call whose ``await`` is missing."""
+    caught = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+    except (AttributeError, Wrong) as error:
+        _name_forgotten(error, caught)
+        raise
+    finally:
+        for warning in caught:  # for whoever watches the whole check
+            warnings.warn_explicit(
+                warning.message,
+                warning.category,
+                warning.filename,
+                warning.lineno,
+            )
+
+
+def _name_forgotten(error, caught):
+    names = [f"{warning.message}" for warning in caught]
+    coroutine = getattr(error, "obj", None)
+    if inspect.iscoroutine(coroutine):
+        coroutine.close()
+        names.append(f"'{coroutine.__qualname__}'")
+    name = re.search(r"'Connection\.(\w+)'", " ".join(names))
+    if name is not None:
+        raise _forgotten(name[1]) from None
+
+
+def _forgotten(call):
+    return Wrong(
+        "forgotten-await",
+        es=f"Falta un `await` delante de `{call}()`: sin él solo se crea una "
+        "corrutina.",
+        en=f"An `await` is missing before `{call}()`: without it you only "
+        "make a coroutine.",
+    )
 
 
 @asynccontextmanager
@@ -98,7 +161,8 @@ async def serving(handler):
     server = await serve(watched, "127.0.0.1", 0, logger=_logger)
     service = Service(address(server))
     try:
-        yield service
+        with naming_forgotten():
+            yield service
     finally:
         # A handler that waits for ever would keep the server open.
         for task in tasks:
@@ -171,6 +235,11 @@ async def tell(websocket, message):
 
 @exercise("04.1", parameters=1, limit=LIMIT, picture="wiretap")
 async def ask(answer, run):
+    with naming_forgotten():
+        return await _judge_ask(answer, run)
+
+
+async def _judge_ask(answer, run):
     connections = []
     names = []
     spoken = asyncio.Event()
@@ -228,6 +297,9 @@ async def ask(answer, run):
                 "missing before `recv()`.",
             )
         if not connections:
+            # That of another server, as the judge's was not called.
+            if any(lane.call == "greet" for lane in run.lanes):
+                _refuse_own_server()
             raise Wrong(
                 "never-connected",
                 es="El servidor no recibió ninguna conexión. Conéctate a "
@@ -272,16 +344,17 @@ async def ask(answer, run):
     except (AttributeError, TypeError) as error:
         _judge_connect(error)
         raise
-    except IndexError as error:
+    except IndexError:
         if connections:
             raise
-        # address() of a server that is closed.
+        _refuse_own_server()  # address() of one that is closed
+    except ConnectionClosed as error:
         raise Wrong(
-            "own-server",
-            es="Conéctate a la `url` que recibe tu función, no al servidor de "
-            "la lección, que ya está cerrado.",
-            en="Connect to the `url` that your function is given, not to the "
-            "server of the lesson, which is closed by now.",
+            "too-late",
+            es="Fuera del `async with`, o tras `close()`, la conexión ya está "
+            "cerrada: recibe antes.",
+            en="Outside the `async with`, or after `close()`, the connection "
+            "is closed already: receive before that.",
             seen=error,
         ) from None
     finally:
@@ -295,6 +368,16 @@ async def ask(answer, run):
         en="The server received `Ada`, your client returned `Hello Ada! 🙂` "
         f"and closed the connection with code {connections[0].close_code}.",
     )
+
+
+def _refuse_own_server():
+    raise Wrong(
+        "own-server",
+        es="Conéctate a la `url` que recibe tu función, no al servidor de la "
+        "lección.",
+        en="Connect to the `url` that your function is given, not to the "
+        "server of the lesson.",
+    ) from None
 
 
 def _judge_names(names):
@@ -336,6 +419,7 @@ async def shout(answer, run):
                 service.reraise()
                 _refuse_early_end(heard, messages)
             except Silence:
+                await _refuse_extra_recv(websocket, messages[len(heard)])
                 raise Wrong(
                     "silent",
                     es=f"Tu manejador no contestó al mensaje "
@@ -368,6 +452,21 @@ async def shout(answer, run):
         en="It answered all three messages in capitals and ended in peace "
         "when the client left.",
     )
+
+
+async def _refuse_extra_recv(websocket, message):
+    """Only one message in two is answered, the other is lost."""
+    with suppress(Silence, Hung):
+        await tell(websocket, message)
+        raise Wrong(
+            "extra-recv",
+            es="Tu manejador no contestó hasta recibir otro mensaje más: un "
+            "`recv` de más se lleva uno. `async for` ya te entrega cada "
+            "mensaje.",
+            en="Your handler gave no answer until it had one more message: a "
+            "`recv` too many takes one away. `async for` hands you each "
+            "message already.",
+        ) from None
 
 
 def _refuse_early_end(heard, messages):
@@ -616,28 +715,38 @@ async def _judge_welcome(service, websocket, path, expected):
 @exercise("04.5", parameters=2, limit=LIMIT, picture="wiretap")
 async def visit(answer, run):
     servers = []
+    hasty = []
     met = asyncio.Event()
     inside = []
-
-    async def greet(websocket):
-        servers.append(websocket.server)
-        with suppress(ConnectionClosed):
-            name = await websocket.recv()
-            await websocket.send(f"Hello {name}!")
 
     async def call(url):
         _judge_url(url)
         try:
             async with connect(url) as websocket:
                 await websocket.send("Ada")
-                return await websocket.recv()
+                greeting = await websocket.recv()
         except OSError as error:
             raise Wrong(
                 "nobody-there",
-                es="En la dirección que recibió el cliente no escucha nadie.",
-                en="Nobody listens at the address that the client was given.",
+                es="En la dirección que recibió el cliente no escucha nadie. "
+                "Usa la de tu servidor, `address(server)`, mientras esté "
+                "abierto.",
+                en="Nobody listens at the address that the client was given. "
+                "Use that of your server, `address(server)`, while it is "
+                "open.",
                 seen=type(error).__name__,
             ) from None
+        if greeting != "Hello Ada! 🙂":
+            raise Wrong(
+                "other-handler",
+                es="Contestó otro manejador: sirve el `handler` que recibe tu "
+                "función.",
+                en="Another handler answered: serve the `handler` that your "
+                "function is given.",
+                expected="Hello Ada! 🙂",
+                seen=greeting,
+            )
+        return greeting
 
     def client(name):
         async def meet(url):
@@ -655,12 +764,31 @@ async def visit(answer, run):
         await call(url)
         raise LookupError("the client left early")
 
+    async def visiting(client):
+        opened = []
+
+        async def greet(websocket):
+            opened.append(websocket.server)
+            servers.append(websocket.server)
+            with suppress(ConnectionClosed):
+                name = await websocket.recv()
+                await websocket.send(f"Hello {name}! 🙂")
+
+        try:
+            return await answer(greet, client)
+        finally:
+            hasty.extend(one for one in opened if one.is_serving())
+
     visits = [
-        asyncio.create_task(answer(greet, client(name)), name=f"visit {name}")
+        asyncio.create_task(visiting(client(name)), name=f"visit {name}")
         for name in ("1", "2")
     ]
     try:
-        seen = await _both(visits, met)
+        try:
+            seen = await _both(visits, met)
+        except IndexError as error:
+            _refuse_old_server(error)
+            raise
         if inspect.iscoroutine(seen[0]):
             for coroutine in seen:
                 coroutine.close()
@@ -671,14 +799,14 @@ async def visit(answer, run):
                 en="You return a coroutine: an `await` is missing before "
                 "`client(...)`, and nobody came to visit the server.",
             )
-        if seen != ["1: Hello Ada!", "2: Hello Ada!"]:
+        if seen != ["1: Hello Ada! 🙂", "2: Hello Ada! 🙂"]:
             raise Wrong(
                 "not-returned",
                 es="Falta el resultado del cliente: devuelve lo que devuelva "
                 "`await client(url)`.",
                 en="The client's result is missing: return what "
                 "`await client(url)` returns.",
-                expected="1: Hello Ada!",
+                expected="1: Hello Ada! 🙂",
                 seen=seen[0],
             )
         await _judge_closed(
@@ -691,7 +819,7 @@ async def visit(answer, run):
         )
         swallowed = False
         try:
-            await answer(greet, leave)
+            await visiting(leave)
             swallowed = True
         except LookupError:
             pass
@@ -705,6 +833,16 @@ async def visit(answer, run):
             "closes it is never reached. `async with` closes it whatever "
             "happens.",
         )
+        # What closes later was not waited for.
+        if hasty:
+            raise Wrong(
+                "hasty",
+                es="Tu función empezó a cerrar el servidor y se fue sin "
+                "esperar: tras `close()` falta `await server.wait_closed()`.",
+                en="Your function began to close the server and went away "
+                "without waiting: after `close()`, "
+                "`await server.wait_closed()` is missing.",
+            )
         if swallowed:
             raise Wrong(
                 "error-swallowed",
@@ -729,6 +867,23 @@ async def visit(answer, run):
         en="Two servers at once, each on a port of its own; both results "
         "came, and none was left open, not even when the client failed.",
     )
+
+
+def _refuse_old_server(error):
+    """address() of a closed server, which the answer did not open."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name != "address" and any(
+            isinstance(value, Server) for value in frame.f_locals.values()
+        ):
+            return
+    raise Wrong(
+        "old-server",
+        es="Usaste el `server` de una celda anterior, ya cerrado: falta `as "
+        "server`.",
+        en="You used the `server` of an earlier cell, closed by now: `as "
+        "server` is missing.",
+        seen=error,
+    ) from None
 
 
 async def _both(visits, met):

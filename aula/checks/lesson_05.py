@@ -23,11 +23,13 @@ class Server:
 
     Attributes:
         ended: set when the handler has ended, however it did.
+        ended_at: when that was, in the loop's time.
         errors: what it raised, but for the client having gone.
     """
 
     def __init__(self, answer, *arguments):
         self.ended = asyncio.Event()
+        self.ended_at = None
         self.errors = []
 
         @wraps(answer)
@@ -37,6 +39,7 @@ class Server:
             except Exception as error:
                 self.errors += _own(error)
             finally:
+                self.ended_at = asyncio.get_running_loop().time()
                 self.ended.set()
 
         self._handler = handler
@@ -78,7 +81,7 @@ def _judge_type(error):
     """Name what is behind some exceptions that say little.
 
     Raises:
-        Wrong: plain-for, plain-with or task-of-function.
+        Wrong: plain-for, plain-with, async-suppress or task-of-function.
     """
     text = f"{error}" if isinstance(error, TypeError) else ""
     if "Connection' object is not iterable" in text:
@@ -96,8 +99,15 @@ def _judge_type(error):
             "plain-with",
             es="Entrar ahí puede obligar a esperar, y `with` no sabe: escribe "
             "`async with`.",
-            en="To go in there may take a wait, and `with` cannot wait: write "
+            en="Entering may mean waiting, and `with` cannot wait: write "
             "`async with`.",
+            seen=error,
+        )
+    if text.startswith("'suppress' object does not support the async"):
+        raise Wrong(
+            "async-suppress",
+            es="`suppress` no tiene nada que esperar: `with` a secas.",
+            en="`suppress` has nothing to wait for: plain `with`.",
             seen=error,
         )
     if text.startswith("a coroutine was expected, got <"):
@@ -113,17 +123,10 @@ def _judge_type(error):
 
 def _own(error):
     """The exceptions in a group, or the one, that are of the answer's own."""
-    if isinstance(error, TypeError) and _sends_coroutine(error):
-        return [
-            Wrong(
-                "forgotten-await",
-                es="Falta un `await`: `send` recibió una corrutina en vez de "
-                "lo que ella devuelve.",
-                en="An `await` is missing: `send` was given a coroutine "
-                "instead of what it returns.",
-                seen=error,
-            )
-        ]
+    if isinstance(error, TypeError):
+        coroutine = _sent_coroutine(error)
+        if coroutine is not None:
+            return [ForgottenAwait(coroutine.__name__, error)]
     # A coroutine that nobody awaited warns when it is dropped, and until then
     # the traceback holds it.
     traceback.clear_frames(error.__traceback__)
@@ -132,14 +135,29 @@ def _own(error):
     return [] if isinstance(error, ConnectionClosed) else [error]
 
 
-def _sends_coroutine(error):
-    """Whether ``send`` refused a coroutine, which is closed then."""
+def _sent_coroutine(error):
+    """The coroutine that ``send`` refused, if it did; closed."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         message = frame.f_locals.get("message")
         if inspect.iscoroutine(message):
             message.close()
-            return True
-    return False
+            return message
+    return None
+
+
+class ForgottenAwait(Wrong):
+    """``send`` was given a coroutine; ``call`` is its name."""
+
+    def __init__(self, call, error):
+        super().__init__(
+            "forgotten-await",
+            es="Falta un `await`: `send` recibió una corrutina en vez de lo "
+            "que ella devuelve.",
+            en="An `await` is missing: `send` was given a coroutine instead "
+            "of what it returns.",
+            seen=error,
+        )
+        self.call = call
 
 
 @exercise("05.1", parameters=1, picture="wiretap")
@@ -154,11 +172,14 @@ async def kitchen(answer, run):
         await send_all(websocket, "latte 0.3", "mocha 0.1")
         seen = await receive(websocket, 4, 2)
     if seen == expected:
+        await _judge_waiting(answer, run)
         return Right(
             es="Los dos pedidos se anotaron enseguida y el `mocha`, que "
-            "tarda menos, salió antes que el `latte`.",
+            "tarda menos, salió antes que el `latte`. Cuando un cliente se "
+            "fue, el manejador esperó a su tarea.",
             en="Both orders were taken at once, and the `mocha`, which takes "
-            "less, was ready before the `latte`.",
+            "less, was ready before the `latte`. When a client left, the "
+            "handler awaited its task.",
         )
     server.raise_errors(run)
     if seen == ["ordered latte", "ready latte", *seen[2:]]:
@@ -219,6 +240,24 @@ async def kitchen(answer, run):
             expected=expected,
             seen=seen,
         )
+    if any(f"{reply}".count(" ") > 1 for reply in seen):
+        raise Wrong(
+            "with-seconds",
+            es="En la respuesta va solo la bebida, sin sus segundos.",
+            en="Only the drink goes into the reply, without its seconds.",
+            expected=expected,
+            seen=seen,
+        )
+    if [*expected[:2], *["ready mocha"] * 2] == seen:
+        raise Wrong(
+            "late-message",
+            es="`ready mocha` llegó dos veces: la tarea leyó `message` cuando "
+            "el bucle ya iba por otro. Pásaselo como argumento.",
+            en="`ready mocha` came twice: the task read `message` after the "
+            "loop had moved on. Pass it as an argument.",
+            expected=expected,
+            seen=seen,
+        )
     raise Wrong(
         "other-replies",
         es="Al mandar `latte 0.3` y `mocha 0.1`, las respuestas no son las "
@@ -230,9 +269,38 @@ async def kitchen(answer, run):
     )
 
 
+async def _judge_waiting(answer, run):
+    """The client leaves as soon as its order is taken."""
+    async with Server(answer) as server:
+        sent_at = asyncio.get_running_loop().time()
+        async with server.connect() as websocket:
+            await send_all(websocket, "latte 0.4")
+            await receive(websocket, 1)
+        await within(PATIENCE, server.ended.is_set)
+    server.raise_errors(run)
+    if server.ended_at is not None and server.ended_at - sent_at < 0.2:
+        raise Wrong(
+            "walks-off",
+            es="Las respuestas son las que se piden, pero un cliente se fue y "
+            "el manejador terminó con el pedido a medias. Guarda cada tarea "
+            "y espéralas después del bucle.",
+            en="The replies are what was asked for, but a client left, and "
+            "the handler ended with the order in the making. Keep each task "
+            "and await them after the loop.",
+        )
+
+
 NAMES = (
     "latte mocha chai mate cocoa cortado lungo matcha tonic soda tea milk"
 ).split()
+
+
+def _served(name):
+    """The drink as the reply bears it; an order does not."""
+    return f"{name}☕"
+
+
+SERVED = [_served(name) for name in NAMES]
 
 
 class Barista:
@@ -262,7 +330,7 @@ class Barista:
 
     async def _reply(self, websocket, message):
         number, _, drink = f"{message}".partition(" ")
-        name = drink.partition(" ")[0]
+        name = _served(drink.partition(" ")[0])
         self.replied.append((number, name))
         await websocket.send(f"{number} {name}")
 
@@ -302,6 +370,14 @@ async def in_order(answer, run):
             "no se sabe de cuál es.",
             en="Two orders bear the same number: when the reply comes back, "
             "nobody knows whose it is.",
+            seen=barista.orders,
+        )
+    if not set(numbers) <= {f"{number}" for number in range(len(NAMES))}:
+        raise Wrong(
+            "other-numbers",
+            es="Los números empiezan en 0 y siguen el orden de `orders`.",
+            en="The numbers begin at 0 and follow the order of `orders`.",
+            expected=[f"{n} {name} 0.1" for n, name in enumerate(NAMES)],
             seen=barista.orders,
         )
     error = None if late or asking.cancelled() else asking.exception()
@@ -356,7 +432,7 @@ async def in_order(answer, run):
 
 
 def _judge_order(seen, barista):
-    if seen == NAMES:
+    if seen == SERVED:
         return
     if isinstance(seen, list) and all(" " in f"{reply}" for reply in seen):
         if seen:
@@ -364,7 +440,7 @@ def _judge_order(seen, barista):
                 "with-numbers",
                 es="Devuelve solo las bebidas: el número ya ha cumplido.",
                 en="Return the drinks alone: the number has done its work.",
-                expected=NAMES,
+                expected=SERVED,
                 seen=seen,
             )
     if seen == [name for _, name in barista.replied]:
@@ -374,7 +450,7 @@ def _judge_order(seen, barista):
             "de cada una para devolverla a su sitio.",
             en="That is the order in which the replies came. Use the number "
             "of each to put it back in its place.",
-            expected=NAMES,
+            expected=SERVED,
             seen=seen,
         )
     if seen == [name for _, name in sorted(barista.replied)]:
@@ -384,14 +460,34 @@ def _judge_order(seen, barista):
             "el número con `int`.",
             en='Sorted as text, `"10"` comes before `"2"`. Turn the number '
             "into an `int`.",
-            expected=NAMES,
+            expected=SERVED,
+            seen=seen,
+        )
+    if seen is None:
+        raise Wrong(
+            "printed",
+            es="Tu función no devuelve nada. Escribir con `print` no es "
+            "devolver: usa `return`.",
+            en="Your function returns nothing. To print is not to return: "
+            "use `return`.",
+            expected=SERVED,
+            seen=seen,
+        )
+    if seen == NAMES:
+        raise Wrong(
+            "not-from-replies",
+            es="Eso es lo que se pidió, no lo que llegó: devuelve las bebidas "
+            "que traen las respuestas.",
+            en="That is what was ordered, not what came: return the drinks "
+            "that the replies bring.",
+            expected=SERVED,
             seen=seen,
         )
     raise Wrong(
         "other-result",
-        es="Se esperaba la lista de bebidas en el orden de los pedidos.",
-        en="Expected was the list of drinks in the order of the orders.",
-        expected=NAMES,
+        es="Devuelve la lista de bebidas, en el orden de `orders`.",
+        en="Return the list of drinks, in the order of `orders`.",
+        expected=SERVED,
         seen=seen,
     )
 
@@ -448,7 +544,11 @@ async def two_machines(answer, run):
         server.connect() as lima,
     ):
         try:
-            await _judge_two(ada, ada_machine, server, run)
+            try:
+                await _judge_two(ada, ada_machine, server, run)
+            except ValueError as error:
+                _refuse_prepare(error)
+                raise
             await send_all(lima, *LIMA)
             if not await within(
                 PATIENCE, lambda: len(lima_machine.started) == 2
@@ -496,6 +596,18 @@ async def _judge_two(websocket, machine, server, run):
     await _judge_turns(machine, server, run)
 
 
+def _refuse_prepare(error):
+    """The lesson's own prepare() finds no seconds in these orders."""
+    frames = traceback.walk_tb(error.__traceback__)
+    if any(frame.f_code.co_name == "prepare" for frame, _ in frames):
+        raise Wrong(
+            "not-brew",
+            es="Llama al `brew` que recibes, no a `prepare`.",
+            en="Call the `brew` you were given, not `prepare`.",
+            seen=error,
+        ) from None
+
+
 def _judge_shared(machine):
     """Two of Ada's orders are under way, and not two of Lima's."""
     if machine.started:
@@ -515,17 +627,23 @@ def _judge_limit(most):
     if most == 1:
         raise Wrong(
             "one-only",
-            es="Solo se prepara un pedido a la vez, y hay dos máquinas.",
+            es="Solo se prepara un pedido a la vez, y hay dos máquinas: o el "
+            "bucle espera a cada uno, o el semáforo es de 1.",
             en="Only one order is prepared at a time, and there are two "
-            "machines.",
+            "machines: either the loop waits for each one, or the semaphore "
+            "is of 1.",
             expected=2,
             seen=1,
         )
     if most == 0:
         raise Wrong(
             "never-brews",
-            es="Nadie llamó a `brew` mientras el cliente seguía conectado.",
-            en="Nobody called `brew` while the client was connected.",
+            es="Nadie llamó a `brew` mientras el cliente seguía conectado. "
+            "Una corrutina guardada en una lista no corre: crea la tarea "
+            "dentro del bucle.",
+            en="Nobody called `brew` while the client was connected. A "
+            "coroutine kept in a list does not run: create the task inside "
+            "the loop.",
             expected=2,
             seen=0,
         )
@@ -543,9 +661,13 @@ def _judge_limit(most):
     raise Wrong(
         "too-many",
         es="Todos los pedidos se preparan a la vez. Un semáforo limita si "
-        "todas las tareas comparten el mismo: créalo una vez, fuera de ellas.",
+        "todas las tareas comparten el mismo (créalo una vez, fuera de ellas) "
+        "y cada una lo tiene mientras prepara: `async with` va dentro de la "
+        "tarea, alrededor de `await brew(...)`.",
         en="All the orders are being prepared at once. A semaphore limits if "
-        "all tasks share the same one: create it once, outside them.",
+        "all tasks share the same one (create it once, outside them) and each "
+        "holds it while it prepares: `async with` goes inside the task, "
+        "around `await brew(...)`.",
         expected=2,
         seen=most,
     )
@@ -607,6 +729,8 @@ async def _leave(answer, run, politely):
                 if not together:
                     server.raise_errors(run)
                     _judge_start(machine)
+                _judge_saved(machine.started, orders)
+                machine.let_out(orders[0])
                 replies = await receive(websocket, 1, MOMENT)
                 if replies:
                     raise Wrong(
@@ -630,13 +754,17 @@ async def _leave(answer, run, politely):
         finally:
             machine.let_all_out()
     server.raise_errors(run)
-    if sorted(machine.ended) != sorted(orders):
+    _judge_saved(machine.ended, orders)
+
+
+def _judge_saved(seen, orders):
+    if sorted(map(str, seen)) != sorted(orders):
         raise Wrong(
             "other-orders",
             es="No se guardó cada pedido una vez.",
             en="Not every order was saved once.",
             expected=orders,
-            seen=list(machine.ended),
+            seen=list(seen),
         )
 
 
@@ -653,8 +781,12 @@ def _judge_start(machine):
         )
     raise Wrong(
         "never-starts",
-        es="Mientras el cliente seguía conectado no se empezó a guardar nada.",
-        en="While the client was connected, nothing began to be saved.",
+        es="Mientras el cliente seguía conectado no se empezó a guardar nada. "
+        "Una corrutina guardada en una lista no corre: crea la tarea dentro "
+        "del bucle.",
+        en="While the client was connected, nothing began to be saved. A "
+        "coroutine kept in a list does not run: create the task inside the "
+        "loop.",
     )
 
 
@@ -762,7 +894,21 @@ async def smooth(answer, run):
             en="`grind` ran in another thread, but the loop stood still for "
             "its result. Wait for it with `await`.",
         )
-    server.raise_errors(run)
+    try:
+        server.raise_errors(run)
+    except ForgottenAwait as wrong:
+        if wrong.call == "to_thread":
+            raise
+        raise Wrong(
+            "async-in-thread",
+            es="`send` recibió la corrutina de un `async def`: o falta un "
+            "`await`, o se lo diste a `to_thread`, que acepta una función "
+            "corriente, como `grind`.",
+            en="`send` was given the coroutine of an `async def`: either an "
+            "`await` is missing, or you passed it to `to_thread`, which takes "
+            "an ordinary function, such as `grind`.",
+            seen=wrong.seen,
+        ) from None
     if sorted(map(str, seen)) != sorted(expected):
         raise Wrong(
             "other-replies",

@@ -24,6 +24,7 @@ from aula import check, kernel, timeline
 from aula.check import TEXT, Check, Right, Wrong, exercise
 
 NUMBER = "99.1"
+GRACE = check.GRACE  # before tests are less patient
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -274,7 +275,8 @@ async def two(first, second):
 
 
 async def old_handler(websocket, path):
-    return 42
+    name = path[1:]
+    return name
 
 
 async def with_keyword(*, size):
@@ -774,6 +776,24 @@ def test_a_task_that_swallows_its_cancellation(times, end, monkeypatch):
     assert ends == [end]
 
 
+def test_a_task_has_time_to_clear_up(monkeypatch):
+    monkeypatch.setattr(check, "GRACE", GRACE)
+    ends = []
+
+    async def work():
+        try:
+            await asyncio.Future()
+        finally:
+            await asyncio.sleep(GRACE / 3)
+            ends.append("clean")
+
+    async def answer():
+        await asyncio.gather(work())
+
+    assert mistake(answer, limit=0.1) == "too-slow"
+    assert ends == ["clean"]
+
+
 def test_a_task_that_nothing_ends(monkeypatch):
     """The check gives it up, and gives its verdict."""
     monkeypatch.setattr(check, "GRACE", 1)
@@ -1119,6 +1139,14 @@ def test_the_right_answer_is_remembered(monkeypatch):
     assert remembered == []
     show_verdict(right)
     assert remembered == [NUMBER]
+
+
+def test_a_cell_that_failed_before_is_told(shown, monkeypatch):
+    monkeypatch.setattr(check, "last_cell_failed", lambda: True)
+    exercise(NUMBER)(judge_number)
+    show_verdict(right)
+    words = f"**✔ 99.1: right.** Fine.\n\n{TEXT['en']['failed-cell']}"
+    assert shown == [{"text/markdown": words, "text/plain": words}]
 
 
 def test_not_started_shows_no_picture(shown):

@@ -36,18 +36,20 @@ def describe(error: BaseException, language: str) -> str:
         language: ``"es"`` or ``"en"``.
 
     Returns:
-        a line ``line number: code`` for each frame of the learner's,
-        outermost first, then the exception as the last line of a traceback
-        shows it; the exceptions of a group below it, indented.
+        a line ``line number (function): code`` for each frame of the
+        learner's, outermost first, then the exception as the last line of a
+        traceback shows it; the exceptions of a group below it, indented.
     """
     word = {"es": "línea", "en": "line"}[language]
     lines: list[str] = []
+    place = None
     for frame in traceback.extract_tb(error.__traceback__):
-        line = f"{word} {frame.lineno}: {frame.line}"
+        before, place = place, (frame.filename, frame.lineno)
         own = not is_library(frame.filename) and not is_aula(frame.filename)
         # Before 3.12 a comprehension is a frame of its own.
-        if own and line not in lines[-1:]:
-            lines.append(line)
+        if own and place != before:
+            name = "" if frame.name.startswith("<") else f" ({frame.name})"
+            lines.append(f"{word} {frame.lineno}{name}: {frame.line}")
     lines += traceback.format_exception_only(error)
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:

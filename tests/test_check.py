@@ -386,15 +386,24 @@ def test_raising_shows_the_learners_own_lines():
     assert verdict.mistake == "raises"
     lines = verdict.said["en"].split("```")[1].split("\n")
     # The judge is in this file, too; the library's lines are left out.
-    assert [re.sub(r"^line \d+: ", "", line) for line in lines] == [
+    assert [re.sub(r"^line \d+ ", "", line) for line in lines] == [
         "text",
-        "seen = await answer()",
-        "await asyncio.gather(inner())",
-        'raise ValueError("sin leche")',
+        "(judge_number): seen = await answer()",
+        "(answer): await asyncio.gather(inner())",
+        '(inner): raise ValueError("sin leche")',
         "ValueError: sin leche",
         "",
     ]
-    assert all(re.match(r"line \d+: ", line) for line in lines[1:4])
+    assert all(re.match(r"line \d+ ", line) for line in lines[1:4])
+
+
+def test_a_comprehension_is_part_of_its_line():
+    async def answer():
+        return [1 / number for number in range(9)]
+
+    said = ask(answer).said["en"]
+    assert said.count("[1 / number for number in range(9)]") == 1
+    assert "(answer): return [1 / number" in said
 
 
 def test_an_exception_tells_more_than_a_forgotten_await():

@@ -30,7 +30,7 @@ def test_orphaned_exception_is_shown(running):
     )
     shown = running.run("task = None").stderr()
     assert "Una excepción que nadie recogió, en la tarea fail:" in shown
-    assert "2: raise ValueError('sin leche')" in shown
+    assert "2 (fail): raise ValueError('sin leche')" in shown
     assert shown.rstrip().endswith("ValueError: sin leche")
 
 

@@ -550,9 +550,9 @@ async def brew_in_time(answer, run):
     if overdue:
         raise Wrong(
             "late-deadlines",
-            es=f"`{overdue[0]}` tuvo más que su plazo: su tiempo no empezó a "
-            "contar hasta que acabó la bebida anterior. Pon en marcha todos "
-            "los plazos a la vez.",
+            es=f"`{overdue[0]}` tuvo más tiempo del debido: su plazo no "
+            "empezó a contar hasta que acabó la bebida anterior. Pon en "
+            "marcha todos los plazos a la vez.",
             en=f"`{overdue[0]}` got more than its deadline: its time began "
             "only after the drink before it was done. Start all the "
             "deadlines at once.",

@@ -125,8 +125,8 @@ def _judge_accept(request, value, error, opened):
     if "not enough values to unpack" in f"{error}":
         raise Wrong(
             "line-without-colon",
-            es="La primera línea y la vacía no llevan `: `, y no hay dos "
-            'partes que repartir. `line.partition(": ")` nunca falla.',
+            es="La primera línea y la vacía no llevan `: `, y no dan dos "
+            'partes. `line.partition(": ")` nunca falla.',
             en="The first line and the empty one have no `: `, and so no two "
             'parts to unpack. `line.partition(": ")` never fails.',
             seen=error,
@@ -335,8 +335,8 @@ def _judge_header(answer, frame, expected):
     if masked is False and expected[1] and not _ever_masked(answer):
         raise Wrong(
             "never-masked",
-            es=f"En la trama {shown} `masked` vale `False`, y no hay bit que "
-            "lo cambie. `& 0x80` da 0 o 128, nunca 1: usa `bool(...)` o "
+            es=f"En la trama {shown} `masked` vale `False` sea cual sea el "
+            "bit. `& 0x80` da 0 o 128, nunca 1: usa `bool(...)` o "
             "`!= 0`.",
             en=f"In the frame {shown} your `masked` is `False`, and no bit "
             "changes it. `& 0x80` gives 0 or 128, never 1: use `bool(...)` "
@@ -817,8 +817,8 @@ def _judge_close(answer, kind, expected, talk, seen):
     if side == "server" and code in (0, 1005):
         raise Wrong(
             "server-unmasked",
-            es="Esta trama es del servidor: no lleva máscara, y `unmask` se "
-            "come el código. Su contenido empieza en `frame[2]`.",
+            es="Esta trama es del servidor: no lleva máscara, y con `unmask` "
+            "se pierde el código. Su contenido empieza en `frame[2]`.",
             en="This frame is the server's: it bears no mask, and `unmask` "
             "eats the code. Its payload begins at `frame[2]`.",
             **both,

@@ -460,7 +460,7 @@ async def _refuse_extra_recv(websocket, message):
         await tell(websocket, message)
         raise Wrong(
             "extra-recv",
-            es="Tu manejador no contestó hasta recibir otro mensaje más: un "
+            es="Tu manejador no contestó hasta recibir otro mensaje: un "
             "`recv` de más se lleva uno. `async for` ya te entrega cada "
             "mensaje.",
             en="Your handler gave no answer until it had one more message: a "

@@ -106,7 +106,7 @@ def _judge_type(error):
     if text.startswith("'suppress' object does not support the async"):
         raise Wrong(
             "async-suppress",
-            es="`suppress` no tiene nada que esperar: `with` a secas.",
+            es="`suppress` no tiene nada que esperar: usa `with` a secas.",
             en="`suppress` has nothing to wait for: plain `with`.",
             seen=error,
         )
@@ -282,7 +282,7 @@ async def _judge_waiting(answer, run):
         raise Wrong(
             "walks-off",
             es="Las respuestas son las que se piden, pero un cliente se fue y "
-            "el manejador terminó con el pedido a medias. Guarda cada tarea "
+            "el manejador terminó con el pedido a medias. Guarda las tareas "
             "y espéralas después del bucle.",
             en="The replies are what was asked for, but a client left, and "
             "the handler ended with the order in the making. Keep each task "
@@ -660,10 +660,10 @@ def _judge_limit(most):
         )
     raise Wrong(
         "too-many",
-        es="Todos los pedidos se preparan a la vez. Un semáforo limita si "
-        "todas las tareas comparten el mismo (créalo una vez, fuera de ellas) "
-        "y cada una lo tiene mientras prepara: `async with` va dentro de la "
-        "tarea, alrededor de `await brew(...)`.",
+        es="Todos los pedidos se preparan a la vez. Un semáforo solo limita "
+        "si todas las tareas comparten el mismo (créalo una vez, fuera de "
+        "ellas) y cada una lo tiene mientras prepara: `async with` va dentro "
+        "de la tarea, alrededor de `await brew(...)`.",
         en="All the orders are being prepared at once. A semaphore limits if "
         "all tasks share the same one (create it once, outside them) and each "
         "holds it while it prepares: `async with` goes inside the task, "
@@ -902,8 +902,8 @@ async def smooth(answer, run):
         raise Wrong(
             "async-in-thread",
             es="`send` recibió la corrutina de un `async def`: o falta un "
-            "`await`, o se lo diste a `to_thread`, que acepta una función "
-            "corriente, como `grind`.",
+            "`await`, o diste ese `async def` a `to_thread`, que acepta una "
+            "función corriente, como `grind`.",
             en="`send` was given the coroutine of an `async def`: either an "
             "`await` is missing, or you passed it to `to_thread`, which takes "
             "an ordinary function, such as `grind`.",

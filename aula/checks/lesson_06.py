@@ -512,7 +512,7 @@ async def until_quiet(answer, run):
         judge_closing(task, ended)
     return Right(
         es=f"Recibió los {len(paced)} mensajes, que juntos tardaron más que "
-        "`seconds`, paró con el silencio y también con los dos cierres.",
+        "`seconds`, y paró con el silencio y también con los dos cierres.",
         en=f"It received all {len(paced)} messages, which together took "
         "longer than `seconds`, and stopped at the silence, and at both "
         "closes too.",
@@ -608,7 +608,8 @@ def judge_closing(task, ended):
             "error-escapes",
             es="El silencio y el cierre normal están bien resueltos. Pero un "
             "servidor también cierra con un error, y `recv` lanza entonces "
-            "`ConnectionClosedError`: `ConnectionClosed` abarca los dos.",
+            "`ConnectionClosedError`: `ConnectionClosed` abarca los dos "
+            "cierres.",
             en="You got the silence and the normal close right. But a server "
             "may close with an error too, and then `recv` raises "
             "`ConnectionClosedError`: `ConnectionClosed` covers both.",

@@ -401,8 +401,9 @@ async def in_room(answer, run):
                 raise Wrong(
                     "not-told",
                     es="Ada y Lima comparten su sala de `rooms`; Ada dijo "
-                    "`hola` y no llegó a Lima. Calcula los demás con cada "
-                    "mensaje, no al llegar: toda la sala menos quien habla.",
+                    "`hola` y no llegó a Lima. Calcula quiénes son los "
+                    "demás en cada mensaje, no al llegar: toda la sala menos "
+                    "quien habla.",
                     en="Ada and Lima share their room in `rooms`; Ada said "
                     "`hola`, and it did not reach Lima. Work out the others "
                     "for each message, not on arrival: all of the room but "
@@ -736,9 +737,9 @@ async def _welcome(server):
         raise Wrong(
             "nobody-joins",
             es="Ada mandó su `join` y no oyó su propio `joined`. Si aún no "
-            "has terminado `parse` (08.4), empieza por ahí. Si ya está, mira "
-            "que la anotes antes de anunciarla y que difundas a los "
-            "`members` que recibes: el `tell` del cuaderno escribe en otros.",
+            "has terminado `parse` (08.4), empieza por ahí. Si ya está, "
+            "comprueba que la anotas antes de anunciarla y que difundes a los "
+            "`members` que recibes: el `tell` del cuaderno escribe a otros.",
             en="Ada sent her `join` and did not hear her own `joined`. If "
             "`parse` (08.4) is not finished yet, begin there. If it is, "
             "check that you add her before you announce her, and that you "

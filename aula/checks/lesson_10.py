@@ -240,8 +240,8 @@ async def fetch_all(answer, run):
                 raise Wrong(
                     "body-outside",
                     es="Había llegado el estado, pero no el cuerpo, y dejaste "
-                    "pasar a la siguiente. Lee el texto dentro del `async "
-                    "with` del semáforo.",
+                    "pasar a la petición siguiente. Lee el texto dentro del "
+                    "`async with` del semáforo.",
                     en="The status had come, but not the body, and you let "
                     "the next one in. Read the text inside the semaphore's "
                     "`async with`.",
@@ -354,7 +354,7 @@ def judge_limit(pages, limit):
             "too-many",
             es="El servidor tuvo más peticiones a la vez que `limit`. Hace "
             "falta un solo semáforo, creado con `limit`, y que lo tome cada "
-            "petición: no una vez alrededor de `gather`.",
+            "petición, no todo el `gather` de una vez.",
             en="The server had more requests at once than `limit`. There has "
             "to be one semaphore, made with `limit`, and each request has to "
             "take it: not once around `gather`.",
@@ -488,8 +488,8 @@ async def save(answer, run):
     if announced == 5:
         raise Wrong(
             "content-length",
-            es="`content_length` es `None` si el servidor no la anuncia, como "
-            "aquí. Suma las longitudes de los trozos.",
+            es="`content_length` es `None` si el servidor no anuncia la "
+            "longitud, como aquí. Suma las longitudes de los trozos.",
             en="`content_length` is `None` when the server does not announce "
             "it, as here. Add up the lengths of the pieces.",
             expected=size,

@@ -190,9 +190,9 @@ async def _judge_failure(answer):
         except Silence:
             raise Wrong(
                 "open-on-failure",
-                es="Las respuestas son correctas. Pero si algo falla a mitad, "
-                "tu conexión se queda abierta: eso lo evitaba `finally`; hoy, "
-                "`async with`.",
+                es="Las respuestas son correctas. Pero si algo falla a "
+                "medias, tu conexión se queda abierta: eso lo evitaba "
+                "`finally`; hoy, `async with`.",
                 en="The answers are right. But when something fails half-way, "
                 "your connection stays open: `finally` prevented that; today "
                 "`async with` does.",

@@ -157,7 +157,7 @@ class Wrong(Exception):
         self.seen = seen
 
 
-@dataclass(frozen=True)
+@dataclass
 class Exercise:
     """What an exercise asks for and the coroutine function that judges it."""
 
@@ -597,6 +597,7 @@ class _Watchdog:
         self._active = threading.current_thread() is threading.main_thread()
         if self._active:
             self._before = signal.signal(signal.SIGINT, self._interrupted)
+            # A kernel may end while a check waits.
             self._thread = threading.Thread(target=self._watch, daemon=True)
             self._thread.start()
         return self

@@ -8,6 +8,7 @@ import inspect
 import linecache
 import re
 import signal
+import subprocess
 import sys
 import textwrap
 import threading
@@ -24,7 +25,9 @@ from aula import check, kernel, timeline
 from aula.check import TEXT, Check, Right, Wrong, exercise
 
 NUMBER = "99.1"
-GRACE = check.GRACE  # before tests are less patient
+# Before tests are less patient.
+GRACE = check.GRACE
+BRIEF = check.BRIEF
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -1081,6 +1084,26 @@ def test_stop_where_it_raises_at_once():
     loop.close()
 
 
+def test_the_watchdog_lets_a_process_end():
+    """Such as a kernel that is shut down while a check waits."""
+    program = f"""
+        import asyncio
+        from aula.check import Check, exercise
+
+        @exercise({NUMBER!r}, limit=1000)
+        async def judge(answer, run):
+            await answer()
+
+        loop = asyncio.new_event_loop()
+        waiting = Check("en").verdict({NUMBER!r}, asyncio.Event().wait)
+        task = loop.create_task(waiting)
+        loop.run_until_complete(asyncio.sleep(0.1))
+        assert not task.done()
+        """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    subprocess.run(command, check=True, timeout=20, stderr=subprocess.DEVNULL)
+
+
 def test_the_watchdog_sends_no_stop_of_its_own():
     """Not even when it is late: the handler from before hears nothing."""
     calls = []
@@ -1185,8 +1208,15 @@ def test_wrong_shows_the_tasks_of_the_run(shown):
 
 
 def test_a_run_too_brief_for_a_picture(shown, monkeypatch):
-    monkeypatch.setattr(check, "BRIEF", 60)
+    async def wrong_later():
+        await asyncio.sleep(2 * BRIEF)
+
     exercise(NUMBER)(judge_number)
+    monkeypatch.setattr(check, "BRIEF", BRIEF)
+    show_verdict(wrong_later)
+    assert len(shown) == 2
+    shown.clear()
+    monkeypatch.setattr(check, "BRIEF", 60)
     show_verdict(wrong)
     assert len(shown) == 1
     exercise(NUMBER, picture="wiretap")(judge_number)

@@ -62,8 +62,8 @@ async def _breakfast(answer, boil_turns, toast_turns):
     try:
         seen = await task
     except TypeError as error:
-        if "function" in str(error) and "await" in str(error):
-            name = "boil" if "toast" in ended else "toast"
+        if "object function can't be used in 'await'" in str(error):
+            name = "boil" if "toast" in started else "toast"
             raise Wrong(
                 "function-awaited",
                 es="Esperaste la función. Espera lo que da la llamada: "

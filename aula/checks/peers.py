@@ -12,6 +12,20 @@ quiet.addHandler(logging.NullHandler())
 quiet.propagate = False
 
 
+class Queue(asyncio.Queue):
+    """A queue that notes whether somebody wanted to wait for it."""
+
+    waits = False
+
+    def put(self, item):
+        self.waits = True
+        return super().put(item)
+
+    def get(self):
+        self.waits = True
+        return super().get()
+
+
 async def within(seconds, condition):
     """Whether a condition comes true in time."""
     with suppress(TimeoutError):

@@ -407,7 +407,8 @@ def _misshapen(asked: Exercise, answer: Any) -> Wrong | None:
     except TypeError:
         code = getattr(answer, "__code__", None)
         # Handlers took a path before websockets 10.1.
-        old = code and code.co_varnames[:2] == ("websocket", "path")
+        asked_for = code.co_varnames[: code.co_argcount] if code else ()
+        old = asked_for[:2] == ("websocket", "path")
         return _generic("old-handler" if old else "arity")
     except ValueError:  # some builtins have no signature
         return None

@@ -277,6 +277,11 @@ async def two(first, second):
     return 42
 
 
+async def handler_of_one(websocket):
+    path = websocket.request.path  # a variable, no parameter
+    return path
+
+
 async def old_handler(websocket, path):
     name = path[1:]
     return name
@@ -321,6 +326,7 @@ class Hostile:
         (two, "arity"),
         (with_keyword, "arity"),
         (old_handler, "old-handler"),
+        (handler_of_one, "arity"),
         (functools.partial(two, 1), "arity"),
     ],
 )

@@ -385,8 +385,8 @@ def _call(answer, coroutines, log):
         return step
 
     before = sys.gettrace()
-    sys.settrace(enter)
     try:
+        sys.settrace(enter)
         answer(coroutines)
     finally:
         sys.settrace(before)

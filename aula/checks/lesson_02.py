@@ -6,6 +6,7 @@ import traceback
 import warnings
 
 from aula.check import Right, Wrong, exercise
+from aula.checks.peers import no_star
 
 LONG = 0.2  # seconds a drink gets in 02.4
 
@@ -62,8 +63,8 @@ async def _breakfast(answer, boil_turns, toast_turns):
     try:
         seen = await task
     except TypeError as error:
-        if "function" in str(error) and "await" in str(error):
-            name = "boil" if "toast" in ended else "toast"
+        if "object function can't be used in 'await'" in str(error):
+            name = "boil" if "toast" in started else "toast"
             raise Wrong(
                 "function-awaited",
                 es="Esperaste la función. Espera lo que da la llamada: "
@@ -707,15 +708,7 @@ NO_COROUTINE = ("was expected, got <function", "awaitable is required")
 
 def _refuse_no_star(error):
     """Refuse gather's complaint of a collection given as one argument."""
-    complaints = (
-        "unhashable type: 'list'",
-        "unhashable type: 'set'",
-        "unhashable type: 'dict'",
-        "awaitable is required",
-        # Python 3.11 still takes a generator for a coroutine.
-        "Task got bad yield",
-    )
-    if any(complaint in str(error) for complaint in complaints):
+    if no_star(error):
         _forget(error)
         raise Wrong(
             "no-star",

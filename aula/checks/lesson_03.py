@@ -122,7 +122,7 @@ def _judge_accept(request, value, error, opened):
     Raises:
         Wrong: the mistake found; or the exception of the answer itself.
     """
-    if "not enough values to unpack" in f"{error}":
+    if "not enough values to unpack (expected 2, got 1)" in f"{error}":
         raise Wrong(
             "line-without-colon",
             es="La primera línea y la vacía no llevan `: `, y no dan dos "

@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import inspect
-import logging
 import re
 import traceback
 import warnings
@@ -14,17 +13,13 @@ from websockets.asyncio.server import Server, serve
 from websockets.exceptions import ConnectionClosed
 
 from aula.check import Right, Wrong, exercise
+from aula.checks.peers import quiet
 
 LIMIT = 6  # seconds for a whole answer
 # What comes soon if it comes at all is waited for in short turns: while the
 # whole machine stands still, only one of them goes by.
 TURNS = 12
 TURN = 0.05  # seconds
-
-# The servers of a check say what went wrong in its verdict, and only there.
-_logger = logging.getLogger("aula.checks.lesson_04")
-_logger.addHandler(logging.NullHandler())
-_logger.propagate = False
 
 
 class Silence(Exception):
@@ -158,7 +153,7 @@ async def serving(handler):
             if not service.running:
                 service.idle.set()
 
-    server = await serve(watched, "127.0.0.1", 0, logger=_logger)
+    server = await serve(watched, "127.0.0.1", 0, logger=quiet)
     service = Service(address(server))
     try:
         with naming_forgotten():
@@ -258,7 +253,7 @@ async def _judge_ask(answer, run):
         finally:
             left.set()
 
-    server = await serve(greet, "127.0.0.1", 0, logger=_logger)
+    server = await serve(greet, "127.0.0.1", 0, logger=quiet)
     asking = asyncio.create_task(answer(address(server)), name="ask")
     talking = asyncio.create_task(spoken.wait(), name="spoken")
     try:

@@ -16,7 +16,7 @@ from websockets.exceptions import (
 from websockets.sync.client import connect as sync_connect
 
 from aula.check import Right, Wrong, exercise
-from aula.checks.peers import finished, within
+from aula.checks.peers import discard, finished, no_star, within
 
 PATIENCE = 0.6  # seconds in which others turn up, if they do at all
 SILENCE = 0.8  # seconds a chat keeps quiet: twice the lesson's own limit
@@ -56,26 +56,6 @@ async def put_away(awaitables):
     for future in running:
         if future.done() and not future.cancelled():
             future.exception()  # retrieved, so that it is no orphan
-
-
-def no_star(error):
-    """Whether gather complains of a collection given as one argument."""
-    complaints = (
-        "unhashable type",
-        "awaitable is required",
-        # Python 3.11 still takes a generator for a coroutine.
-        "Task got bad yield",
-    )
-    return any(complaint in f"{error}" for complaint in complaints)
-
-
-def close_given(error):
-    """Close the coroutines in the collection that gather was given."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        for given in frame.f_locals.get("coros_or_futures", ()):
-            if isinstance(given, list | tuple):
-                for coroutine in filter(inspect.iscoroutine, given):
-                    coroutine.close()
 
 
 @exercise("06.1", parameters=2, picture="wiretap")
@@ -144,7 +124,7 @@ async def ask_all(answer, run):
             seen=unanswered[0],
         )
     if isinstance(error, TypeError | RuntimeError) and no_star(error):
-        close_given(error)
+        discard(error)
         raise Wrong(
             "no-star",
             es="`gather` quiere cada espera como un argumento propio, y "

@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed
 
 from aula.check import Right, Wrong, exercise
 from aula.checks.lesson_05 import MOMENT, PATIENCE, Machine, Server
-from aula.checks.peers import receive, send_all, within
+from aula.checks.peers import Queue, receive, send_all, within
 
 
 class Visit(Server):
@@ -504,20 +504,6 @@ async def _judge_failure(answer, run, message, price):
             "still running with nobody to stop it. A group would cancel it; "
             "without a group, do it in a `finally`.",
         )
-
-
-class Queue(asyncio.Queue):
-    """A queue that notes whether somebody wanted to wait for it."""
-
-    waits = False
-
-    def put(self, price):
-        self.waits = True
-        return super().put(price)
-
-    def get(self):
-        self.waits = True
-        return super().get()
 
 
 @exercise("07.3", answer="function", parameters=2, picture=None)

@@ -12,7 +12,7 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
 from aula.check import Right, Wrong, exercise
-from aula.checks.peers import quiet, within
+from aula.checks.peers import Queue, quiet, within
 
 PATIENCE = 1.5  # seconds to wait for what comes at once or never
 MOMENT = 0.15  # seconds in which what should not happen would have happened
@@ -262,18 +262,8 @@ def _judge_absence(connected, politely):
     )
 
 
-class _Queue(asyncio.Queue):
-    """A queue that knows whether its coroutine ``put`` was called."""
-
-    called = False
-
-    def put(self, item):
-        self.called = True
-        return super().put(item)
-
-
 def _queue(size, *messages):
-    queue = _Queue(size)
+    queue = Queue(size)
     for message in messages:
         queue.put_nowait(message)
     return queue
@@ -322,13 +312,13 @@ async def post_latest(answer, run):
             en="All five queues have the message; the two that were full lost "
             "their oldest.",
         )
-    if any(queue.called for queue in queues):
+    if any(queue.waits for queue in queues):
         raise Wrong(
             "forgotten-await",
-            es="`put` es una corrutina y tu función es normal: usa "
-            "`put_nowait`.",
-            en="`put` is a coroutine and your function is a plain one: use "
-            "`put_nowait`.",
+            es="`put` y `get` son corrutinas y tu función es normal: usa "
+            "`put_nowait` y `get_nowait`.",
+            en="`put` and `get` are coroutines and your function is a plain "
+            "one: use `put_nowait` and `get_nowait`.",
         )
     if not any(4 in seen[which] for which in (1, 2, 4)):
         raise Wrong(

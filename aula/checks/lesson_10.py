@@ -10,8 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aula.check import Right, Wrong, exercise
-from aula.checks.lesson_06 import close_given, no_star
-from aula.checks.peers import finished, within
+from aula.checks.peers import discard, finished, no_star, within
 
 PATIENCE = 1.0  # seconds in which others turn up, if they do at all
 MOMENT = 0.15  # seconds in which what must not happen would have happened
@@ -295,7 +294,7 @@ async def fetch_all(answer, run):
 
 def refuse_no_star(error):
     if no_star(error):
-        close_given(error)
+        discard(error)
         raise Wrong(
             "no-star",
             es="`gather` recibe las corrutinas una a una: pon un `*` delante "

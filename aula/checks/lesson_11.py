@@ -4,7 +4,6 @@ import asyncio
 import functools
 import inspect
 import sys
-import traceback
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
@@ -24,7 +23,7 @@ from aula.checks.lesson_04 import (
     stop,
     tell,
 )
-from aula.checks.lesson_06 import no_star
+from aula.checks.peers import discard, no_star
 
 # A clock that calls local time UTC is wrong by a quarter of an hour at least.
 NEAR = timedelta(minutes=5)
@@ -32,21 +31,6 @@ NEAR = timedelta(minutes=5)
 # Between the first and the third time of a clock that keeps its sleep(0.1)
 # pass two tenths of a second.
 PAUSE = timedelta(seconds=0.1)
-
-
-def discard(error):
-    """Close the coroutines that a failed call has left behind.
-
-    Otherwise the check would speak of them, and not of the call.
-    """
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        for value in list(frame.f_locals.values()):
-            group = value if isinstance(value, list | set | tuple) else [value]
-            for piece in group:
-                if inspect.iscoroutine(piece) and (
-                    inspect.getcoroutinestate(piece) == inspect.CORO_CREATED
-                ):
-                    piece.close()
 
 
 def refuse_old_names(errors):

@@ -1,7 +1,9 @@
 """What judges of several lessons do with tasks and peers, never for ever."""
 
 import asyncio
+import inspect
 import logging
+import traceback
 from contextlib import suppress
 
 from websockets.exceptions import ConnectionClosed
@@ -10,6 +12,20 @@ from websockets.exceptions import ConnectionClosed
 quiet = logging.getLogger("aula.checks")
 quiet.addHandler(logging.NullHandler())
 quiet.propagate = False
+
+
+class Queue(asyncio.Queue):
+    """A queue that notes whether somebody wanted to wait for it."""
+
+    waits = False
+
+    def put(self, item):
+        self.waits = True
+        return super().put(item)
+
+    def get(self):
+        self.waits = True
+        return super().get()
 
 
 async def within(seconds, condition):
@@ -46,3 +62,29 @@ async def receive(websocket, count, seconds=1.0):
             while len(received) < count:
                 received.append(await websocket.recv())
     return received
+
+
+def no_star(error):
+    """Whether gather complains of a collection given as one argument."""
+    # Python 3.11 still takes a generator for a coroutine, and fails later.
+    if "Task got bad yield" in f"{error}":
+        return True
+    frames = traceback.walk_tb(error.__traceback__)
+    in_gather = any(frame.f_code.co_name == "gather" for frame, _ in frames)
+    complaints = ("unhashable type", "awaitable is required")
+    return in_gather and any(said in f"{error}" for said in complaints)
+
+
+def discard(error):
+    """Close the coroutines that a failed call has left behind.
+
+    Otherwise the check would speak of them, and not of the call.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        for value in list(frame.f_locals.values()):
+            group = value if isinstance(value, list | set | tuple) else [value]
+            for piece in group:
+                if inspect.iscoroutine(piece) and (
+                    inspect.getcoroutinestate(piece) == inspect.CORO_CREATED
+                ):
+                    piece.close()

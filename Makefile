@@ -3,7 +3,7 @@
 # make hands   treats notebooks and checks as learners do; half an hour
 # make soak    runs all cells 20 times, and 10 on busy cores (ROUNDS=20)
 # make check-machines  runs all cells on the machines that people bring
-# make mutants breaks the instruments: do their tests notice? half an hour
+# make mutants breaks the instruments: do their tests notice? an hour
 # make build   writes notebooks/ and solutions/ from lessons/ (LESSON=02: one)
 # make update  takes a new version of the course and keeps your answers
 # make reset   forgets which exercises were solved

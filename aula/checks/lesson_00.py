@@ -5,6 +5,7 @@ import time
 import warnings
 
 from aula.check import Right, Wrong, exercise
+from aula.checks.peers import refuse_printed
 
 
 @exercise("00.1", parameters=1)
@@ -42,16 +43,7 @@ async def greet(answer, run):
             en="An `await` is missing in front of `asyncio.sleep(...)`: "
             "without it the wait is created and does not take place.",
         )
-    if seen is None:
-        raise Wrong(
-            "printed",
-            es="Tu función no devuelve nada. Escribir con `print` no es "
-            "devolver: usa `return`.",
-            en="Your function returns nothing. To print is not to return: "
-            "use `return`.",
-            expected="Hola, Ada",
-            seen=seen,
-        )
+    refuse_printed(seen, "Hola, Ada")
     if seen != "Hola, Ada":
         raise Wrong(
             "other-text",

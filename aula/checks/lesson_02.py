@@ -6,7 +6,7 @@ import traceback
 import warnings
 
 from aula.check import Right, Wrong, exercise
-from aula.checks.peers import no_star
+from aula.checks.peers import refuse_no_star
 
 LONG = 0.2  # seconds a drink gets in 02.4
 
@@ -74,7 +74,7 @@ async def _breakfast(answer, boil_turns, toast_turns):
                 seen=error,
             ) from None
         if not any(why in str(error) for why in NO_COROUTINE):
-            _refuse_no_star(error)
+            refuse_no_star(error)
             raise
         raise Wrong(
             "not-called",
@@ -192,7 +192,7 @@ async def brew_all(answer, run):
         if isinstance(error, TypeError):
             _refuse_none(asked, expected)
         if not started:
-            _refuse_no_star(error)
+            refuse_no_star(error)
         raise
     finally:
         unstarted = _close(made)
@@ -488,7 +488,7 @@ async def brew_in_time(answer, run):
     except TimeoutError:
         raise _late_ruins_all() from None
     except TypeError as error:
-        _refuse_no_star(error)
+        refuse_no_star(error)
         raise
     except (ValueError, BaseExceptionGroup) as error:
         raise Wrong(
@@ -704,20 +704,6 @@ async def _refuse_deafness(answer):
 
 # What asyncio says of a function where a coroutine is wanted.
 NO_COROUTINE = ("was expected, got <function", "awaitable is required")
-
-
-def _refuse_no_star(error):
-    """Refuse gather's complaint of a collection given as one argument."""
-    if no_star(error):
-        _forget(error)
-        raise Wrong(
-            "no-star",
-            es="`gather` quiere cada corrutina como un argumento propio, y "
-            "recibió una colección entera. Desempaquétala con `*`.",
-            en="`gather` wants each coroutine as an argument of its own, and "
-            "it got a whole collection. Unpack it with `*`.",
-            seen=error,
-        ) from None
 
 
 def _refuse_none(asked, expected):

@@ -13,7 +13,7 @@ from websockets.asyncio.server import Server, serve
 from websockets.exceptions import ConnectionClosed
 
 from aula.check import Right, Wrong, exercise
-from aula.checks.peers import quiet
+from aula.checks.peers import quiet, refuse_printed
 
 LIMIT = 6  # seconds for a whole answer
 # What comes soon if it comes at all is waited for in short turns: while the
@@ -303,16 +303,7 @@ async def _judge_ask(answer, run):
                 "`connect`.",
             )
         _judge_names(names)
-        if seen is None:
-            raise Wrong(
-                "printed",
-                es="Tu función no devuelve nada. Escribir con `print` no es "
-                "devolver: usa `return`.",
-                en="Your function returns nothing. To print is not to "
-                "return: use `return`.",
-                expected="Hello Ada! 🙂",
-                seen=seen,
-            )
+        refuse_printed(seen, "Hello Ada! 🙂")
         if seen != "Hello Ada! 🙂":
             raise Wrong(
                 "other-answer",

@@ -12,7 +12,7 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
 from aula.check import Right, Wrong, exercise
-from aula.checks.peers import receive, send_all, within
+from aula.checks.peers import receive, refuse_printed, send_all, within
 
 PATIENCE = 1.0  # seconds to wait for what comes at once or never
 MOMENT = 0.1  # seconds in which what should not happen would have happened
@@ -463,16 +463,7 @@ def _judge_order(seen, barista):
             expected=SERVED,
             seen=seen,
         )
-    if seen is None:
-        raise Wrong(
-            "printed",
-            es="Tu función no devuelve nada. Escribir con `print` no es "
-            "devolver: usa `return`.",
-            en="Your function returns nothing. To print is not to return: "
-            "use `return`.",
-            expected=SERVED,
-            seen=seen,
-        )
+    refuse_printed(seen, SERVED)
     if seen == NAMES:
         raise Wrong(
             "not-from-replies",

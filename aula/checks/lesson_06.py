@@ -16,7 +16,7 @@ from websockets.exceptions import (
 from websockets.sync.client import connect as sync_connect
 
 from aula.check import Right, Wrong, exercise
-from aula.checks.peers import discard, finished, no_star, within
+from aula.checks.peers import finished, refuse_no_star, within
 
 PATIENCE = 0.6  # seconds in which others turn up, if they do at all
 SILENCE = 0.8  # seconds a chat keeps quiet: twice the lesson's own limit
@@ -123,17 +123,8 @@ async def ask_all(answer, run):
             "answer.",
             seen=unanswered[0],
         )
-    if isinstance(error, TypeError | RuntimeError) and no_star(error):
-        discard(error)
-        raise Wrong(
-            "no-star",
-            es="`gather` quiere cada espera como un argumento propio, y "
-            "recibió una lista entera. Desempaquétala con `*`.",
-            en="`gather` wants each thing to await as an argument of its own, "
-            "and it got a whole list. Unpack it with `*`.",
-            seen=error,
-        )
     if error is not None:
+        refuse_no_star(error)
         raise error
     if unawaited:
         raise Wrong(

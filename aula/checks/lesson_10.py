@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aula.check import Right, Wrong, exercise
-from aula.checks.peers import discard, finished, no_star, within
+from aula.checks.peers import finished, refuse_no_star, within
 
 PATIENCE = 1.0  # seconds in which others turn up, if they do at all
 MOMENT = 0.15  # seconds in which what must not happen would have happened
@@ -290,19 +290,6 @@ async def fetch_all(answer, run):
         en="Five pages in their order, never more than two at once, and the "
         "next one as soon as one was done.",
     )
-
-
-def refuse_no_star(error):
-    if no_star(error):
-        discard(error)
-        raise Wrong(
-            "no-star",
-            es="`gather` recibe las corrutinas una a una: pon un `*` delante "
-            "de la lista.",
-            en="`gather` takes the coroutines one by one: put a `*` before "
-            "the list.",
-            seen=error,
-        ) from None
 
 
 async def refuse_awaitable(seen):

@@ -23,7 +23,7 @@ from aula.checks.lesson_04 import (
     stop,
     tell,
 )
-from aula.checks.peers import discard, no_star
+from aula.checks.peers import discard, refuse_no_star
 
 # A clock that calls local time UTC is wrong by a quarter of an hour at least.
 NEAR = timedelta(minutes=5)
@@ -661,16 +661,7 @@ def _refuse_old_arguments(error):
 
 def _refuse_gathered(error):
     """Name what belongs to ``wait``, and is of no use to ``gather``."""
-    if isinstance(error, TypeError) and no_star(error):
-        discard(error)
-        raise Wrong(
-            "no-star",
-            es="`gather` recibe las corrutinas una a una: pon `*` delante de "
-            "la lista.",
-            en="`gather` takes the coroutines one by one: put `*` before the "
-            "list.",
-            seen=error,
-        ) from None
+    refuse_no_star(error)
     if isinstance(error, AttributeError) and (
         isinstance(error.obj, str) and error.name == "result"
     ):

@@ -4,9 +4,12 @@ import asyncio
 import inspect
 import logging
 import traceback
+import warnings
 from contextlib import suppress
 
 from websockets.exceptions import ConnectionClosed
+
+from aula.check import Wrong
 
 # The servers of a check say what went wrong in its verdict, and only there.
 quiet = logging.getLogger("aula.checks")
@@ -80,11 +83,53 @@ def discard(error):
 
     Otherwise the check would speak of them, and not of the call.
     """
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        for value in list(frame.f_locals.values()):
-            group = value if isinstance(value, list | set | tuple) else [value]
-            for piece in group:
-                if inspect.iscoroutine(piece) and (
-                    inspect.getcoroutinestate(piece) == inspect.CORO_CREATED
-                ):
-                    piece.close()
+    with warnings.catch_warnings():
+        # What a closed one was given is dropped unawaited, too.
+        warnings.simplefilter("ignore")
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            for value in list(frame.f_locals.values()):
+                group = (
+                    value if isinstance(value, list | set | tuple) else [value]
+                )
+                for piece in group:
+                    if inspect.iscoroutine(piece) and (
+                        inspect.getcoroutinestate(piece)
+                        == inspect.CORO_CREATED
+                    ):
+                        piece.close()
+
+
+def refuse_no_star(error):
+    """Refuse a collection where gather wants each coroutine.
+
+    Raises:
+        Wrong: no-star.
+    """
+    if no_star(error):
+        discard(error)
+        raise Wrong(
+            "no-star",
+            es="`gather` recibe las corrutinas una a una: pon un `*` delante "
+            "de la lista.",
+            en="`gather` takes the coroutines one by one: put a `*` before "
+            "the list.",
+            seen=error,
+        ) from None
+
+
+def refuse_printed(seen, expected):
+    """Refuse an answer that returned nothing.
+
+    Raises:
+        Wrong: printed.
+    """
+    if seen is None:
+        raise Wrong(
+            "printed",
+            es="Tu función no devuelve nada. Escribir con `print` no es "
+            "devolver: usa `return`.",
+            en="Your function returns nothing. To print is not to return: "
+            "use `return`.",
+            expected=expected,
+            seen=seen,
+        )

@@ -49,13 +49,13 @@ mutants: .venv/for-authors
 	$(BIN)/python tests/mutants.py
 
 build: .venv/for-authors
-	$(BIN)/python -m aula.build $(LESSON)
+	$(BIN)/python -m authoring.build $(LESSON)
 
 update: .venv/for-learners
 	$(BIN)/gitpuller "$$(git remote get-url origin)" "$$(git branch --show-current)" .
 
 reset: .venv/for-learners
-	$(BIN)/python -m aula.progress
+	$(BIN)/python -m aula.exercises.progress
 
 bench: .venv/for-authors
 	$(BIN)/python tests/bench.py

@@ -1,11 +1,11 @@
 """The English door: ``from aula.en import check, timeline``."""
 
-from aula.check import Check
 from aula.diagnose import Diagnose
+from aula.exercises.check import Check
+from aula.exercises.progress import Progress
+from aula.instruments.timeline import Timeline
+from aula.instruments.wiretap import Wiretap
 from aula.kernel import be_honest
-from aula.progress import Progress
-from aula.timeline import Timeline
-from aula.wiretap import Wiretap
 
 __all__ = ["check", "diagnose", "progress", "timeline", "wiretap"]
 

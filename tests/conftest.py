@@ -6,7 +6,7 @@ import pytest
 from lab import CHROMIUM, FLAGS, RUN_ALL, jupyterlab
 from playwright.sync_api import expect, sync_playwright
 
-from aula import course
+from authoring import source as course
 
 
 @pytest.fixture(autouse=True)

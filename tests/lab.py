@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from aula import course
+from authoring import source as course
 
 START = 60  # seconds JupyterLab may take to answer
 END = 10  # seconds it may take to end

@@ -10,8 +10,8 @@ import asyncio
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from aula.check import Check
-from aula.course import lesson_paths, read_lesson
+from aula.exercises.check import Check
+from authoring.source import lesson_paths, read_lesson
 
 LESSONS = lesson_paths()
 
@@ -87,7 +87,9 @@ def test_verdicts(path, monkeypatch, tmp_path):
 
     monkeypatch.setattr(Check, "verdict", recorded)
     # A picture for each wrong answer would take most of the time.
-    monkeypatch.setattr("aula.timeline._draw_picture", lambda *_: "")
+    monkeypatch.setattr(
+        "aula.instruments.timeline._draw_picture", lambda *_: ""
+    )
     monkeypatch.chdir(tmp_path)
     failures = asyncio.run(Player(verdicts).play(read_lesson(path)))
     assert not failures, "\n".join(failures)

@@ -5,7 +5,7 @@ import pytest
 from lab import cell_of, clear_outputs, opened, run_all
 from playwright.sync_api import expect
 
-from aula import course
+from authoring import source as course
 
 
 @pytest.mark.parametrize("lang", course.LANGUAGES)

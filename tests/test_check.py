@@ -20,9 +20,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
-import aula.checks
-from aula import check, kernel, timeline
-from aula.check import TEXT, Check, Right, Wrong, exercise
+import aula.judges
+from aula import kernel
+from aula.exercises import check
+from aula.exercises.check import TEXT, Check, Right, Wrong, exercise
+from aula.instruments import timeline
 
 NUMBER = "99.1"
 # Before tests are less patient.
@@ -1093,7 +1095,7 @@ def test_the_watchdog_lets_a_process_end():
     """Such as a kernel that is shut down while a check waits."""
     program = f"""
         import asyncio
-        from aula.check import Check, exercise
+        from aula.exercises.check import Check, exercise
 
         @exercise({NUMBER!r}, limit=1000)
         async def judge(answer, run):
@@ -1243,7 +1245,7 @@ def test_what_a_check_runs_beside_an_answer_is_not_drawn(shown):
             await asyncio.gather(watch(), answer(brew))
             raise wrong
         """)
-    path = f"{aula.checks.__path__[0]}/lesson_99.py"
+    path = f"{aula.judges.__path__[0]}/lesson_99.py"
     names = {"wrong": Wrong("other", es="Otro.", en="Another.")}
     exec(compile(source, path, "exec"), names)
     exercise(NUMBER, parameters=1)(names["judge"])
@@ -1380,7 +1382,7 @@ def test_the_lessons_exercises_are_found(monkeypatch):
 
 
 def test_only_the_lesson_of_an_exercise_is_read(monkeypatch):
-    monkeypatch.delitem(sys.modules, "aula.checks.lesson_00")
+    monkeypatch.delitem(sys.modules, "aula.judges.lesson_00")
     assert check._find("00.1").number == "00.1"
     assert {number[:3] for number in check._exercises} == {"00."}
 
@@ -1388,5 +1390,5 @@ def test_only_the_lesson_of_an_exercise_is_read(monkeypatch):
 def test_all_lessons_are_read_for_all_numbers(monkeypatch):
     lessons = [n for n in check._lesson_modules() if n.startswith("lesson_")]
     for name in lessons:
-        monkeypatch.delitem(sys.modules, f"aula.checks.{name}", raising=False)
+        monkeypatch.delitem(sys.modules, f"aula.judges.{name}", raising=False)
     assert {f"lesson_{number[:2]}" for number in check.numbers()} == {*lessons}

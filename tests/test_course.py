@@ -7,7 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from aula import build, course
+from authoring import build
+from authoring import source as course
 
 MODEL = course.lesson_paths()[0]
 EDITIONS = [

@@ -8,8 +8,8 @@ import time
 import pytest
 from test_answers import Player
 
-from aula import check
-from aula.course import lesson_paths, read_lesson
+from aula.exercises import check
+from authoring.source import lesson_paths, read_lesson
 
 pytestmark = pytest.mark.slow
 
@@ -142,7 +142,7 @@ class Crowd(Player):
 
 @pytest.mark.parametrize("path", lesson_paths(), ids=lambda p: p.stem)
 def test_every_answer_is_answered(path, monkeypatch, tmp_path):
-    importlib.import_module(f"aula.checks.lesson_{path.stem[:2]}")
+    importlib.import_module(f"aula.judges.lesson_{path.stem[:2]}")
     verdicts = []
     judge = check.Check.verdict
 
@@ -152,7 +152,9 @@ def test_every_answer_is_answered(path, monkeypatch, tmp_path):
         return verdict
 
     monkeypatch.setattr(check.Check, "verdict", recorded)
-    monkeypatch.setattr("aula.timeline._draw_picture", lambda *_: "")
+    monkeypatch.setattr(
+        "aula.instruments.timeline._draw_picture", lambda *_: ""
+    )
     monkeypatch.chdir(tmp_path)
     failures = asyncio.run(Crowd(verdicts).play(read_lesson(path)))
     assert not failures, "\n".join(failures)

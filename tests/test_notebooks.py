@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from kernels import kernel
 
-from aula import course
+from authoring import source as course
 
 NOTEBOOKS = [
     course.edition_path(lesson, lang, kind)

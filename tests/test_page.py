@@ -13,7 +13,7 @@ import pytest
 from lab import cell_of, clear_outputs, opened, run_above, start
 from playwright.sync_api import expect
 
-from aula import course
+from authoring import source as course
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00")
 

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from aula import progress
-from aula.check import Check, Right, Wrong, exercise, numbers
+from aula.exercises import progress
+from aula.exercises.check import Check, Right, Wrong, exercise, numbers
 
 
 @pytest.fixture(autouse=True)
@@ -85,8 +85,8 @@ def test_a_crash_leaves_the_old_file(monkeypatch):
 @pytest.fixture
 def judged(monkeypatch):
     """An exercise whose answer is right if it is 42."""
-    monkeypatch.setattr("aula.check._exercises", {})
-    monkeypatch.setattr("aula.check._lesson_modules", lambda: [])
+    monkeypatch.setattr("aula.exercises.check._exercises", {})
+    monkeypatch.setattr("aula.exercises.check._lesson_modules", lambda: [])
 
     @exercise("99.1", answer="value")
     async def judge(answer, run):
@@ -113,7 +113,8 @@ def test_solutions_solve_nothing(judged, folder, monkeypatch):
 def course(folder, monkeypatch):
     """Two lessons with three exercises."""
     monkeypatch.setattr(
-        "aula.check.numbers", lambda: ["00.1", "01.1", "01.2", "77.1"]
+        "aula.exercises.check.numbers",
+        lambda: ["00.1", "01.1", "01.2", "77.1"],
     )
     for lang, titles in (
         ("es", ("Empieza aquí", "Básico")),

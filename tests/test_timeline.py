@@ -24,8 +24,9 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
-from aula import display, timeline
-from aula.timeline import TEXT, Recorder, Timeline, draw
+from aula import display
+from aula.instruments import timeline
+from aula.instruments.timeline import TEXT, Recorder, Timeline, draw
 
 LEGEND = TEXT["en"]["legend"]
 SERVERS = logging.getLogger("websockets.server")

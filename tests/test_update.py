@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aula import course
+from authoring import source as course
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("git") and shutil.which("make")),

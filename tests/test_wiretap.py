@@ -32,10 +32,10 @@ from websockets.sync.client import connect as sync_connect
 from websockets.sync.server import serve as sync_serve
 from websockets.uri import parse_uri
 
-from aula import wiretap
-from aula.check import Check
-from aula.timeline import Timeline
-from aula.wiretap import TEXT, Wiretap
+from aula.exercises.check import Check
+from aula.instruments import wiretap
+from aula.instruments.timeline import Timeline
+from aula.instruments.wiretap import TEXT, Wiretap
 
 NAMES = ("websockets.server", "websockets.client")
 LOGGERS = [logging.getLogger(name) for name in ("websockets", *NAMES)]

@@ -7,9 +7,9 @@ from functools import wraps
 
 from websockets.exceptions import ConnectionClosed
 
-from aula.check import Right, Wrong, exercise
-from aula.checks.lesson_05 import MOMENT, PATIENCE, Machine, Server
-from aula.checks.peers import Queue, receive, send_all, within
+from aula.exercises.check import Right, Wrong, exercise
+from aula.judges.lesson_05 import MOMENT, PATIENCE, Machine, Server
+from aula.judges.peers import Queue, receive, send_all, within
 
 
 class Visit(Server):

@@ -5,8 +5,8 @@ import inspect
 import traceback
 import warnings
 
-from aula.check import Right, Wrong, exercise
-from aula.checks.peers import refuse_no_star
+from aula.exercises.check import Right, Wrong, exercise
+from aula.judges.peers import refuse_no_star
 
 LONG = 0.2  # seconds a drink gets in 02.4
 

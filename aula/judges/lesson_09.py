@@ -13,8 +13,8 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import Server, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from aula.check import Right, Wrong, exercise
-from aula.checks.peers import quiet, within
+from aula.exercises.check import Right, Wrong, exercise
+from aula.judges.peers import quiet, within
 
 PATIENCE = 1.0  # seconds to wait for what comes at once or never
 

@@ -6,7 +6,7 @@ import sys
 import traceback
 import warnings
 
-from aula.check import Right, Wrong, exercise
+from aula.exercises.check import Right, Wrong, exercise
 
 RESULT = "mocha #7"  # what the future of 01.4 brings
 

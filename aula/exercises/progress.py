@@ -101,7 +101,7 @@ class Progress:
         self.language = language
 
     def __call__(self) -> None:
-        from aula.check import numbers  # which imports this module
+        from aula.exercises.check import numbers  # which imports this module
 
         words = TEXT[self.language]
         lessons = {
@@ -137,7 +137,7 @@ def _title(file: Path) -> str:
 
 
 def main() -> None:
-    """``python -m aula.progress``: forget what was solved."""
+    """``python -m aula.exercises.progress``: forget what was solved."""
     count = forget()
     for words in TEXT.values():
         print(words["forgotten"].format(count=count))

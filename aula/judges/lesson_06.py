@@ -15,8 +15,8 @@ from websockets.exceptions import (
 )
 from websockets.sync.client import connect as sync_connect
 
-from aula.check import Right, Wrong, exercise
-from aula.checks.peers import finished, refuse_no_star, within
+from aula.exercises.check import Right, Wrong, exercise
+from aula.judges.peers import finished, refuse_no_star, within
 
 PATIENCE = 0.6  # seconds in which others turn up, if they do at all
 SILENCE = 0.8  # seconds a chat keeps quiet: twice the lesson's own limit

@@ -9,10 +9,10 @@ from contextlib import suppress
 
 from websockets.exceptions import ConnectionClosed
 
-from aula.check import Wrong
+from aula.exercises.check import Wrong
 
 # The servers of a check say what went wrong in its verdict, and only there.
-quiet = logging.getLogger("aula.checks")
+quiet = logging.getLogger("aula.judges")
 quiet.addHandler(logging.NullHandler())
 quiet.propagate = False
 

@@ -11,8 +11,8 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
-from aula.check import Right, Wrong, exercise
-from aula.checks.peers import Queue, quiet, within
+from aula.exercises.check import Right, Wrong, exercise
+from aula.judges.peers import Queue, quiet, within
 
 PATIENCE = 1.5  # seconds to wait for what comes at once or never
 MOMENT = 0.15  # seconds in which what should not happen would have happened

@@ -12,8 +12,8 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import Server, serve
 from websockets.exceptions import ConnectionClosed
 
-from aula.check import Right, Wrong, exercise
-from aula.checks.peers import quiet, refuse_printed
+from aula.exercises.check import Right, Wrong, exercise
+from aula.judges.peers import quiet, refuse_printed
 
 LIMIT = 6  # seconds for a whole answer
 # What comes soon if it comes at all is waited for in short turns: while the

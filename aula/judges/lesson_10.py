@@ -9,8 +9,8 @@ from aiohttp import web
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from aula.check import Right, Wrong, exercise
-from aula.checks.peers import finished, refuse_no_star, within
+from aula.exercises.check import Right, Wrong, exercise
+from aula.judges.peers import finished, refuse_no_star, within
 
 PATIENCE = 1.0  # seconds in which others turn up, if they do at all
 MOMENT = 0.15  # seconds in which what must not happen would have happened

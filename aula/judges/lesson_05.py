@@ -11,8 +11,8 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
-from aula.check import Right, Wrong, exercise
-from aula.checks.peers import receive, refuse_printed, send_all, within
+from aula.exercises.check import Right, Wrong, exercise
+from aula.judges.peers import receive, refuse_printed, send_all, within
 
 PATIENCE = 1.0  # seconds to wait for what comes at once or never
 MOMENT = 0.1  # seconds in which what should not happen would have happened

@@ -11,8 +11,8 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import Server
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from aula.check import Right, Wrong, exercise
-from aula.checks.lesson_04 import (
+from aula.exercises.check import Right, Wrong, exercise
+from aula.judges.lesson_04 import (
     LIMIT,
     Hung,
     Silence,
@@ -23,7 +23,7 @@ from aula.checks.lesson_04 import (
     stop,
     tell,
 )
-from aula.checks.peers import discard, refuse_no_star
+from aula.judges.peers import discard, refuse_no_star
 
 # A clock that calls local time UTC is wrong by a quarter of an hour at least.
 NEAR = timedelta(minutes=5)

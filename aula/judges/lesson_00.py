@@ -4,8 +4,8 @@ import asyncio
 import time
 import warnings
 
-from aula.check import Right, Wrong, exercise
-from aula.checks.peers import refuse_printed
+from aula.exercises.check import Right, Wrong, exercise
+from aula.judges.peers import refuse_printed
 
 
 @exercise("00.1", parameters=1)

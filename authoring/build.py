@@ -1,7 +1,7 @@
 """Builds the editions: lessons/ in, notebooks/ and solutions/ out, executed.
 
-``python -m aula.build`` builds the course, ``python -m aula.build 02`` one
-lesson. nbclient executes each edition beside its place, so that a cell finds
+``python -m authoring.build`` builds the course, ``python -m authoring.build
+02`` one lesson. nbclient executes each edition beside its place, so that a cell finds
 what it would find in JupyterLab; nothing is written until all editions of a
 lesson have run.
 """
@@ -21,7 +21,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from aula import course
+from authoring import source as course
 
 CELL_TIMEOUT = 30  # seconds, as in the validation
 SANITIZE = course.ROOT / "tests" / "sanitize.cfg"

@@ -29,12 +29,12 @@ from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
-import aula.checks
+import aula.judges
 from aula.display import last_cell_failed, show
+from aula.exercises.progress import remember
+from aula.instruments.timeline import Recorder, draw
+from aula.instruments.wiretap import Wiretap
 from aula.learner import describe
-from aula.progress import remember
-from aula.timeline import Recorder, draw
-from aula.wiretap import Wiretap
 
 LIMIT = 5.0  # seconds an answer may take, unless its exercise says otherwise
 GRACE = 1.0  # seconds its tasks have to end after they are cancelled
@@ -301,14 +301,14 @@ def _find(number: Any) -> Exercise | None:
     match = re.fullmatch(r"(\d\d)\.\d+", number)
     module = f"lesson_{match[1]}" if match else None
     if module in _lesson_modules():
-        importlib.import_module(f"aula.checks.{module}")
+        importlib.import_module(f"aula.judges.{module}")
     return _exercises.get(number)
 
 
 def numbers() -> list[str]:
     """The numbers of all exercises, in order."""
     for module in _lesson_modules():
-        importlib.import_module(f"aula.checks.{module}")
+        importlib.import_module(f"aula.judges.{module}")
     return sorted(_exercises)
 
 
@@ -320,7 +320,7 @@ def _near(number: Any) -> list[str]:
 
 
 def _lesson_modules() -> list[str]:
-    return [m.name for m in pkgutil.iter_modules(aula.checks.__path__)]
+    return [m.name for m in pkgutil.iter_modules(aula.judges.__path__)]
 
 
 def _started(answer: Any) -> bool:

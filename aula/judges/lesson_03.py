@@ -17,7 +17,7 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 from websockets.utils import accept_key
 
-from aula.check import Right, Wrong, exercise
+from aula.exercises.check import Right, Wrong, exercise
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 LESSON_KEY = "dGhlIHNhbXBsZSBub25jZQ=="

@@ -1,0 +1,1 @@
+"""Exercises: what a check asks for, runs, judges and remembers."""

@@ -1,0 +1,1 @@
+"""The instruments: what draws the tasks and the connections of a block."""

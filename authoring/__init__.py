@@ -1,0 +1,1 @@
+"""What authors run: lessons/ in, notebooks/ and solutions/ out."""

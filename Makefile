@@ -1,5 +1,6 @@
 # make lab     opens the course in JupyterLab
 # make test    checks everything: code, lessons, every cell of every notebook
+# make lint    checks style and types alone, in seconds
 # make hands   treats notebooks and checks as learners do; half an hour
 # make soak    runs all cells 20 times, and 10 on busy cores (ROUNDS=20)
 # make check-machines  runs all cells on the machines that people bring
@@ -26,14 +27,18 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 install = $(UV) pip install --quiet --python $(BIN)/python \
 	--reinstall-package aula -c requirements.txt $(1) || $(PIP) $(1)
 
-.PHONY: lab test build bench lock reset update hands \
+.PHONY: lab lint test build bench lock reset update hands \
 	soak check-machines mutants
 
 lab: .venv/for-learners
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/index.ipynb
 
-test: .venv/for-authors
+lint: .venv/for-authors
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+test: lint
 	$(BIN)/pytest
 
 hands: .venv/for-authors

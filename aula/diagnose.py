@@ -139,9 +139,9 @@ def _kernel(words: dict[str, str]) -> tuple[str, str, str]:
 
 async def _echo(words: dict[str, str]) -> tuple[str, str, str]:
     from websockets.asyncio.client import connect
-    from websockets.asyncio.server import serve
+    from websockets.asyncio.server import ServerConnection, serve
 
-    async def echo(websocket):
+    async def echo(websocket: ServerConnection) -> None:
         async for message in websocket:
             await websocket.send(message)
 

@@ -16,10 +16,19 @@ import os
 import signal
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from aula.learner import describe
+
+if TYPE_CHECKING:  # a script that imports an instrument has no IPython
+    from IPython.core.interactiveshell import (
+        ExecutionInfo,
+        ExecutionResult,
+        InteractiveShell,
+    )
 
 HEARTBEAT = 0.25  # seconds; Stop takes effect at the next beat
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -83,7 +92,9 @@ class Reporter(logging.Handler):
         self.language = language
         self.words = TEXT[language]
 
-    def report(self, loop, context: dict) -> None:
+    def report(
+        self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+    ) -> None:
         """An event loop's exception handler (``set_exception_handler``)."""
         error = context.get("exception")
         task = context.get("task") or context.get("future")
@@ -128,10 +139,10 @@ def _bypass_proxy() -> None:
         os.environ[name] = ",".join(hosts)
 
 
-def _follow_cells(shell) -> None:
+def _follow_cells(shell: InteractiveShell) -> None:
     """Remember the context of the latest cell: output belongs to it."""
 
-    def remember(*_) -> None:
+    def remember(*_: object) -> None:
         global _latest_cell
         _latest_cell = contextvars.copy_context()
 
@@ -139,28 +150,29 @@ def _follow_cells(shell) -> None:
     remember()
 
 
-def _close_before_reruns(shell) -> None:
+def _close_before_reruns(shell: InteractiveShell) -> None:
     """Close what a cell left running before it runs again.
 
     A cell that is run again gives the same name to a new server, and nobody
     could close the old one any more.
     """
     before: dict[int, Any] = {}
-    left: dict[str, list] = {}
+    left: dict[str | None, list[Any]] = {}
 
     def running() -> dict[int, Any]:
         return {id(v): v for v in shell.user_ns.values() if _runs(v)}
 
-    def begin(info) -> None:
+    def begin(info: ExecutionInfo) -> None:
         for thing in left.pop(info.cell_id, ()):
             _close(thing)
         before.clear()
         before.update(running())
 
-    def end(result) -> None:
+    def end(result: ExecutionResult) -> None:
         new = running()
-        if result.info.cell_id is not None:
-            left[result.info.cell_id] = [
+        info = result.info
+        if info is not None and info.cell_id is not None:
+            left[info.cell_id] = [
                 thing for key, thing in new.items() if key not in before
             ]
         before.clear()
@@ -193,7 +205,7 @@ def _close(thing: Any) -> None:
         asyncio.ensure_future(thing.cleanup())
 
 
-def _keep_replies(shell) -> None:
+def _keep_replies(shell: InteractiveShell) -> None:
     """Let Stop reach the cell, and not the kernel's reply to it.
 
     Until it has replied, the kernel raises KeyboardInterrupt on SIGINT. One
@@ -205,15 +217,17 @@ def _keep_replies(shell) -> None:
         return
     ended = False
 
-    def interrupt(number, frame) -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
         if not ended:
             signal.default_int_handler(number, frame)
 
-    def end(result) -> None:
+    def end(result: ExecutionResult) -> None:
         nonlocal ended
         ended = True
 
-    def handle(before=kernel.pre_handler_hook) -> None:
+    def handle(
+        before: Callable[[], None] = kernel.pre_handler_hook,
+    ) -> None:
         nonlocal ended
         ended = False
         before()

@@ -1,9 +1,9 @@
 """Builds the editions: lessons/ in, notebooks/ and solutions/ out, executed.
 
 ``python -m authoring.build`` builds the course, ``python -m authoring.build
-02`` one lesson. nbclient executes each edition beside its place, so that a cell finds
-what it would find in JupyterLab; nothing is written until all editions of a
-lesson have run.
+02`` one lesson. nbclient executes each edition beside its place, so that a
+cell finds what it would find in JupyterLab; nothing is written until all
+editions of a lesson have run.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import tempfile
 import time
 from configparser import ConfigParser
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
 
 from authoring import source as course
 
@@ -85,9 +87,7 @@ def build(lessons: list[course.Lesson], numbers: list[str]) -> None:
         _replace(readme, course.fill_table(old, table))
 
 
-def execute(
-    notebook: nbformat.NotebookNode, source: Path, path: Path
-) -> nbformat.NotebookNode:
+def execute(notebook: NotebookNode, source: Path, path: Path) -> NotebookNode:
     """Run a notebook in a new kernel and return it with its outputs.
 
     Arguments:
@@ -137,7 +137,7 @@ def execute(
     return notebook
 
 
-def write(path: Path, notebook: nbformat.NotebookNode) -> None:
+def write(path: Path, notebook: NotebookNode) -> None:
     """Store a notebook, unless what is there says the same already."""
     nbformat.validate(notebook)
     if path.exists():
@@ -148,7 +148,7 @@ def write(path: Path, notebook: nbformat.NotebookNode) -> None:
     _replace(path, nbformat.writes(notebook) + "\n")
 
 
-def compared(notebook: nbformat.NotebookNode) -> list:
+def compared(notebook: NotebookNode) -> list[Any]:
     """What of a notebook is compared: all but pictures, after sanitizing."""
     patterns = sanitize_patterns()
     cells = []
@@ -176,7 +176,7 @@ def compared(notebook: nbformat.NotebookNode) -> list:
     return [notebook.metadata, cells]
 
 
-def sanitize_patterns() -> list[tuple[re.Pattern, str]]:
+def sanitize_patterns() -> list[tuple[re.Pattern[str], str]]:
     """The expressions of tests/sanitize.cfg, which nbval reads too."""
     config = ConfigParser(interpolation=None)
     config.read(SANITIZE, encoding="utf-8")
@@ -186,9 +186,9 @@ def sanitize_patterns() -> list[tuple[re.Pattern, str]]:
     ]
 
 
-def _tidy(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
+def _tidy(output: NotebookNode) -> NotebookNode:
     """Take the paths of the machine that built it out of an output."""
-    text = nbformat.from_dict(output)
+    text: NotebookNode = nbformat.from_dict(output)
     if text.output_type == "stream":
         text.text = _shorten(text.text)
     elif text.output_type == "error":
@@ -216,11 +216,11 @@ def _shorten(text: str) -> str:
     return text
 
 
-def _code(notebook: nbformat.NotebookNode) -> list:
+def _code(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def _where(source: Path, notebook, number: int) -> str:
+def _where(source: Path, notebook: NotebookNode, number: int) -> str:
     line = _code(notebook)[number].metadata.aula.line
     return f"{_name(source)}:{line}"
 

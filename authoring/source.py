@@ -11,9 +11,11 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from jupytext.myst import MystMetadataParsingError, myst_to_notebook
+from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parent.parent
 LESSONS = ROOT / "lessons"
@@ -99,11 +101,12 @@ class Cell:
     source: str
     line: int
     lang: str | None = None
-    options: dict = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def tags(self) -> list[str]:
-        return self.options.get("tags", [])
+        tags: list[str] = self.options.get("tags", [])
+        return tags
 
 
 @dataclass
@@ -169,7 +172,7 @@ def read_course() -> list[Lesson]:
     return lessons
 
 
-def read_cells(path: Path) -> tuple[dict, list[Cell]]:
+def read_cells(path: Path) -> tuple[dict[str, Any], list[Cell]]:
     """Parse a source into its front matter and its cells.
 
     Raises:
@@ -337,7 +340,7 @@ class _Reader:
             )
 
     def read_exercises(self, cells: list[Cell]) -> list[Exercise]:
-        exercises = []
+        exercises: list[Exercise] = []
         for index, cell in enumerate(cells):
             if "exercise" in cell.tags:
                 number = f"{self.number}.{len(exercises) + 1}"
@@ -358,7 +361,9 @@ class _Reader:
                     )
         return exercises
 
-    def _check_exercise_prose(self, before: list[Cell], stub, number) -> None:
+    def _check_exercise_prose(
+        self, before: list[Cell], stub: Cell, number: str
+    ) -> None:
         for lang in LANGUAGES:
             title = EXERCISE_TITLE[lang].format(number=number)
             prose = next((c for c in reversed(before) if c.lang == lang), None)
@@ -425,7 +430,7 @@ def edition_path(lesson: Lesson, lang: str, kind: str) -> Path:
 
 def edition(
     lessons: list[Lesson], lesson: Lesson, lang: str, kind: str
-) -> nbformat.NotebookNode:
+) -> NotebookNode:
     """One edition of a lesson, not executed.
 
     Arguments:
@@ -456,15 +461,16 @@ def edition(
     return new_notebook(cells)
 
 
-def _code_cell(cell: Cell, lang: str) -> nbformat.NotebookNode:
+def _code_cell(cell: Cell, lang: str) -> NotebookNode:
     source = cell.source.replace("from aula.en ", f"from aula.{lang} ")
-    metadata: dict = {"aula": {"line": cell.line}}
+    metadata: dict[str, Any] = {"aula": {"line": cell.line}}
     if cell.tags:
         metadata["tags"] = cell.tags
-    return nbformat.v4.new_code_cell(source, metadata=metadata)
+    built: NotebookNode = nbformat.v4.new_code_cell(source, metadata=metadata)
+    return built
 
 
-def new_notebook(cells: list) -> nbformat.NotebookNode:
+def new_notebook(cells: list[NotebookNode]) -> NotebookNode:
     """A notebook of these cells, with stable ids and the course's metadata."""
     seen: dict[str, int] = {}
     for cell in cells:
@@ -473,7 +479,7 @@ def new_notebook(cells: list) -> nbformat.NotebookNode:
         seen[digest] = seen.get(digest, 0) + 1
         again = "" if seen[digest] == 1 else f"-{seen[digest]}"
         cell.id = digest + again
-    return nbformat.v4.new_notebook(
+    notebook: NotebookNode = nbformat.v4.new_notebook(
         cells=cells,
         metadata={
             "kernelspec": {
@@ -484,6 +490,7 @@ def new_notebook(cells: list) -> nbformat.NotebookNode:
             "language_info": {"name": "python"},
         },
     )
+    return notebook
 
 
 def _name(path: Path) -> str:
@@ -494,7 +501,9 @@ def _name(path: Path) -> str:
     )
 
 
-def _opening(lessons, lesson: Lesson, lang: str, kind: str, text: str) -> str:
+def _opening(
+    lessons: list[Lesson], lesson: Lesson, lang: str, kind: str, text: str
+) -> str:
     """The first cell: numbered title, length, links, then the author's."""
     words = NAVIGATION[lang]
     other = "en" if lang == "es" else "es"
@@ -535,7 +544,7 @@ def _link(lesson: Lesson, form: str, lang: str) -> str:
     return f"[{title}]({lesson.path.stem}.ipynb)"
 
 
-def index_notebook(lessons: list[Lesson]) -> nbformat.NotebookNode:
+def index_notebook(lessons: list[Lesson]) -> NotebookNode:
     """The index, not executed: lessons/index.md once for each language.
 
     Raises:

@@ -105,6 +105,14 @@ def test_workflow_runs_the_supported_pythons_on_every_system():
     assert systems == {"ubuntu", "macos", "windows"}
 
 
+def test_hooks_before_a_commit_are_the_gates_of_make_lint():
+    (recipe,) = re.findall(r"^lint:.*\n((?:\t.*\n)+)", read("Makefile"), re.M)
+    gates = recipe.replace("$(BIN)", ".venv/bin").splitlines()
+    (local,) = yaml.safe_load(read(".pre-commit-config.yaml"))["repos"]
+    hooks = [hook["entry"] for hook in local["hooks"]]
+    assert hooks == [gate.strip() for gate in gates]
+
+
 def test_readmes_name_the_same_commands():
     english, spanish = map(commands, README)
     assert "make lab" in english and "make test" in english

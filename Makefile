@@ -39,6 +39,7 @@ lint: .venv/for-authors
 	$(BIN)/mypy
 
 test: lint
+	@$(BIN)/python tests/chromium.py
 	$(BIN)/pytest
 
 hands: .venv/for-authors

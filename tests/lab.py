@@ -1,9 +1,8 @@
-"""A JupyterLab for tests, and the browser that looks at it."""
+"""A JupyterLab for tests, and what a browser does in it."""
 
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -16,16 +15,6 @@ from authoring import source as course
 START = 60  # seconds JupyterLab may take to answer
 END = 10  # seconds it may take to end
 RUN_ALL = 60_000  # milliseconds a whole lesson may take
-
-# The browser of the system where there is one, else Playwright's own.
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 @contextlib.contextmanager

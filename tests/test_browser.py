@@ -9,7 +9,7 @@ from authoring import source as course
 
 
 @pytest.mark.parametrize("lang", course.LANGUAGES)
-def test_lesson_02_runs_draws_and_checks(lab, browser, lang):
+def test_lesson_02_runs_draws_and_checks(browser, lab, lang):
     path = next(p for p in course.lesson_paths() if p.stem.startswith("02"))
     lesson = course.read_lesson(path)
     file = course.edition_path(lesson, lang, "solutions")
@@ -27,7 +27,7 @@ def test_lesson_02_runs_draws_and_checks(lab, browser, lang):
 
 
 @pytest.mark.parametrize("lang", course.LANGUAGES)
-def test_lesson_04_draws_the_conversation(lab, browser, lang):
+def test_lesson_04_draws_the_conversation(browser, lab, lang):
     path = next(p for p in course.lesson_paths() if p.stem.startswith("04"))
     file = f"solutions/{lang}/{path.stem}.ipynb"
     with opened(browser, lab, file) as page:

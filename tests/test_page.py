@@ -73,7 +73,7 @@ DIRECT, PROXIED = range(2)
 
 
 @pytest.fixture(scope="module")
-def running(lab, browser):
+def running(browser, lab):
     path = next(p for p in course.lesson_paths() if p.stem.startswith("09"))
     with opened(browser, lab, f"solutions/en/{path.stem}.ipynb") as notebook:
         clear_outputs(notebook)

@@ -6,10 +6,12 @@ import sys
 import tomllib
 from pathlib import Path
 
+import chromium
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from playwright.sync_api import Error
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))[
@@ -111,6 +113,21 @@ def test_hooks_before_a_commit_are_the_gates_of_make_lint():
     (local,) = yaml.safe_load(read(".pre-commit-config.yaml"))["repos"]
     hooks = [hook["entry"] for hook in local["hooks"]]
     assert hooks == [gate.strip() for gate in gates]
+
+
+def test_without_a_browser_tests_skip_and_say_so_but_fail_in_ci(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="apt install chromium"):
+        with chromium.browser():
+            pass
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(Error):
+        with chromium.browser():
+            pass
 
 
 def test_readmes_name_the_same_commands():

@@ -15,9 +15,9 @@ import urllib.parse
 from http import HTTPStatus
 from xml.etree import ElementTree
 
+import chromium
 import pytest
-from lab import CHROMIUM, FLAGS, jupyterlab
-from playwright.sync_api import sync_playwright
+from lab import jupyterlab
 from websockets.asyncio.client import connect, unix_connect
 from websockets.asyncio.server import serve, unix_serve
 from websockets.client import ClientProtocol
@@ -2182,10 +2182,7 @@ def test_jupyterlab_shows_every_payload(tmp_path):
     }
     path = tmp_path / "talk.ipynb"
     path.write_text(json.dumps(notebook), encoding="utf-8")
-    with jupyterlab(tmp_path) as lab, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=FLAGS
-        )
+    with chromium.browser() as browser, jupyterlab(tmp_path) as lab:
         page = browser.new_page()
         page.goto(f"{lab}doc/tree/talk.ipynb")
         figure = page.locator(".jp-RenderedMermaid").locator("img, details")
@@ -2194,6 +2191,5 @@ def test_jupyterlab_shows_every_payload(tmp_path):
             figure.inner_text()
         )
         texts = "".join(drawn_texts(figure))
-        browser.close()
     for text in what(tape):
         assert text.replace(" ", "") in texts.replace(" ", "")

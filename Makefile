@@ -4,6 +4,7 @@
 # make hands   treats notebooks and checks as learners do; half an hour
 # make soak    runs all cells 20 times, and 10 on busy cores (ROUNDS=20)
 # make check-machines  runs all cells on the machines that people bring
+# make check-pythons  judges the answers on this machine's other Pythons
 # make mutants breaks the instruments: do their tests notice? an hour
 # make build   writes notebooks/ and solutions/ from lessons/ (LESSON=02: one)
 # make update  takes a new version of the course and keeps your answers
@@ -12,12 +13,13 @@
 # make lock    moves requirements.txt to the newest versions
 
 PYTHON ?= python3
+VENV ?= .venv
 LESSON ?=
 ROUNDS ?= 20
 MINIMUM := 3.11
 
-BIN := .venv/bin
-UV := .venv/tools/bin/uv
+BIN := $(VENV)/bin
+UV := $(VENV)/tools/bin/uv
 SETTINGS := pyproject.toml requirements.txt aula/jupyterlab.json
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
@@ -28,12 +30,12 @@ install = $(UV) pip install --quiet --python $(BIN)/python \
 	--reinstall-package aula -c requirements.txt $(1) || $(PIP) $(1)
 
 .PHONY: lab lint test build bench lock reset update hands \
-	soak check-machines mutants
+	soak check-machines check-pythons mutants
 
-lab: .venv/for-learners
+lab: $(VENV)/for-learners
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/index.ipynb
 
-lint: .venv/for-authors
+lint: $(VENV)/for-authors
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -42,28 +44,31 @@ test: lint
 	@$(BIN)/python tests/chromium.py
 	$(BIN)/pytest
 
-hands: .venv/for-authors
+hands: $(VENV)/for-authors
 	$(BIN)/pytest -m slow tests
 
-soak: .venv/for-authors
+soak: $(VENV)/for-authors
 	$(BIN)/python tests/soak.py $(ROUNDS)
 
-check-machines: .venv/for-authors
+check-machines: $(VENV)/for-authors
 	$(BIN)/python tests/machines.py
 
-mutants: .venv/for-authors
+check-pythons: $(VENV)/for-authors
+	$(BIN)/python tests/pythons.py
+
+mutants: $(VENV)/for-authors
 	$(BIN)/python tests/mutants.py
 
-build: .venv/for-authors
+build: $(VENV)/for-authors
 	$(BIN)/python -m authoring.build $(LESSON)
 
-update: .venv/for-learners
+update: $(VENV)/for-learners
 	$(BIN)/gitpuller "$$(git remote get-url origin)" "$$(git branch --show-current)" .
 
-reset: .venv/for-learners
+reset: $(VENV)/for-learners
 	$(BIN)/python -m aula.exercises.progress
 
-bench: .venv/for-authors
+bench: $(VENV)/for-authors
 	$(BIN)/python tests/bench.py
 
 lock: $(UV)
@@ -79,16 +84,16 @@ $(BIN)/pip:
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
 	|| { echo "$(PYTHON) cannot make virtual environments." \
 		"On Debian or Ubuntu: sudo apt install python3-venv"; exit 1; }
-	@echo "Installing into .venv; the first time takes a minute or two."
-	@$(PYTHON) -m venv .venv
+	@echo "Installing into $(VENV); the first time takes a minute or two."
+	@$(PYTHON) -m venv $(VENV)
 
 $(UV): $(BIN)/pip
-	@$(PIP) --target .venv/tools uv
+	@$(PIP) --target $(VENV)/tools uv
 
-.venv/for-learners: $(SETTINGS) | $(UV)
+$(VENV)/for-learners: $(SETTINGS) | $(UV)
 	@$(call install,-e .)
 	@touch $@
 
-.venv/for-authors: $(SETTINGS) | $(UV)
+$(VENV)/for-authors: $(SETTINGS) | $(UV)
 	@$(call install,-e '.[test]')
-	@touch .venv/for-learners $@
+	@touch $(VENV)/for-learners $@

@@ -13,16 +13,16 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import nbformat
+import pythons
 from nbclient import NotebookClient
-from rounds import ROOT, play
+from rounds import NOTEBOOKS, ROOT, play
 
-PYTHONS = ("3.11", "3.12", "3.13")
 DEAD = "http://127.0.0.1:9"  # the port of "discard", where nobody listens
 FOLDER = "Año nuevo, café ☕"
 AT_ONCE = 20
@@ -36,12 +36,11 @@ Round = tuple[int, list[str]]
 
 
 def a_python(version: str) -> Round:
-    """Another Python, with the versions of the lock."""
-    python = _find_python(version)
+    """Another Python, with the versions of the lock; verdicts, too."""
+    python = pythons.another(version)
     if python is None:
         raise Skipped(f"no Python {version} here")
-    with _installation(python, ROOT) as installed:
-        return play(python=installed)
+    return play(python=python, what=(*NOTEBOOKS, pythons.VERDICTS))
 
 
 def dead_proxy() -> Round:
@@ -89,8 +88,8 @@ def odd_path() -> Round:
         root = Path(parent) / FOLDER
         ignored = shutil.ignore_patterns(".git", ".venv", "__pycache__")
         shutil.copytree(ROOT, root, ignore=ignored)
-        with _installation(sys.executable, root) as installed:
-            return play(python=installed, root=root)
+        python = pythons.install(sys.executable, ".venv", root)
+        return play(python=python, root=root)
 
 
 def locale_c() -> Round:
@@ -124,45 +123,6 @@ def _run_all(path: Path) -> tuple[int, str]:
     return sum(c.cell_type == "code" for c in notebook.cells), ""
 
 
-def _find_python(version: str) -> str | None:
-    """An interpreter of that version: uv's finds, or one of pyenv's."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    folders = [os.environ["PATH"], *map(str, pyenv.glob("versions/*/bin"))]
-    found = subprocess.run(
-        [_uv(), "python", "find", "--no-python-downloads", version],
-        env=os.environ | {"PATH": os.pathsep.join(folders)},
-        cwd=tempfile.gettempdir(),
-        capture_output=True,
-        text=True,
-    )
-    return found.stdout.strip() if found.returncode == 0 else None
-
-
-@contextmanager
-def _installation(python: str, root: Path) -> Iterator[Path]:
-    """A Python with the course of that folder and what tests need."""
-    with tempfile.TemporaryDirectory() as folder:
-        venv = Path(folder) / "venv"
-        subprocess.run([python, "-m", "venv", str(venv)], check=True)
-        installed = venv / "bin" / "python"
-        subprocess.run(
-            [
-                str(installed),
-                *("-m", "pip", "install", "--quiet"),
-                "--disable-pip-version-check",
-                *("-c", "requirements.txt", "-e", ".[test]"),
-            ],
-            cwd=root,
-            check=True,
-            stderr=subprocess.DEVNULL,
-        )
-        yield installed
-
-
-def _uv() -> str:
-    return str(Path(sys.executable).parent / "uv")
-
-
 def _try(command: list[str], reason: str) -> None:
     """Skip if a command does not work here."""
     if shutil.which(command[0]) is None:
@@ -174,7 +134,7 @@ def _try(command: list[str], reason: str) -> None:
 def main() -> int:
     machines: dict[str, Callable[[], Round]] = {
         f"Python {version}": lambda version=version: a_python(version)
-        for version in PYTHONS
+        for version in pythons.supported()
     }
     for play_one in (
         dead_proxy,
@@ -193,7 +153,7 @@ def main() -> int:
         except Skipped as reason:
             print(f"SKIPPED  {name}: {reason}", flush=True)
             continue
-        print(f"{'FAILED' if failed else 'fine':7}  {name}: {cells} cells")
+        print(f"{'FAILED' if failed else 'fine':7}  {name}: {cells} ran")
         for cell in failed:
             print(f"         {cell}")
         sys.stdout.flush()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LIMIT = 1800  # seconds
+NOTEBOOKS = ("notebooks", "solutions")
 
 
 def play(
@@ -18,14 +19,16 @@ def play(
     python: str | Path = sys.executable,
     root: Path = ROOT,
     prefix: tuple[str, ...] = (),
+    what: tuple[str, ...] = NOTEBOOKS,
 ) -> tuple[int, list[str]]:
-    """Run all notebooks once.
+    """Run all notebooks once, or other tests.
 
     Arguments:
         environment: the variables of the process; by default this one's.
         python: the interpreter, of an environment with the course in it.
         root: where the course stands.
         prefix: a command that runs the command after it.
+        what: the tests to run.
 
     Returns:
         how many cells ran, and the names of those that failed.
@@ -41,7 +44,7 @@ def play(
                 str(python),
                 *("-m", "pytest", "-q", "-p", "no:cacheprovider"),
                 f"--junitxml={report}",
-                *("notebooks", "solutions"),
+                *what,
             ],
             cwd=root,
             env=environment,

@@ -12,6 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from playwright.sync_api import Error
+from pythons import supported
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))[
@@ -24,16 +25,6 @@ GUIDES = (*README, "CONTRIBUTING.md", "CONTRIBUTING.es.md")
 
 def read(name):
     return (ROOT / name).read_text("utf-8")
-
-
-def supported():
-    """The Pythons that the classifiers name, such as ["3.11", "3.12"]."""
-    start = "Programming Language :: Python :: "
-    return [
-        line.removeprefix(start)
-        for line in PROJECT["classifiers"]
-        if line.startswith(start)
-    ]
 
 
 def locked():
@@ -113,6 +104,11 @@ def test_hooks_before_a_commit_are_the_gates_of_make_lint():
     (local,) = yaml.safe_load(read(".pre-commit-config.yaml"))["repos"]
     hooks = [hook["entry"] for hook in local["hooks"]]
     assert hooks == [gate.strip() for gate in gates]
+
+
+def test_ci_runs_what_make_runs():
+    named = re.findall(r"\bmake ([a-z-]+)", read(".ci/run").split("fi <")[1])
+    assert named == ["test", "check-pythons"]
 
 
 def test_without_a_browser_tests_skip_and_say_so_but_fail_in_ci(

@@ -2,8 +2,8 @@
 
 ``python tests/mutants.py`` breaks each instrument in one small way after
 another (cosmic-ray makes these mutants), runs the instrument's own tests on
-each, and prints those that no test noticed. ``... timeline wiretap`` takes
-only these. tests/mutants.md says of each that was left why.
+each, and prints those that no test noticed. ``... instruments/frames`` takes
+only this one. tests/mutants.md says of each that was left why.
 """
 
 from __future__ import annotations
@@ -25,7 +25,16 @@ from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec, TestOutcome
 
 ROOT = Path(__file__).resolve().parent.parent
-INSTRUMENTS = ("timeline", "wiretap", "check")
+# What is broken, and the tests that should notice.
+WIRETAP = "frames conversation diagram wiretap"
+INSTRUMENTS = {
+    "instruments/timeline": "timeline",
+    "instruments/frames": WIRETAP,
+    "instruments/conversation": WIRETAP,
+    "instruments/diagram": WIRETAP,
+    "instruments/wiretap": WIRETAP,
+    "exercises/check": "check",
+}
 NEEDED = ("aula", "lessons", "tests", "pyproject.toml")
 WORKERS = 2
 
@@ -117,10 +126,13 @@ def mutants(instrument: str) -> list[MutationSpec]:
 
 def command(instrument: str) -> str:
     """Runs the tests without the browsers and what takes long to load."""
+    tests = [
+        f"tests/test_{name}.py" for name in INSTRUMENTS[instrument].split()
+    ]
     return (
         f"{sys.executable} -m pytest -x -q -o addopts= --noconftest "
         "-p no:nbval -p no:xdist -p no:cacheprovider -k 'not jupyterlab' "
-        f"tests/test_{instrument}.py"
+        f"{' '.join(tests)}"
     )
 
 

@@ -243,8 +243,7 @@ class Check:
             text += "\n\n" + TEXT[self.language]["failed-cell"]
         show({"text/markdown": text, "text/plain": text})
         if isinstance(found.run, Wiretap):
-            found.run.language = self.language
-            show(found.run.bundle())
+            show(found.run.bundle(self.language))
         elif found.run is not None:
             show(draw(found.run, self.language))
 

@@ -3,7 +3,7 @@
 ``python -m authoring.build`` builds the course, ``python -m authoring.build
 02`` one lesson. nbclient executes each edition beside its place, so that a
 cell finds what it would find in JupyterLab; nothing is written until all
-editions of a lesson have run.
+editions of a lesson have run. The words of verdicts go to aula/words/.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
-from authoring import source as course
+from authoring import editions, source, words
 
 CELL_TIMEOUT = 30  # seconds, as in the validation
-SANITIZE = course.ROOT / "tests" / "sanitize.cfg"
+SANITIZE = source.ROOT / "tests" / "sanitize.cfg"
 
 
 class BuildError(Exception):
@@ -36,15 +36,18 @@ class BuildError(Exception):
 def main(arguments: list[str]) -> int:
     """Build the whole course, or the lesson named by its number."""
     try:
-        lessons = course.read_course()
+        lessons = source.read_course()
+        texts = words.read_words([lesson.number for lesson in lessons])
+        for name, found in texts.items():
+            _replace(words.words_path(name), words.dumps(found))
         build(lessons, arguments)
-    except (course.SourceError, BuildError) as error:
+    except (source.SourceError, BuildError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def build(lessons: list[course.Lesson], numbers: list[str]) -> None:
+def build(lessons: list[source.Lesson], numbers: list[str]) -> None:
     """Execute and write editions, the index and the tables of the READMEs.
 
     Arguments:
@@ -64,12 +67,12 @@ def build(lessons: list[course.Lesson], numbers: list[str]) -> None:
     for lesson in lessons:
         if not numbers or lesson.number in numbers:
             built = {}
-            for kind in course.KINDS:
-                for lang in course.LANGUAGES:
+            for kind in editions.KINDS:
+                for lang in source.LANGUAGES:
                     start = time.perf_counter()
-                    path = course.edition_path(lesson, lang, kind)
+                    path = editions.edition_path(lesson, lang, kind)
                     built[path] = execute(
-                        course.edition(lessons, lesson, lang, kind),
+                        editions.edition(lessons, lesson, lang, kind),
                         lesson.path,
                         path,
                     )
@@ -77,21 +80,21 @@ def build(lessons: list[course.Lesson], numbers: list[str]) -> None:
                     print(f"{_name(path)}  {took:.1f} s", flush=True)
             for path, notebook in built.items():
                 write(path, notebook)
-    path = course.ROOT / "notebooks" / "index.ipynb"
-    index = course.index_notebook(lessons)
-    write(path, execute(index, course.LESSONS / "index.md", path))
+    path = source.ROOT / "notebooks" / "index.ipynb"
+    index = editions.index_notebook(lessons)
+    write(path, execute(index, source.LESSONS / "index.md", path))
     for lang, name in (("en", "README.md"), ("es", "README.es.md")):
-        readme = course.ROOT / name
+        readme = source.ROOT / name
         old = readme.read_text(encoding="utf-8")
-        table = course.lesson_table(lessons, lang, "notebooks/")
-        _replace(readme, course.fill_table(old, table))
+        table = editions.lesson_table(lessons, lang, "notebooks/")
+        _replace(readme, editions.fill_table(old, table))
 
 
 def execute(notebook: NotebookNode, source: Path, path: Path) -> NotebookNode:
     """Run a notebook in a new kernel and return it with its outputs.
 
     Arguments:
-        notebook: as ``course.edition`` lays it out.
+        notebook: as ``editions.edition`` lays it out.
         source: the text it comes from.
         path: where it will stand, and in whose folder it runs.
 
@@ -202,7 +205,7 @@ def _tidy(output: NotebookNode) -> NotebookNode:
 
 def _shorten(text: str) -> str:
     folders = {
-        str(course.ROOT): "aula",
+        str(source.ROOT): "aula",
         sys.prefix: "python",
         sys.base_prefix: "python",
         str(Path.home()): "~",
@@ -226,13 +229,14 @@ def _where(source: Path, notebook: NotebookNode, number: int) -> str:
 
 
 def _name(path: Path) -> str:
-    return path.relative_to(course.ROOT).as_posix()
+    return path.relative_to(source.ROOT).as_posix()
 
 
 def _replace(path: Path, text: str) -> None:
     """Write a file whole or not at all; leave it alone if it is the same."""
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + ".part")
     draft.write_text(text, encoding="utf-8", newline="\n")
     os.replace(draft, path)

@@ -7,7 +7,7 @@ import pytest
 from lab import RUN_ALL, jupyterlab
 from playwright.sync_api import expect
 
-from authoring import source as course
+from authoring import editions, source
 
 
 @pytest.hookimpl(wrapper=True)
@@ -29,9 +29,9 @@ def own_data(tmp_path, monkeypatch):
 def lab(tmp_path_factory):
     """The address of a JupyterLab that serves a copy of the course."""
     folder = tmp_path_factory.mktemp("course")
-    for kind in course.KINDS:
+    for kind in editions.KINDS:
         shutil.copytree(
-            course.ROOT / kind,
+            source.ROOT / kind,
             folder / kind,
             ignore=shutil.ignore_patterns(".ipynb_checkpoints"),
         )

@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from authoring import source as course
+from authoring import source
 
 START = 60  # seconds JupyterLab may take to answer
 END = 10  # seconds it may take to end
@@ -24,7 +24,7 @@ def jupyterlab(folder):
     config.parent.mkdir()
     # Its kernels take their ports as those of tests do.
     config.write_text(
-        f"import sys\nsys.path.insert(0, {str(course.ROOT)!r})\n"
+        f"import sys\nsys.path.insert(0, {str(source.ROOT)!r})\n"
         "import conftest\nconftest.pytest_configure()\n",
         encoding="utf-8",
     )

@@ -10,7 +10,10 @@ import asyncio
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from aula.exercises import words
 from aula.exercises.check import Check
+from aula.exercises.words import SHARED
+from authoring.answers import read_answers
 from authoring.source import lesson_paths, read_lesson
 
 LESSONS = lesson_paths()
@@ -44,12 +47,17 @@ class Player:
         return self.verdicts[0]
 
     async def play(self, lesson):
-        failures, messages = [], {}
-        answers = {id(e.stub): e for e in lesson.exercises}
+        failures = []
+        found = read_answers(lesson.number)
+        given = [one for name, one in found.items() if name != SHARED]
+        exercises = {
+            id(exercise.stub): (exercise, answers)
+            for exercise, answers in zip(lesson.exercises, given, strict=True)
+        }
         for cell in lesson.cells:
-            exercise = answers.get(id(cell))
-            if exercise is not None:
-                failures += await self.try_answers(exercise, messages)
+            if id(cell) in exercises:
+                exercise, answers = exercises[id(cell)]
+                failures += await self.try_answers(exercise, answers)
             elif cell.kind == "code" and not cell.tags:
                 result = await self.run(cell.source)
                 if not result.success:
@@ -58,21 +66,27 @@ class Player:
                 await self.run(cell.source)
         return failures
 
-    async def try_answers(self, exercise, messages):
+    async def try_answers(self, exercise, answers):
         given = [(exercise.stub, "unstarted", None)]
-        given += [(c, "wrong", c.options["mistake"]) for c in exercise.wrong]
+        given += [(cell, "wrong", mistake) for mistake, cell in answers.wrong]
+        given += [(cell, "right", None) for cell in answers.right]
         given.append((exercise.solution, "right", None))
+        failures, of_mistakes = [], {}
         for cell, state, mistake in given:
             verdict = await self.answer(cell, exercise.check)
+            where = f"{answers.name}, line {cell.line}"
             if (verdict.state, verdict.mistake) != (state, mistake):
-                yielded = f"{verdict.state} {verdict.mistake}"
-                text = f"line {cell.line}: {yielded}\n{verdict.said}"
-                return [f"expected {state} {mistake}, {text}"]
-            known = messages.setdefault(exercise.number, set())
-            if known.intersection(verdict.said.values()):
-                return [f"line {cell.line}: the message of another mistake"]
-            known.update(verdict.said.values())
-        return []
+                failures.append(
+                    f"{where}: expected {state} {mistake}, yielded "
+                    f"{verdict.state} {verdict.mistake}\n{verdict.said}"
+                )
+            if "UNFILLED" in "".join(verdict.said.values()):
+                failures.append(f"{where}: a placeholder is left unfilled")
+            if state != "right":
+                for said in verdict.said.values():
+                    if of_mistakes.setdefault(said, mistake) != mistake:
+                        failures.append(f"{where}: another mistake's message")
+        return failures
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
@@ -86,6 +100,7 @@ def test_verdicts(path, monkeypatch, tmp_path):
         return verdict
 
     monkeypatch.setattr(Check, "verdict", recorded)
+    monkeypatch.setattr(words, "UNFILLED", "UNFILLED {name}")
     # A picture for each wrong answer would take most of the time.
     monkeypatch.setattr(
         "aula.instruments.timeline._draw_picture", lambda *_: ""

@@ -5,14 +5,14 @@ import pytest
 from lab import cell_of, clear_outputs, opened, run_all
 from playwright.sync_api import expect
 
-from authoring import source as course
+from authoring import editions, source
 
 
-@pytest.mark.parametrize("lang", course.LANGUAGES)
+@pytest.mark.parametrize("lang", source.LANGUAGES)
 def test_lesson_02_runs_draws_and_checks(browser, lab, lang):
-    path = next(p for p in course.lesson_paths() if p.stem.startswith("02"))
-    lesson = course.read_lesson(path)
-    file = course.edition_path(lesson, lang, "solutions")
+    path = next(p for p in source.lesson_paths() if p.stem.startswith("02"))
+    lesson = source.read_lesson(path)
+    file = editions.edition_path(lesson, lang, "solutions")
     with opened(browser, lab, f"solutions/{lang}/{file.name}") as page:
         clear_outputs(page)
         run_all(page)
@@ -26,9 +26,9 @@ def test_lesson_02_runs_draws_and_checks(browser, lab, lang):
         assert sizes[0] > 1000 > sizes[1]
 
 
-@pytest.mark.parametrize("lang", course.LANGUAGES)
+@pytest.mark.parametrize("lang", source.LANGUAGES)
 def test_lesson_04_draws_the_conversation(browser, lab, lang):
-    path = next(p for p in course.lesson_paths() if p.stem.startswith("04"))
+    path = next(p for p in source.lesson_paths() if p.stem.startswith("04"))
     file = f"solutions/{lang}/{path.stem}.ipynb"
     with opened(browser, lab, file) as page:
         clear_outputs(page)
@@ -38,7 +38,7 @@ def test_lesson_04_draws_the_conversation(browser, lab, lang):
         expect(diagram.first).to_be_visible()
         assert diagram.first.evaluate("image => image.naturalWidth") > 100
     # Beside the diagram stands the text, for where there are no diagrams.
-    stored = nbformat.read(course.ROOT / file, as_version=4)
+    stored = nbformat.read(source.ROOT / file, as_version=4)
     data = [
         output.data
         for cell in stored.cells

@@ -22,13 +22,26 @@ from websockets.asyncio.server import serve
 
 import aula.judges
 from aula import kernel
-from aula.exercises import check
-from aula.exercises.check import TEXT, Check, Right, Wrong, exercise
+from aula.exercises import check, run, words
+from aula.exercises import exercise as registry
+from aula.exercises.check import TEXT, Check
+from aula.exercises.exercise import Right, Unawaited, Wrong, exercise
 from aula.instruments import timeline
 
+LESSON = "99"
 NUMBER = "99.1"
+WORDS = {
+    words.SHARED: {
+        words.RIGHT: {"es": "Bien.", "en": "Fine."},
+        "other": {"es": "Otro número.", "en": "Another."},
+        "returned": {"es": "Otra.", "en": "Another."},
+        "mind-it": {"es": "Falta.", "en": "Mind it."},
+        "quoting": {"es": "Vi {it} y {it!r}.", "en": "I saw {it}, {more}."},
+    }
+}
+GENERAL = words.load("general")[words.SHARED]
 # Before tests are less patient.
-GRACE = check.GRACE
+GRACE = run.GRACE
 BRIEF = check.BRIEF
 
 
@@ -44,10 +57,15 @@ def light_garbage():
 @pytest.fixture(autouse=True)
 def exercises(monkeypatch):
     """Exercises of the tests' own, and patience that suits tests."""
-    check._near("")  # the lessons' exercises are read once, and stay
-    monkeypatch.setattr(check, "_exercises", {})
-    monkeypatch.setattr(check, "GRACE", 0.2)
+    registry.near("")  # the lessons' exercises are read once, and stay
+    monkeypatch.setattr(registry, "_exercises", {})
+    monkeypatch.setattr(run, "GRACE", 0.2)
     monkeypatch.setattr(check, "BRIEF", 0)
+    monkeypatch.setattr(
+        words,
+        "load",
+        lambda name, load=words.load: WORDS if name == LESSON else load(name),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -70,10 +88,8 @@ def promptly():
 async def judge_number(answer, run):
     seen = await answer()
     if seen != 42:
-        raise Wrong(
-            "other", es="Otro número.", en="Another.", expected=42, seen=seen
-        )
-    return Right(es="Bien.", en="Fine.")
+        raise Wrong("other", expected=42, seen=seen)
+    return Right()
 
 
 async def right():
@@ -199,7 +215,9 @@ loop_of_lists.append(loop_of_lists)
 def test_not_started(answer, kind):
     verdict = ask(answer, answer=kind, then=None)
     assert (verdict.state, verdict.mistake) == ("unstarted", None)
-    assert verdict.said["en"] == TEXT["en"]["unstarted"].format(number=NUMBER)
+    assert verdict.said["en"] == GENERAL["unstarted"]["en"].format(
+        number=NUMBER
+    )
 
 
 def test_dots_after_an_except_are_no_blank():
@@ -249,7 +267,7 @@ def test_not_started_in_a_notebook():
 
 
 async def judge_value(answer, run):
-    return Right(es="Bien.", en="Fine.")
+    return Right()
 
 
 async def annotated(drinks: tuple[str, ...] = ()) -> tuple[int, ...]:
@@ -334,9 +352,10 @@ class Hostile:
 def test_form(answer, name):
     verdict = ask(answer)
     assert (verdict.state, verdict.mistake) == ("wrong", name)
-    for language, words in TEXT.items():
+    for language, labels in TEXT.items():
+        message = GENERAL[name][language]
         assert verdict.said[language].startswith(
-            words["wrong"].format(number=NUMBER, message=words[name])
+            labels["wrong"].format(number=NUMBER, message=message)
         )
 
 
@@ -351,7 +370,7 @@ def test_forms_that_will_do(answer):
 def test_plain_functions():
     async def judge(answer, run):
         answer(1)
-        return Right(es="Bien.", en="Fine.")
+        return Right()
 
     options = {"answer": "function", "parameters": 1, "then": abs}
     assert mistake(right, judge, **options) == "not-plain"
@@ -461,7 +480,7 @@ class Silent(Exception):
         TimeoutError(),
         SystemExit(1),
         KeyboardInterrupt(),
-        check.Interrupted(),
+        run.Interrupted(),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -580,8 +599,8 @@ class OddText(str):
 def test_what_was_seen(value, block):
     async def judge(answer, run):
         if await answer() == 42:
-            return Right(es="Bien.", en="Fine.")
-        raise Wrong("other", es="Otro.", en="Another.", seen=value)
+            return Right()
+        raise Wrong("other", seen=value)
 
     async def answer():
         return 0
@@ -686,7 +705,7 @@ def test_blocking_for_ever(answer):
 
 def test_blocking_for_less_than_the_limit(monkeypatch):
     """Neither while it runs nor while its tasks end."""
-    monkeypatch.setattr(check, "GRACE", 60)
+    monkeypatch.setattr(run, "GRACE", 60)
 
     async def background():
         try:
@@ -718,7 +737,7 @@ def test_blocking_a_callback():
 def test_a_plain_function_that_blocks():
     async def judge(answer, run):
         answer()
-        return Right(es="Bien.", en="Fine.")
+        return Right()
 
     def answer():
         time.sleep(1000)
@@ -770,7 +789,7 @@ def test_tasks_that_outlive_it():
 )
 def test_a_task_that_swallows_its_cancellation(times, end, monkeypatch):
     """It is cancelled again and then closed."""
-    monkeypatch.setattr(check, "GRACE", 1)
+    monkeypatch.setattr(run, "GRACE", 1)
     swallowed, ends = [], []
 
     async def stubborn():
@@ -796,7 +815,7 @@ def test_a_task_that_swallows_its_cancellation(times, end, monkeypatch):
 
 
 def test_a_task_has_time_to_clear_up(monkeypatch):
-    monkeypatch.setattr(check, "GRACE", GRACE)
+    monkeypatch.setattr(run, "GRACE", GRACE)
     ends = []
 
     async def work():
@@ -815,7 +834,7 @@ def test_a_task_has_time_to_clear_up(monkeypatch):
 
 def test_a_task_that_nothing_ends(monkeypatch):
     """The check gives it up, and gives its verdict."""
-    monkeypatch.setattr(check, "GRACE", 1)
+    monkeypatch.setattr(run, "GRACE", 1)
     exercise(NUMBER, limit=0.1)(judge_number)
     given_up = []
 
@@ -961,11 +980,11 @@ def test_a_judges_own_words_for_a_forgotten_await():
     async def judge(answer, run):
         seen = await answer()
         if seen == 42:
-            return Right(es="Bien.", en="Fine.")
-        raise Wrong("forgotten-await", es="Falta.", en="Mind it.", seen=seen)
+            return Right()
+        raise Unawaited("mind-it", seen=seen)
 
     verdict = ask(forgotten_in_the_result, judge)
-    assert verdict.mistake == "forgotten-await"
+    assert verdict.mistake == "mind-it"
     assert "Mind it." in verdict.said["en"]
 
 
@@ -981,9 +1000,9 @@ def test_a_coroutine_that_a_judge_has_closed_is_not_forgotten():
     async def judge(answer, run):
         seen = await answer()
         if seen == 42:
-            return Right(es="Bien.", en="Fine.")
+            return Right()
         seen.close()
-        raise Wrong("returned", es="Otra.", en="Another.", seen=seen)
+        raise Wrong("returned", seen=seen)
 
     assert mistake(forgotten_in_the_result, judge) == "returned"
 
@@ -1003,8 +1022,8 @@ def handling(handler):
 
 def test_stop_reaches_the_handler_that_was_there(monkeypatch):
     """And leaves the answer some time to end by itself."""
-    monkeypatch.setattr(check, "GRACE", 60)
-    monkeypatch.setattr(check, "STOP", 60)
+    monkeypatch.setattr(run, "GRACE", 60)
+    monkeypatch.setattr(run, "STOP", 60)
     calls = []
 
     def handler(number, frame):
@@ -1095,7 +1114,8 @@ def test_the_watchdog_lets_a_process_end():
     """Such as a kernel that is shut down while a check waits."""
     program = f"""
         import asyncio
-        from aula.exercises.check import Check, exercise
+        from aula.exercises.check import Check
+        from aula.exercises.exercise import exercise
 
         @exercise({NUMBER!r}, limit=1000)
         async def judge(answer, run):
@@ -1116,7 +1136,7 @@ def test_the_watchdog_sends_no_stop_of_its_own():
     calls = []
 
     async def answer():
-        with contextlib.suppress(check.Interrupted):
+        with contextlib.suppress(run.Interrupted):
             time.sleep(1000)
         return 42
 
@@ -1130,10 +1150,10 @@ def test_a_stop_after_the_watchdogs_own():
     calls = []
 
     async def answer():
-        with contextlib.suppress(check.Interrupted):
+        with contextlib.suppress(run.Interrupted):
             time.sleep(1000)
         for _ in range(100):
-            with contextlib.suppress(check.Interrupted):
+            with contextlib.suppress(run.Interrupted):
                 signal.raise_signal(signal.SIGINT)
             if calls:
                 break
@@ -1177,7 +1197,7 @@ def test_the_right_answer_is_remembered(monkeypatch):
         show_verdict(answer)
     assert remembered == []
     show_verdict(right)
-    assert remembered == [NUMBER]
+    assert remembered == ["judge_number"]
 
 
 def test_a_cell_that_failed_before_is_told(shown, monkeypatch):
@@ -1246,7 +1266,11 @@ def test_what_a_check_runs_beside_an_answer_is_not_drawn(shown):
             raise wrong
         """)
     path = f"{aula.judges.__path__[0]}/lesson_99.py"
-    names = {"wrong": Wrong("other", es="Otro.", en="Another.")}
+    names = {
+        "wrong": Wrong(
+            "other",
+        )
+    }
     exec(compile(source, path, "exec"), names)
     exercise(NUMBER, parameters=1)(names["judge"])
 
@@ -1287,8 +1311,8 @@ async def judge_handler(answer, run):
             await websocket.send("hola")
             seen = await websocket.recv()
     if seen != "HOLA":
-        raise Wrong("other", es="Otro.", en="Another.", seen=seen)
-    return Right(es="Bien.", en="Fine.")
+        raise Wrong("other", seen=seen)
+    return Right()
 
 
 async def shout(websocket):
@@ -1335,18 +1359,53 @@ def test_a_wiretap_hears_nothing_of_the_clearing_up(shown):
 
 def test_both_languages_say_the_same_things():
     assert TEXT["es"].keys() == TEXT["en"].keys()
-    for key, words in TEXT["es"].items():
-        fields = re.findall(r"{[\w!:]+}", words)
+    for key, text in TEXT["es"].items():
+        fields = re.findall(r"{[\w!:]+}", text)
         assert fields == re.findall(r"{[\w!:]+}", TEXT["en"][key]), key
 
 
 # Bad use.
 
 
-def test_the_words_of_a_judge_name_their_language():
-    """Or one day the two would change places."""
-    with pytest.raises(TypeError):
-        Wrong("other", "Otro.", "Another.")
+class Unwritable:
+    def __repr__(self):
+        raise RuntimeError("no")
+
+    __str__ = __format__ = __repr__
+
+
+@pytest.mark.parametrize(
+    ("value", "es", "en"),
+    [
+        ("latte", "Vi latte y 'latte'.", "I saw latte, {more}."),
+        (3, "Vi 3 y 3.", "I saw 3, {more}."),
+        ("{it}", "Vi {it} y '{it}'.", "I saw {it}, {more}."),
+        (Unwritable(), "Vi … y ….", "I saw …, {more}."),
+    ],
+)
+def test_words_quote_values(value, es, en):
+    async def judge(answer):
+        raise Wrong("quoting", it=value)
+
+    verdict = ask(right, judge, then=None)
+    assert verdict.said["es"].endswith(es)
+    assert verdict.said["en"].endswith(en)
+
+
+def test_a_mistake_without_words():
+    with pytest.raises(LookupError, match="'none' of 'shout'"):
+        words.find("04", "shout", "none")
+
+
+def test_the_nearest_words_are_taken(monkeypatch):
+    known = {
+        "04": {"shout": {"a": 1}, words.SHARED: {"a": 2, "b": 2}},
+        "general": {words.SHARED: {"a": 3, "b": 3, "c": 3}},
+    }
+    monkeypatch.setattr(words, "load", lambda name: known.get(name, {}))
+    found = [words.find("04", "shout", mistake) for mistake in "abc"]
+    assert found == [1, 2, 3]
+    assert words.find("05", "shout", "c") == 3
 
 
 @pytest.mark.parametrize(
@@ -1366,29 +1425,33 @@ def test_the_words_of_a_judge_name_their_language():
 def test_unknown_exercise(number, known):
     for name in ("99.2", "99.1", "98.1", "07.1"):
         exercise(name)(judge_number)
-    for language, words in (
+    for language, said in (
         ("es", f"No existe el ejercicio {number!r}. Hay: {known}."),
         ("en", f"There is no exercise {number!r}. There are: {known}."),
     ):
-        with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
+        with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
             asyncio.run(Check(language)(number, right))
 
 
 def test_the_lessons_exercises_are_found(monkeypatch):
     monkeypatch.undo()
-    assert check._find("00.1").number == "00.1"
-    assert check._find("00.99") is None
-    assert check._find("00.1 ") is None
+    assert registry.find("00.1").number == "00.1"
+    assert registry.find("00.99") is None
+    assert registry.find("00.1 ") is None
 
 
 def test_only_the_lesson_of_an_exercise_is_read(monkeypatch):
     monkeypatch.delitem(sys.modules, "aula.judges.lesson_00")
-    assert check._find("00.1").number == "00.1"
-    assert {number[:3] for number in check._exercises} == {"00."}
+    assert registry.find("00.1").number == "00.1"
+    assert {number[:3] for number in registry._exercises} == {"00."}
 
 
 def test_all_lessons_are_read_for_all_numbers(monkeypatch):
-    lessons = [n for n in check._lesson_modules() if n.startswith("lesson_")]
+    lessons = [
+        n for n in registry._lesson_modules() if n.startswith("lesson_")
+    ]
     for name in lessons:
         monkeypatch.delitem(sys.modules, f"aula.judges.{name}", raising=False)
-    assert {f"lesson_{number[:2]}" for number in check.numbers()} == {*lessons}
+    assert {f"lesson_{one.lesson}" for one in registry.exercises()} == {
+        *lessons
+    }

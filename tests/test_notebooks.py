@@ -4,13 +4,13 @@ import nbformat
 import pytest
 from kernels import kernel
 
-from authoring import source as course
+from authoring import editions, source
 
 NOTEBOOKS = [
-    course.edition_path(lesson, lang, kind)
-    for lesson in course.read_course()
-    for kind in course.KINDS
-    for lang in course.LANGUAGES
+    editions.edition_path(lesson, lang, kind)
+    for lesson in source.read_course()
+    for kind in editions.KINDS
+    for lang in source.LANGUAGES
 ]
 # Exceptions that belong to no cell come to light when they are collected.
 LAST = "import gc\ngc.collect()\nawait asyncio.sleep(0.1)"
@@ -44,7 +44,7 @@ def test_stored_without_paths_of_a_machine(path):
     text = path.read_text(encoding="utf-8")
     for word in ("/home/", "/root", "/Users/", "site-packages/aula"):
         assert word not in text
-    assert str(course.ROOT) not in text
+    assert str(source.ROOT) not in text
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=name)

@@ -13,7 +13,7 @@ import pytest
 from lab import cell_of, clear_outputs, opened, run_above, start
 from playwright.sync_api import expect
 
-from authoring import source as course
+from authoring import source
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00")
 
@@ -74,7 +74,7 @@ DIRECT, PROXIED = range(2)
 
 @pytest.fixture(scope="module")
 def running(browser, lab):
-    path = next(p for p in course.lesson_paths() if p.stem.startswith("09"))
+    path = next(p for p in source.lesson_paths() if p.stem.startswith("09"))
     with opened(browser, lab, f"solutions/en/{path.stem}.ipynb") as notebook:
         clear_outputs(notebook)
         run_above(notebook, "await page.cleanup()")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from authoring import source as course
+from authoring import source
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("git") and shutil.which("make")),
@@ -77,7 +77,7 @@ def upstream(tmp_path, monkeypatch):
     folder.mkdir()
     git(folder, "init", "--initial-branch=main")
     for name in (".gitattributes", ".gitignore", "Makefile"):
-        shutil.copy(course.ROOT / name, folder)
+        shutil.copy(source.ROOT / name, folder)
     publish(
         folder,
         {

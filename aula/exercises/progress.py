@@ -1,8 +1,9 @@
 """Remembers which exercises a learner has solved, and shows how far they are.
 
-What is kept is a list of exercise numbers, in one file on the learner's own
+What is kept is a list of exercises' names, in one file on the learner's own
 machine. It is called ``aula/progress.json`` and stands where Jupyter keeps
-a user's data (``jupyter --data-dir``).
+a user's data (``jupyter --data-dir``). Names stay when lessons get other
+numbers; a file from before there were names is read by what its numbers meant.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from itertools import groupby
 from pathlib import Path
 
 from aula.display import show
+from aula.exercises.exercise import exercises
 
 TEXT = {
     "es": {
@@ -37,6 +39,29 @@ TEXT = {
 }
 
 
+VERSION = 2
+
+# What the numbers of version 1 meant. Nothing is added here any more.
+_NUMBERED = {
+    f"{lesson}.{number}": name
+    for lesson, names in {
+        "00": "greet",
+        "01": "breakfast countdown run_all patience",
+        "02": "breakfast_together brew_all announce brew_in_time retry",
+        "03": "accept read_header unmask name_close",
+        "04": "ask shout count welcome visit",
+        "05": "kitchen in_order two_machines careful smooth",
+        "06": "ask_all chat until_quiet how_it_ended",
+        "07": "ticker both publish broker",
+        "08": "register post_latest in_room parse chat_server",
+        "09": "socket_address history guard remembering",
+        "10": "order fetch_all save try_read make_board",
+        "11": "ask_all_today main countdown_today collect clock",
+    }.items()
+    for number, name in enumerate(names.split(), 1)
+}
+
+
 def path() -> Path:
     """Where progress is kept."""
     from jupyter_core.paths import jupyter_data_dir
@@ -45,19 +70,26 @@ def path() -> Path:
 
 
 def solved() -> set[str]:
-    """The numbers of the exercises solved so far, such as ``"04.2"``.
+    """The names of the exercises solved so far, such as ``"shout"``.
 
-    A file that cannot be read, or holds something else, counts as none.
+    A file that cannot be read, or holds something else, counts as none. What
+    is no exercise of this course stays: it may be one of another version's.
     """
     with suppress(OSError, ValueError):
         kept = json.loads(path().read_text(encoding="utf-8"))
         if isinstance(kept, dict) and isinstance(kept.get("solved"), list):
-            return {n for n in kept["solved"] if isinstance(n, str)}
+            names = {n for n in kept["solved"] if isinstance(n, str)}
+            if kept.get("version", 1) == 1:
+                names = {_NUMBERED.get(name, name) for name in names}
+            return names
     return set()
 
 
-def remember(number: str) -> None:
+def remember(name: str) -> None:
     """Keep that an exercise has been solved.
+
+    Arguments:
+        name: the exercise's name, such as ``"shout"``.
 
     The file is replaced whole, so that a crash leaves the old one. One that
     is damaged is put aside as ``progress.damaged.json``. Where nothing can be
@@ -67,17 +99,18 @@ def remember(number: str) -> None:
     if Path.cwd().parent.name == "solutions":
         return
     known = solved()
-    if number in known:
+    if name in known:
         return
     with suppress(OSError):
         file = path()
         file.parent.mkdir(parents=True, exist_ok=True)
         if not known and file.exists():
             os.replace(file, file.with_name("progress.damaged.json"))
+        kept = {"version": VERSION, "solved": sorted(known | {name})}
         handle, draft = tempfile.mkstemp(dir=file.parent, text=True)
         try:
             with open(handle, "w", encoding="utf-8") as text:
-                json.dump({"solved": sorted(known | {number})}, text)
+                json.dump(kept, text)
             os.replace(draft, file)
         finally:
             Path(draft).unlink(missing_ok=True)
@@ -101,8 +134,6 @@ class Progress:
         self.language = language
 
     def __call__(self) -> None:
-        from aula.exercises.check import numbers  # which imports this module
-
         words = TEXT[self.language]
         lessons = {
             file.name[:2]: file
@@ -113,16 +144,16 @@ class Progress:
             return
         done, first = solved(), None
         rows = [words["head"]]
-        for lesson, group in groupby(numbers(), key=lambda n: n[:2]):
+        for lesson, group in groupby(exercises(), key=lambda one: one.lesson):
             if lesson not in lessons:
                 continue
-            exercises = [*group]
-            right = [number for number in exercises if number in done]
-            bar = "".join("■" if n in done else "□" for n in exercises)
+            asked = [*group]
+            count = sum(one.name in done for one in asked)
+            bar = "".join("■" if one.name in done else "□" for one in asked)
             link = f"[{_title(lessons[lesson])}]({lessons[lesson].as_posix()})"
-            rows.append(f"| {link} | {bar} | {len(right)}/{len(exercises)} |")
-            if first is None and len(right) < len(exercises):
-                number = next(n for n in exercises if n not in done)
+            rows.append(f"| {link} | {bar} | {count}/{len(asked)} |")
+            if first is None and count < len(asked):
+                number = next(o.number for o in asked if o.name not in done)
                 first = words["next"].format(number=number, lesson=link)
         text = "\n".join(rows) + f"\n\n{first or words['done']}"
         show({"text/markdown": text, "text/plain": text})

@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
-from aula.exercises.check import Right, Wrong, exercise
+from aula.exercises.exercise import Right, Unawaited, Wrong, exercise
 from aula.judges.peers import receive, refuse_printed, send_all, within
 
 PATIENCE = 1.0  # seconds to wait for what comes at once or never
@@ -85,40 +85,13 @@ def _judge_type(error):
     """
     text = f"{error}" if isinstance(error, TypeError) else ""
     if "Connection' object is not iterable" in text:
-        raise Wrong(
-            "plain-for",
-            es="Los mensajes llegan con el tiempo, y ni `for` ni `enumerate` "
-            "saben esperarlos: recórrelos con `async for`.",
-            en="Messages come as time goes by, and neither `for` nor "
-            "`enumerate` can wait for them: go through them with `async "
-            "for`.",
-            seen=error,
-        )
+        raise Wrong("plain-for", seen=error)
     if "does not support the context manager protocol" in text:
-        raise Wrong(
-            "plain-with",
-            es="Entrar ahí puede obligar a esperar, y `with` no sabe: escribe "
-            "`async with`.",
-            en="Entering may mean waiting, and `with` cannot wait: write "
-            "`async with`.",
-            seen=error,
-        )
+        raise Wrong("plain-with", seen=error)
     if text.startswith("'suppress' object does not support the async"):
-        raise Wrong(
-            "async-suppress",
-            es="`suppress` no tiene nada que esperar: usa `with` a secas.",
-            en="`suppress` has nothing to wait for: plain `with`.",
-            seen=error,
-        )
+        raise Wrong("async-suppress", seen=error)
     if text.startswith("a coroutine was expected, got <"):
-        raise Wrong(
-            "task-of-function",
-            es="`create_task` recibió una función en vez de una corrutina. "
-            "Llámala: `create_task(f())`, con sus argumentos.",
-            en="`create_task` was given a function instead of a coroutine. "
-            "Call it: `create_task(f())`, with its arguments.",
-            seen=error,
-        )
+        raise Wrong("task-of-function", seen=error)
 
 
 def _own(error):
@@ -126,7 +99,8 @@ def _own(error):
     if isinstance(error, TypeError):
         coroutine = _sent_coroutine(error)
         if coroutine is not None:
-            return [ForgottenAwait(coroutine.__name__, error)]
+            name = coroutine.__name__
+            return [Unawaited("call-unawaited", call=name, seen=error)]
     # A coroutine that nobody awaited warns when it is dropped, and until then
     # the traceback holds it.
     traceback.clear_frames(error.__traceback__)
@@ -145,21 +119,6 @@ def _sent_coroutine(error):
     return None
 
 
-class ForgottenAwait(Wrong):
-    """``send`` was given a coroutine; ``call`` is its name."""
-
-    def __init__(self, call, error):
-        super().__init__(
-            "forgotten-await",
-            es="Falta un `await`: `send` recibió una corrutina en vez de lo "
-            "que ella devuelve.",
-            en="An `await` is missing: `send` was given a coroutine instead "
-            "of what it returns.",
-            seen=error,
-        )
-        self.call = call
-
-
 @exercise("05.1", parameters=1, picture="wiretap")
 async def kitchen(answer, run):
     expected = [
@@ -173,100 +132,25 @@ async def kitchen(answer, run):
         seen = await receive(websocket, 4, 2)
     if seen == expected:
         await _judge_waiting(answer, run)
-        return Right(
-            es="Los dos pedidos se anotaron enseguida y el `mocha`, que "
-            "tarda menos, salió antes que el `latte`. Cuando un cliente se "
-            "fue, el manejador esperó a su tarea.",
-            en="Both orders were taken at once, and the `mocha`, which takes "
-            "less, was ready before the `latte`. When a client left, the "
-            "handler awaited its task.",
-        )
+        return Right()
     server.raise_errors(run)
     if seen == ["ordered latte", "ready latte", *seen[2:]]:
-        raise Wrong(
-            "in-line",
-            es="El `mocha` no se anotó hasta que el `latte` estuvo listo: el "
-            "bucle espera a cada pedido antes de leer el siguiente. Dale el "
-            "pedido a una tarea y no la esperes dentro del bucle.",
-            en="The `mocha` was not taken until the `latte` was ready: the "
-            "loop waits for each order before it reads the next. Hand the "
-            "order to a task, and do not await it inside the loop.",
-            expected=expected,
-            seen=seen,
-        )
+        raise Wrong("in-line", expected=expected, seen=seen)
     if seen == expected[:2]:
-        raise Wrong(
-            "never-starts",
-            es="Los pedidos se anotan, pero nadie los prepara mientras el "
-            "cliente sigue conectado. Una corrutina guardada en una lista no "
-            "corre: crea la tarea dentro del bucle.",
-            en="The orders are taken, but nobody prepares them while the "
-            "client stays. A coroutine kept in a list does not run: create "
-            "the task inside the loop.",
-            expected=expected,
-            seen=seen,
-        )
+        raise Wrong("never-starts", expected=expected, seen=seen)
     if seen and not any(f"{reply}".startswith("ordered") for reply in seen):
-        raise Wrong(
-            "not-taken",
-            es="Falta anotar el pedido: manda `ordered` y la bebida en "
-            "cuanto llega el mensaje.",
-            en="The order is not taken: send `ordered` and the drink as soon "
-            "as the message arrives.",
-            expected=expected,
-            seen=seen,
-        )
+        raise Wrong("not-taken", expected=expected, seen=seen)
     if sorted(map(str, seen)) == sorted(expected) and (
         "ready" in f"{seen[1]}" and "ready" in f"{seen[3]}"
     ):
-        raise Wrong(
-            "taken-late",
-            es="`ordered` llegó cuando la bebida ya estaba lista. Mándalo en "
-            "cuanto llega el mensaje, antes de `prepare`.",
-            en="`ordered` came when the drink was ready. Send it as soon as "
-            "the message arrives, before `prepare`.",
-            expected=expected,
-            seen=seen,
-        )
+        raise Wrong("taken-late", expected=expected, seen=seen)
     if seen[:2] == expected[:2] and sorted(seen) == sorted(expected):
-        raise Wrong(
-            "one-machine",
-            es="Los pedidos se anotan enseguida, pero se preparan de uno en "
-            "uno. Algo retiene a las demás tareas: ¿una llamada que bloquea, "
-            "una tarea que hace todo el trabajo?",
-            en="The orders are taken at once, but prepared one by one. "
-            "Something holds up the other tasks: a call that blocks, a "
-            "single task that does all the work?",
-            expected=expected,
-            seen=seen,
-        )
+        raise Wrong("one-machine", expected=expected, seen=seen)
     if any(f"{reply}".count(" ") > 1 for reply in seen):
-        raise Wrong(
-            "with-seconds",
-            es="En la respuesta va solo la bebida, sin sus segundos.",
-            en="Only the drink goes into the reply, without its seconds.",
-            expected=expected,
-            seen=seen,
-        )
+        raise Wrong("with-seconds", expected=expected, seen=seen)
     if [*expected[:2], *["ready mocha"] * 2] == seen:
-        raise Wrong(
-            "late-message",
-            es="`ready mocha` llegó dos veces: la tarea leyó `message` cuando "
-            "el bucle ya iba por otro. Pásaselo como argumento.",
-            en="`ready mocha` came twice: the task read `message` after the "
-            "loop had moved on. Pass it as an argument.",
-            expected=expected,
-            seen=seen,
-        )
-    raise Wrong(
-        "other-replies",
-        es="Al mandar `latte 0.3` y `mocha 0.1`, las respuestas no son las "
-        "esperadas, o no vienen en ese orden.",
-        en="For `latte 0.3` and `mocha 0.1`, the replies are not those "
-        "expected, or do not come in that order.",
-        expected=expected,
-        seen=seen,
-    )
+        raise Wrong("late-message", expected=expected, seen=seen)
+    raise Wrong("other-replies", expected=expected, seen=seen)
 
 
 async def _judge_waiting(answer, run):
@@ -279,15 +163,7 @@ async def _judge_waiting(answer, run):
         await within(PATIENCE, server.ended.is_set)
     server.raise_errors(run)
     if server.ended_at is not None and server.ended_at - sent_at < 0.2:
-        raise Wrong(
-            "walks-off",
-            es="Las respuestas son las que se piden, pero un cliente se fue y "
-            "el manejador terminó con el pedido a medias. Guarda las tareas "
-            "y espéralas después del bucle.",
-            en="The replies are what was asked for, but a client left, and "
-            "the handler ended with the order in the making. Keep each task "
-            "and await them after the loop.",
-        )
+        raise Wrong("walks-off")
 
 
 NAMES = (
@@ -336,7 +212,7 @@ class Barista:
 
 
 @exercise("05.2", parameters=2, picture="wiretap")
-async def in_order(answer, run):
+async def in_order(answer):
     barista = Barista()
     async with (
         Server(barista.handler) as server,
@@ -353,82 +229,32 @@ async def in_order(answer, run):
         await asyncio.wait({asking})
     odd = [m for m in barista.orders if len(f"{m}".split()) != 3]
     if odd:
-        raise Wrong(
-            "no-number",
-            es="Un pedido salió sin su número. Cada mensaje lleva tres "
-            "partes: número, bebida y segundos.",
-            en="An order was sent without its number. Each message has three "
-            "parts: number, drink and seconds.",
-            expected="0 latte 0.1",
-            seen=odd[0],
-        )
+        raise Wrong("no-number", expected="0 latte 0.1", seen=odd[0])
     numbers = [f"{message}".split()[0] for message in barista.orders]
     if len(set(numbers)) < len(numbers):
-        raise Wrong(
-            "same-number",
-            es="Dos pedidos llevan el mismo número: al volver la respuesta "
-            "no se sabe de cuál es.",
-            en="Two orders bear the same number: when the reply comes back, "
-            "nobody knows whose it is.",
-            seen=barista.orders,
-        )
+        raise Wrong("same-number", seen=barista.orders)
     if not set(numbers) <= {f"{number}" for number in range(len(NAMES))}:
         raise Wrong(
             "other-numbers",
-            es="Los números empiezan en 0 y siguen el orden de `orders`.",
-            en="The numbers begin at 0 and follow the order of `orders`.",
             expected=[f"{n} {name} 0.1" for n, name in enumerate(NAMES)],
             seen=barista.orders,
         )
     error = None if late or asking.cancelled() else asking.exception()
     if isinstance(error, KeyError) and isinstance(error.args[0], int):
-        raise Wrong(
-            "text-keys",
-            es='El número de la respuesta llega como texto, y `"0"` no es '
-            "`0`: conviértelo con `int`.",
-            en='The number in the reply is text, and `"0"` is not `0`: turn '
-            "it into an `int`.",
-            seen=error,
-        )
+        raise Wrong("text-keys", seen=error)
     if error is not None:
         _judge_type(error)
     seen = None if late else asking.result()
     if not barista.orders:
-        raise Wrong(
-            "never-sends",
-            es="Tu función no mandó ningún pedido.",
-            en="Your function sent no order.",
-        )
+        raise Wrong("never-sends")
     if barista.alone:
-        raise Wrong(
-            "one-by-one",
-            es="Tu función espera respuestas antes de haber mandado todos "
-            "los pedidos. Mándalos todos primero; recoge después.",
-            en="Your function waits for replies before it has sent all the "
-            "orders. Send them all first; collect afterwards.",
-            seen=barista.orders[:1],
-        )
+        raise Wrong("one-by-one", seen=barista.orders[:1])
     if late:
-        raise Wrong(
-            "never-ends",
-            es="Llegaron las 12 respuestas y tu función sigue esperando. El "
-            "servidor no se va: eres tú quien sabe cuántas faltan.",
-            en="All 12 replies came, and your function still waits. The "
-            "server does not leave: it is you who knows how many are due.",
-        )
+        raise Wrong("never-ends")
     if replied[0] < len(NAMES):
-        raise Wrong(
-            "never-reads",
-            es="Tu función terminó sin recoger las 12 respuestas.",
-            en="Your function ended without collecting the 12 replies.",
-            expected=len(NAMES),
-            seen=replied[0],
-        )
+        raise Wrong("never-reads", expected=len(NAMES), seen=replied[0])
     _judge_order(seen, barista)
-    return Right(
-        es="12 respuestas desordenadas, cada una en el sitio de su pedido.",
-        en="12 replies out of order, each in the place of its order.",
-    )
+    return Right()
 
 
 def _judge_order(seen, barista):
@@ -436,51 +262,15 @@ def _judge_order(seen, barista):
         return
     if isinstance(seen, list) and all(" " in f"{reply}" for reply in seen):
         if seen:
-            raise Wrong(
-                "with-numbers",
-                es="Devuelve solo las bebidas: el número ya ha cumplido.",
-                en="Return the drinks alone: the number has done its work.",
-                expected=SERVED,
-                seen=seen,
-            )
+            raise Wrong("with-numbers", expected=SERVED, seen=seen)
     if seen == [name for _, name in barista.replied]:
-        raise Wrong(
-            "as-they-came",
-            es="Es el orden en que llegaron las respuestas. Usa el número "
-            "de cada una para devolverla a su sitio.",
-            en="That is the order in which the replies came. Use the number "
-            "of each to put it back in its place.",
-            expected=SERVED,
-            seen=seen,
-        )
+        raise Wrong("as-they-came", expected=SERVED, seen=seen)
     if seen == [name for _, name in sorted(barista.replied)]:
-        raise Wrong(
-            "sorted-as-text",
-            es='Ordenados como texto, `"10"` va antes que `"2"`. Convierte '
-            "el número con `int`.",
-            en='Sorted as text, `"10"` comes before `"2"`. Turn the number '
-            "into an `int`.",
-            expected=SERVED,
-            seen=seen,
-        )
+        raise Wrong("sorted-as-text", expected=SERVED, seen=seen)
     refuse_printed(seen, SERVED)
     if seen == NAMES:
-        raise Wrong(
-            "not-from-replies",
-            es="Eso es lo que se pidió, no lo que llegó: devuelve las bebidas "
-            "que traen las respuestas.",
-            en="That is what was ordered, not what came: return the drinks "
-            "that the replies bring.",
-            expected=SERVED,
-            seen=seen,
-        )
-    raise Wrong(
-        "other-result",
-        es="Devuelve la lista de bebidas, en el orden de `orders`.",
-        en="Return the list of drinks, in the order of `orders`.",
-        expected=SERVED,
-        seen=seen,
-    )
+        raise Wrong("not-from-replies", expected=SERVED, seen=seen)
+    raise Wrong("other-result", expected=SERVED, seen=seen)
 
 
 class Machine:
@@ -559,21 +349,8 @@ async def two_machines(answer, run):
             _judge_limit(machine.most)
     expected = [f"{order} ready" for order in ADA + LIMA]
     if sorted(map(str, replies)) != sorted(expected):
-        raise Wrong(
-            "other-replies",
-            es="Manda al cliente lo que devuelve `brew`, una respuesta por "
-            "pedido.",
-            en="Send the client what `brew` returns, one reply for each "
-            "order.",
-            expected=sorted(expected),
-            seen=replies,
-        )
-    return Right(
-        es="Dos clientes, y cada uno tuvo dos pedidos a la vez, nunca más; en "
-        "cuanto uno terminó empezó el siguiente.",
-        en="Two clients, and each had two orders under way at a time, never "
-        "more; as soon as one was done the next began.",
-    )
+        raise Wrong("other-replies", expected=sorted(expected), seen=replies)
+    return Right()
 
 
 async def _judge_two(websocket, machine, server, run):
@@ -591,77 +368,24 @@ def _refuse_prepare(error):
     """The lesson's own prepare() finds no seconds in these orders."""
     frames = traceback.walk_tb(error.__traceback__)
     if any(frame.f_code.co_name == "prepare" for frame, _ in frames):
-        raise Wrong(
-            "not-brew",
-            es="Llama al `brew` que recibes, no a `prepare`.",
-            en="Call the `brew` you were given, not `prepare`.",
-            seen=error,
-        ) from None
+        raise Wrong("not-brew", seen=error) from None
 
 
 def _judge_shared(machine):
     """Two of Ada's orders are under way, and not two of Lima's."""
     if machine.started:
         _judge_limit(len(machine.started))
-    raise Wrong(
-        "shared",
-        es="Ada tenía dos pedidos en marcha y Lima, en otra conexión, "
-        "ninguno: las dos comparten el semáforo. Crea uno **dentro** del "
-        "manejador, que se ejecuta una vez por conexión.",
-        en="Ada had two orders under way and Lima, on another connection, had "
-        "none: they share the semaphore. Create one **inside** the handler, "
-        "which runs once for each connection.",
-    )
+    raise Wrong("shared")
 
 
 def _judge_limit(most):
     if most == 1:
-        raise Wrong(
-            "one-only",
-            es="Solo se prepara un pedido a la vez, y hay dos máquinas: o el "
-            "bucle espera a cada uno, o el semáforo es de 1.",
-            en="Only one order is prepared at a time, and there are two "
-            "machines: either the loop waits for each one, or the semaphore "
-            "is of 1.",
-            expected=2,
-            seen=1,
-        )
+        raise Wrong("one-only", expected=2, seen=1)
     if most == 0:
-        raise Wrong(
-            "never-brews",
-            es="Nadie llamó a `brew` mientras el cliente seguía conectado. "
-            "Una corrutina guardada en una lista no corre: crea la tarea "
-            "dentro del bucle.",
-            en="Nobody called `brew` while the client was connected. A "
-            "coroutine kept in a list does not run: create the task inside "
-            "the loop.",
-            expected=2,
-            seen=0,
-        )
+        raise Wrong("never-brews", expected=2, seen=0)
     if most < len(ADA):
-        raise Wrong(
-            "other-limit",
-            es="Hay más pedidos preparándose que máquinas. El semáforo ha de "
-            "ser de 2, y el mismo para todas las tareas de la conexión.",
-            en="More orders are being prepared than there are machines. The "
-            "semaphore has to be of 2, and the same one for all tasks of the "
-            "connection.",
-            expected=2,
-            seen=most,
-        )
-    raise Wrong(
-        "too-many",
-        es="Todos los pedidos se preparan a la vez. Un semáforo solo limita "
-        "si todas las tareas comparten el mismo (créalo una vez, fuera de "
-        "ellas) y cada una lo tiene mientras prepara: `async with` va dentro "
-        "de la tarea, alrededor de `await brew(...)`.",
-        en="All the orders are being prepared at once. A semaphore limits if "
-        "all tasks share the same one (create it once, outside them) and each "
-        "holds it while it prepares: `async with` goes inside the task, "
-        "around `await brew(...)`.",
-        expected=2,
-        seen=most,
-    )
+        raise Wrong("other-limit", expected=2, seen=most)
+    raise Wrong("too-many", expected=2, seen=most)
 
 
 async def _judge_turns(machine, server, run):
@@ -677,34 +401,15 @@ async def _judge_turns(machine, server, run):
     server.raise_errors(run)
     machine.let_out(first)
     if await within(PATIENCE, lambda: len(machine.started) > 2):
-        raise Wrong(
-            "batches",
-            es="Una máquina quedó libre y el tercer pedido siguió esperando "
-            "a que acabara la otra. Trabajas por tandas: deja que cada tarea "
-            "tome su máquina en cuanto haya una.",
-            en="One machine was free, and the third order still waited for "
-            "the other. You work in batches: let each task take its machine "
-            "as soon as there is one.",
-        )
-    raise Wrong(
-        "never-released",
-        es="Los dos primeros pedidos terminaron y el tercero no empezó: "
-        "nadie devolvió la máquina. `async with` la devuelve siempre.",
-        en="The first two orders were done and the third did not begin: "
-        "nobody gave the machine back. `async with` always does.",
-    )
+        raise Wrong("batches")
+    raise Wrong("never-released")
 
 
 @exercise("05.4", parameters=2, limit=8, picture="wiretap")
 async def careful(answer, run):
     await _leave(answer, run, politely=True)
     await _leave(answer, run, politely=False)
-    return Right(
-        es="Un cliente se despidió y otro desapareció; los tres pedidos de "
-        "cada uno se guardaron antes de que el manejador terminara.",
-        en="One client said goodbye and another vanished; the three orders "
-        "of each were saved before the handler ended.",
-    )
+    return Right()
 
 
 async def _leave(answer, run, politely):
@@ -724,14 +429,7 @@ async def _leave(answer, run, politely):
                 machine.let_out(orders[0])
                 replies = await receive(websocket, 1, MOMENT)
                 if replies:
-                    raise Wrong(
-                        "replies",
-                        es="Aquí se guarda sin responder, y al cliente le "
-                        "llegó un mensaje.",
-                        en="Here orders are saved without a reply, and a "
-                        "message reached the client.",
-                        seen=replies[0],
-                    )
+                    raise Wrong("replies", seen=replies[0])
                 if not politely:
                     websocket.transport.abort()
                     await websocket.wait_closed()
@@ -750,68 +448,28 @@ async def _leave(answer, run, politely):
 
 def _judge_saved(seen, orders):
     if sorted(map(str, seen)) != sorted(orders):
-        raise Wrong(
-            "other-orders",
-            es="No se guardó cada pedido una vez.",
-            en="Not every order was saved once.",
-            expected=orders,
-            seen=list(seen),
-        )
+        raise Wrong("other-orders", expected=orders, seen=list(seen))
 
 
 def _judge_start(machine):
     if machine.started:
         raise Wrong(
             "in-line",
-            es="Mientras se guarda el primer pedido, el segundo espera. Una "
-            "tarea por mensaje.",
-            en="While the first order is being saved, the second waits. One "
-            "task for each message.",
             expected=["latte", "mocha", "chai"],
-            seen=list(machine.started),  # it will grow
+            seen=list(machine.started),
         )
-    raise Wrong(
-        "never-starts",
-        es="Mientras el cliente seguía conectado no se empezó a guardar nada. "
-        "Una corrutina guardada en una lista no corre: crea la tarea dentro "
-        "del bucle.",
-        en="While the client was connected, nothing began to be saved. A "
-        "coroutine kept in a list does not run: create the task inside the "
-        "loop.",
-    )
+    raise Wrong("never-starts")
 
 
 def _judge_end(machine, politely):
     if machine.cancelled:
         raise Wrong(
-            "cancelled",
-            es="El cliente desapareció sin despedirse: `async for` lanzó "
-            "`ConnectionClosedError` dentro del grupo, y el grupo canceló "
-            "los pedidos a medias. Atrapa la excepción antes de que salga "
-            "del grupo.",
-            en="The client vanished without a goodbye: `async for` raised "
-            "`ConnectionClosedError` inside the group, and the group "
-            "cancelled the orders in the making. Catch the exception before "
-            "it leaves the group.",
+            "group-cancelled",
             seen=[f"{order} cancelled" for order in machine.cancelled],
         )
     if politely:
-        raise Wrong(
-            "walks-off",
-            es="El cliente se despidió y el manejador terminó con pedidos a "
-            "medias. Espéralos después del bucle.",
-            en="The client said goodbye, and the handler ended with orders "
-            "in the making. Await them after the loop.",
-        )
-    raise Wrong(
-        "never-reached",
-        es="Cuando un cliente desaparece sin despedirse, `async for` lanza "
-        "`ConnectionClosedError` y lo que va después del bucle no se ejecuta: "
-        "nadie esperó a las tareas.",
-        en="When a client vanishes without a goodbye, `async for` raises "
-        "`ConnectionClosedError`, and what comes after the loop is not run: "
-        "nobody awaited the tasks.",
-    )
+        raise Wrong("walks-off")
+    raise Wrong("never-reached")
 
 
 class _Ground(str):
@@ -859,58 +517,16 @@ async def smooth(answer, run):
             seen = await receive(websocket, 2, 2)
     if grinder.at_home:
         if grinder.called_again:
-            raise Wrong(
-                "called-first",
-                es="`to_thread(grind(message))` llama primero a `grind`, "
-                "aquí mismo, y le pasa al hilo lo que devuelve. Pasa la "
-                "función y su argumento por separado.",
-                en="`to_thread(grind(message))` first calls `grind`, right "
-                "here, and hands the thread what it returns. Pass the "
-                "function and its argument separately.",
-            )
-        raise Wrong(
-            "freezes",
-            es="`grind` trabajó en el hilo del bucle de eventos: mientras "
-            "tanto, nadie más pudo trabajar. Una tarea o un `async def` "
-            "alrededor no lo cambian; hace falta otro hilo.",
-            en="`grind` ran in the event loop's thread: meanwhile nobody "
-            "else could work. A task or an `async def` around it makes no "
-            "difference; it takes another thread.",
-        )
+            raise Wrong("called-first")
+        raise Wrong("freezes")
     if not grinder.went_on:
-        raise Wrong(
-            "blocked-on-result",
-            es="`grind` trabajó en otro hilo, pero el bucle se quedó parado "
-            "esperando su resultado. Espéralo con `await`.",
-            en="`grind` ran in another thread, but the loop stood still for "
-            "its result. Wait for it with `await`.",
-        )
+        raise Wrong("blocked-on-result")
     try:
         server.raise_errors(run)
-    except ForgottenAwait as wrong:
-        if wrong.call == "to_thread":
+    except Unawaited as wrong:
+        if wrong.values["call"] == "to_thread":
             raise
-        raise Wrong(
-            "async-in-thread",
-            es="`send` recibió la corrutina de un `async def`: o falta un "
-            "`await`, o diste ese `async def` a `to_thread`, que acepta una "
-            "función corriente, como `grind`.",
-            en="`send` was given the coroutine of an `async def`: either an "
-            "`await` is missing, or you passed it to `to_thread`, which takes "
-            "an ordinary function, such as `grind`.",
-            seen=wrong.seen,
-        ) from None
+        raise Wrong("async-in-thread", seen=wrong.seen) from None
     if sorted(map(str, seen)) != sorted(expected):
-        raise Wrong(
-            "other-replies",
-            es="Manda al cliente lo que devuelve `grind`, una respuesta por "
-            "mensaje.",
-            en="Send the client what `grind` returns, one reply for each "
-            "message.",
-            expected=expected,
-            seen=seen,
-        )
-    return Right(
-        es="`grind` trabajó en otro hilo y el bucle de eventos siguió libre.",
-        en="`grind` ran in another thread, and the event loop stayed free.",
-    )
+        raise Wrong("other-replies", expected=expected, seen=seen)
+    return Right()

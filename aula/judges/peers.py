@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from websockets.exceptions import ConnectionClosed
 
-from aula.exercises.check import Wrong
+from aula.exercises.exercise import Wrong
 
 # The servers of a check say what went wrong in its verdict, and only there.
 quiet = logging.getLogger("aula.judges")
@@ -107,14 +107,7 @@ def refuse_no_star(error):
     """
     if no_star(error):
         discard(error)
-        raise Wrong(
-            "no-star",
-            es="`gather` recibe las corrutinas una a una: pon un `*` delante "
-            "de la lista.",
-            en="`gather` takes the coroutines one by one: put a `*` before "
-            "the list.",
-            seen=error,
-        ) from None
+        raise Wrong("no-star", seen=error) from None
 
 
 def refuse_printed(seen, expected):
@@ -124,12 +117,4 @@ def refuse_printed(seen, expected):
         Wrong: printed.
     """
     if seen is None:
-        raise Wrong(
-            "printed",
-            es="Tu función no devuelve nada. Escribir con `print` no es "
-            "devolver: usa `return`.",
-            en="Your function returns nothing. To print is not to return: "
-            "use `return`.",
-            expected=expected,
-            seen=seen,
-        )
+        raise Wrong("printed", expected=expected, seen=seen)

@@ -1,0 +1,230 @@
+"""Lays out the editions of a lesson, its index and the READMEs' tables.
+
+Each lesson has four notebooks, two languages by two kinds; none is executed
+here. All of them come from one list of cells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from authoring import source
+from authoring.source import (
+    LANGUAGES,
+    Cell,
+    Lesson,
+    Reader,
+    SourceError,
+    read_cells,
+)
+
+KINDS = ("notebooks", "solutions")
+NAVIGATION = {
+    "es": {
+        "minutes": "{minutes} minutos",
+        "exercises": "{count} ejercicios",
+        "exercise": "1 ejercicio",
+        "other": "In English",
+        "notebook": "Lección sin resolver",
+        "solutions": "Soluciones",
+        "index": "Índice",
+        "previous": "← {title}",
+        "next": "{title} →",
+    },
+    "en": {
+        "minutes": "{minutes} minutes",
+        "exercises": "{count} exercises",
+        "exercise": "1 exercise",
+        "other": "En español",
+        "notebook": "The lesson, unsolved",
+        "solutions": "Solutions",
+        "index": "Index",
+        "previous": "← {title}",
+        "next": "{title} →",
+    },
+}
+
+
+def edition_path(lesson: Lesson, lang: str, kind: str) -> Path:
+    """Where an edition of a lesson stands."""
+    return source.ROOT / kind / lang / f"{lesson.path.stem}.ipynb"
+
+
+def edition(
+    lessons: list[Lesson], lesson: Lesson, lang: str, kind: str
+) -> NotebookNode:
+    """One edition of a lesson, not executed.
+
+    Arguments:
+        lessons: the whole course, for the links to its neighbours.
+        lesson: the lesson to lay out.
+        lang: ``"es"`` or ``"en"``.
+        kind: ``"notebooks"`` (stubs, outputs folded) or ``"solutions"``.
+
+    Every code cell carries ``metadata.aula.line``, the line of its source,
+    until the build has executed it.
+    """
+    left_out = {"solution" if kind == "notebooks" else "exercise"}
+    cells = []
+    prose = [c for c in lesson.cells if c.lang == lang]
+    for cell in lesson.cells:
+        if cell.kind == "markdown" and cell.lang == lang:
+            text = cell.source
+            if cell is prose[0]:
+                text = _opening(lessons, lesson, lang, kind, text)
+            if cell is prose[-1]:
+                text += "\n\n" + _links(lessons, lesson, lang)
+            cells.append(nbformat.v4.new_markdown_cell(text))
+        elif cell.kind == "code" and not left_out & set(cell.tags):
+            built = _code_cell(cell, lang)
+            if kind == "notebooks":
+                built.metadata["jupyter"] = {"outputs_hidden": True}
+            cells.append(built)
+    return new_notebook(cells)
+
+
+def _code_cell(cell: Cell, lang: str) -> NotebookNode:
+    code = cell.source.replace("from aula.en ", f"from aula.{lang} ")
+    metadata: dict[str, Any] = {"aula": {"line": cell.line}}
+    if cell.tags:
+        metadata["tags"] = cell.tags
+    built: NotebookNode = nbformat.v4.new_code_cell(code, metadata=metadata)
+    return built
+
+
+def new_notebook(cells: list[NotebookNode]) -> NotebookNode:
+    """A notebook of these cells, with stable ids and the course's metadata."""
+    seen: dict[str, int] = {}
+    for cell in cells:
+        # An id made from the text stays when cells around it come and go.
+        digest = hashlib.sha256(cell.source.encode()).hexdigest()[:8]
+        seen[digest] = seen.get(digest, 0) + 1
+        again = "" if seen[digest] == 1 else f"-{seen[digest]}"
+        cell.id = digest + again
+    notebook: NotebookNode = nbformat.v4.new_notebook(
+        cells=cells,
+        metadata={
+            "kernelspec": {
+                "display_name": "Python 3 (ipykernel)",
+                "language": "python",
+                "name": "python3",
+            },
+            "language_info": {"name": "python"},
+        },
+    )
+    return notebook
+
+
+def _opening(
+    lessons: list[Lesson], lesson: Lesson, lang: str, kind: str, text: str
+) -> str:
+    """The first cell: numbered title, length, links, then the author's."""
+    words = NAVIGATION[lang]
+    other = "en" if lang == "es" else "es"
+    twin = "solutions" if kind == "notebooks" else "notebooks"
+    file = f"{lesson.path.stem}.ipynb"
+    to_twin = words["notebook" if twin == "notebooks" else "solutions"]
+    line = " · ".join(
+        [
+            f"**{_length(lesson, lang)}**",
+            f"[{words['other']}](../{other}/{file})",
+            f"[{to_twin}](../../{twin}/{lang}/{file})",
+        ]
+    )
+    _, _, body = text.partition("\n")
+    parts = [
+        f"# {lesson.full_title(lang)}",
+        line,
+        _links(lessons, lesson, lang),
+        body.strip(),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _links(lessons: list[Lesson], lesson: Lesson, lang: str) -> str:
+    """Previous lesson, index, next lesson."""
+    words = NAVIGATION[lang]
+    index = [other.path for other in lessons].index(lesson.path)
+    links = [f"[{words['index']}](../../notebooks/index.ipynb)"]
+    if index > 0:
+        links.insert(0, _link(lessons[index - 1], words["previous"], lang))
+    if index + 1 < len(lessons):
+        links.append(_link(lessons[index + 1], words["next"], lang))
+    return " · ".join(links)
+
+
+def _link(lesson: Lesson, form: str, lang: str) -> str:
+    title = form.format(title=lesson.full_title(lang))
+    return f"[{title}]({lesson.path.stem}.ipynb)"
+
+
+def index_notebook(lessons: list[Lesson]) -> NotebookNode:
+    """The index, not executed: lessons/index.md once for each language.
+
+    Raises:
+        SourceError: where lessons/index.md breaks the rules of prose cells.
+    """
+    path = source.LESSONS / "index.md"
+    _, cells = read_cells(path)
+    reader = Reader(path)
+    reader.check_cells(cells)
+    reader.check_pairs(cells)
+    if reader.problems:
+        raise SourceError(reader.problems)
+    built = []
+    for lang in LANGUAGES:
+        table = lesson_table(lessons, lang, "")
+        for cell in cells:
+            if cell.kind == "code":
+                built.append(_code_cell(cell, lang))
+            elif cell.lang == lang:
+                text = cell.source.replace("{lessons}", table)
+                built.append(nbformat.v4.new_markdown_cell(text))
+    return new_notebook(built)
+
+
+def lesson_table(lessons: list[Lesson], lang: str, base: str) -> str:
+    """A Markdown table of the lessons, their minutes and exercises.
+
+    Arguments:
+        lang: the table's language.
+        base: what stands before ``es/`` or ``en/`` in its links.
+    """
+    heads = {
+        "es": ["Lección", "Minutos", "Ejercicios", "Soluciones"],
+        "en": ["Lesson", "Minutes", "Exercises", "Solutions"],
+    }[lang]
+    see = {"es": "ver", "en": "see"}[lang]
+    up = f"{base}../solutions".replace("notebooks/../", "")
+    rows = ["| " + " | ".join(heads) + " |", "|---|---:|---:|---|"]
+    for lesson in lessons:
+        file = f"{lang}/{lesson.path.stem}.ipynb"
+        rows.append(
+            f"| [{lesson.full_title(lang)}]({base}{file}) | {lesson.minutes} "
+            f"| {len(lesson.exercises)} | [{see}]({up}/{file}) |"
+        )
+    return "\n".join(rows)
+
+
+def fill_table(text: str, table: str) -> str:
+    """Put the table between a README's lesson markers."""
+    pattern = re.compile(r"(<!-- lessons -->\n).*?(\n<!-- /lessons -->)", re.S)
+    return pattern.sub(lambda m: m[1] + table + m[2], text)
+
+
+def _length(lesson: Lesson, lang: str) -> str:
+    """Minutes and number of exercises, in words."""
+    words = NAVIGATION[lang]
+    count = len(lesson.exercises)
+    form = words["exercise" if count == 1 else "exercises"]
+    return (
+        words["minutes"].format(minutes=lesson.minutes)
+        + " · "
+        + form.format(count=count)
+    )

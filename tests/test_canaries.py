@@ -254,3 +254,10 @@ def test_how_a_failing_handshake_is_logged():
     for known in ("opening handshake failed", "! no valid HTTP request"):
         on = f"it logs {known!r} while it handles the exception"
         frames_relies([*map(type, log.errors(known))] == [ValueError], on)
+
+
+@pytest.mark.parametrize("flavour", [websockets.asyncio, websockets.sync])
+def test_what_send_was_given_is_in_its_variable(flavour):
+    send = flavour.connection.Connection.send
+    on = "send() keeps what it was given in its variable message"
+    frames_relies("message" in inspect.signature(send).parameters, on)

@@ -33,6 +33,7 @@ from wiretaps import (
 )
 
 from aula.instruments.diagram import TEXT
+from aula.instruments.frames import refused_by_send
 from aula.instruments.wiretap import Wiretap
 
 
@@ -56,6 +57,20 @@ class Chat:
 )
 def test_a_server_bears_its_handlers_name(handler, name):
     assert lines_of(listen(say_hello, handler))[0] == f"client → {name}  GET /"
+
+
+@pytest.mark.parametrize("message", [None, 1, say_hello, {"a": 1}])
+def test_what_send_refuses(message):
+    async def talk(uri):
+        async with connect(uri) as websocket:
+            with pytest.raises(TypeError) as caught:
+                await websocket.send(message)
+        errors.append(caught.value)
+
+    errors = []
+    listen(talk)
+    assert refused_by_send(errors[0]) == [message]
+    assert refused_by_send(TypeError()) == []
 
 
 def test_protocols_without_a_connection_are_left_alone():

@@ -24,6 +24,7 @@ import logging
 import re
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -275,3 +276,19 @@ def name_of(handler: Callable[..., Any]) -> str:
     while isinstance(handler, partial):
         handler = handler.func
     return str(getattr(handler, "__name__", type(handler).__name__))
+
+
+def refused_by_send(error: BaseException) -> list[Any]:
+    """What ``send`` was given where this exception comes from it, if it does.
+
+    Returns:
+        the one message, or nothing. The exception does not bear it, but the
+        variables of ``send`` do.
+    """
+    return [
+        frame.f_locals["message"]
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_name == "send"
+        and frame.f_globals.get("__name__", "").startswith("websockets.")
+        and "message" in frame.f_locals
+    ]

@@ -13,6 +13,7 @@ from websockets.asyncio.server import Server, serve
 from websockets.exceptions import ConnectionClosed
 
 from aula.exercises.exercise import Right, Unawaited, Wrong, exercise
+from aula.instruments.frames import refused_by_send
 from aula.judges.peers import quiet, refuse_printed
 
 LIMIT = 6  # seconds for a whole answer
@@ -68,8 +69,7 @@ class Service:
 
 def _refuse_message(error):
     """``send`` was given ``message.upper``, or a coroutine."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        message = frame.f_locals.get("message")
+    for message in refused_by_send(error):
         if inspect.iscoroutine(message):
             message.close()
             raise _forgotten(message.__name__) from None

@@ -12,6 +12,7 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
 from aula.exercises.exercise import Right, Unawaited, Wrong, exercise
+from aula.instruments.frames import refused_by_send
 from aula.judges.peers import receive, refuse_printed, send_all, within
 
 PATIENCE = 1.0  # seconds to wait for what comes at once or never
@@ -111,8 +112,7 @@ def _own(error):
 
 def _sent_coroutine(error):
     """The coroutine that ``send`` refused, if it did; closed."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        message = frame.f_locals.get("message")
+    for message in refused_by_send(error):
         if inspect.iscoroutine(message):
             message.close()
             return message

@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import threading
-import traceback
 from contextlib import asynccontextmanager, suppress
 
 from websockets.asyncio.client import connect
@@ -16,6 +15,7 @@ from websockets.exceptions import (
 from websockets.sync.client import connect as sync_connect
 
 from aula.exercises.exercise import Right, Unawaited, Wrong, exercise
+from aula.instruments.frames import refused_by_send
 from aula.judges.peers import finished, refuse_no_star, within
 
 PATIENCE = 0.6  # seconds in which others turn up, if they do at all
@@ -137,10 +137,7 @@ def judge_type(error):
     """
     if "NoneType" in f"{error}" and "await" in f"{error}":
         raise Wrong("awaits-show", seen=error)
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_code.co_name != "send":
-            continue
-        message = frame.f_locals.get("message")
+    for message in refused_by_send(error):
         if inspect.iscoroutine(message):
             message.close()
             raise Unawaited("send-unawaited", seen=error)

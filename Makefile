@@ -1,6 +1,6 @@
 # make lab     opens the course in JupyterLab
 # make test    checks everything: code, lessons, every cell of every notebook
-# make lint    checks style and types alone, in seconds
+# make lint    checks style, types and imports alone, in seconds
 # make hands   treats notebooks and checks as learners do; half an hour
 # make soak    runs all cells 20 times, and 10 on busy cores (ROUNDS=20)
 # make check-machines  runs all cells on the machines that people bring
@@ -39,6 +39,7 @@ lint: $(VENV)/for-authors
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 test: lint
 	@$(BIN)/python tests/chromium.py

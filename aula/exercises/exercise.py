@@ -22,6 +22,8 @@ LIMIT = 5.0  # seconds an answer may take, unless its exercise says otherwise
 
 UNSET: Any = object()
 
+# A learner's answer: whatever it is, a judge calls it and looks.
+Answer = Callable[..., Any]
 Judge = TypeVar("Judge", bound="Callable[..., Awaitable[Right]]")
 
 

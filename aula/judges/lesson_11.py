@@ -12,18 +12,18 @@ from websockets.asyncio.server import Server
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from aula.exercises.exercise import Right, Unawaited, Wrong, exercise
-from aula.judges.lesson_04 import (
-    LIMIT,
+from aula.judges.peers import discard, refuse_no_star
+from aula.judges.servers import (
     Hung,
-    Silence,
+    Service,
     calling,
     hear,
-    patiently,
-    serving,
     stop,
     tell,
 )
-from aula.judges.peers import discard, refuse_no_star
+from aula.judges.waiting import Silence, patiently
+
+LIMIT = 6  # seconds for a whole answer
 
 # A clock that calls local time UTC is wrong by a quarter of an hour at least.
 NEAR = timedelta(minutes=5)
@@ -63,7 +63,7 @@ async def ask_all_today(answer):
                 asked.append(name)
                 await websocket.send(f"Hello {name}! 🙂")
 
-    async with serving(greet) as service:
+    async with Service(greet) as service:
         asking = asyncio.create_task(answer(service.url, list(names)))
         try:
             await patiently(asyncio.wait({asking}))
@@ -100,7 +100,7 @@ async def _judge_failure(answer):
             async for _ in websocket:
                 named.set()
 
-    async with serving(stall) as service:
+    async with Service(stall) as service:
         asking = asyncio.create_task(answer(service.url, ["Ada", "Lima"]))
         await patiently(named.wait())
         asking.cancel()
@@ -274,7 +274,7 @@ class Program:
 @exercise("11.3", parameters=1, limit=LIMIT, picture="wiretap")
 async def countdown_today(answer):
     heard = []
-    async with serving(answer) as service:
+    async with Service(answer) as service:
         async with calling(f"{service.url}/3") as websocket:
             with suppress(Hung):
                 while len(heard) < 4:
@@ -294,17 +294,17 @@ async def countdown_today(answer):
             await service.finish()
         except Silence:
             raise Wrong("never-ends") from None
-        if any(isinstance(e, ConnectionClosed) for e in service.errors):
-            raise Wrong("client-left", error=type(service.errors[0]).__name__)
-        service.reraise()
+        if service.closed:
+            raise Wrong("client-left", error=type(service.closed[0]).__name__)
+        service.raise_errors()
         async with calling(f"{service.url}/1000") as websocket:
             await hear(websocket)
             websocket.transport.abort()
         with suppress(Silence):
             await service.finish()
-        if any(isinstance(e, ConnectionClosed) for e in service.errors):
+        if service.closed:
             raise Wrong("closed-ok")
-        service.reraise()
+        service.raise_errors()
     return Right()
 
 
@@ -332,7 +332,7 @@ def _refuse_other_errors(service):
             raise Wrong("number-sent", seen=error)
         if isinstance(error, ValueError) and "invalid literal" in f"{error}":
             raise Wrong("slash", seen=error)
-    service.reraise()
+    service.raise_errors()
 
 
 @exercise("11.4", parameters=1, limit=LIMIT, picture=None)
@@ -351,7 +351,7 @@ async def collect(answer):
             await complete.wait()
             await websocket.send(f"message of {path}")
 
-    async with serving(reply) as service:
+    async with Service(reply) as service:
         urls = [service.url + path for path in paths]
         collecting = asyncio.create_task(answer(urls), name="collect(urls)")
         try:
@@ -419,7 +419,7 @@ async def _judge_messages(seen, expected):
 
 @exercise("11.5", parameters=1, limit=LIMIT, picture="wiretap")
 async def clock(answer):
-    async with serving(giving_way(answer)) as service:
+    async with Service(giving_way(answer)) as service:
         with watching("utcnow") as calls:
             for path in ("/Lima", "/Ada"):
                 await _judge_clock(service, path, calls)
@@ -474,7 +474,7 @@ async def _judge_clock(service, path, calls):
                 message = await hear(websocket)
             except Hung:
                 refuse_old_names(service.errors)
-                service.reraise()
+                service.raise_errors()
                 raise Wrong(
                     "only-once", seen=[f"{time}" for time in times]
                 ) from None

@@ -1,0 +1,209 @@
+"""Mistakes that exercises share, and how judges recognize them.
+
+Their words stand in ``lessons/general.answers.md``. An error that tells
+little ("object is not iterable") is recognized by the text that Python or a
+library gives it; these texts stand here and nowhere else, and a test raises
+each error on every Python.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import traceback
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from aula.exercises.exercise import UNSET, Unawaited, Wrong
+from aula.instruments.frames import refused_by_send
+
+# What Python says of ``for message in websocket``, of ``with`` in the place
+# of ``async with`` and the reverse, and of a task made of a function.
+NOT_ITERABLE = "Connection' object is not iterable"
+NOT_PLAIN_WITH = "does not support the context manager protocol"
+NOT_ASYNC_SUPPRESS = "'suppress' object does not support the async"
+NOT_A_COROUTINE = "a coroutine was expected, got <"
+# What gather says of a collection given as one argument. Python 3.11 takes a
+# generator for a coroutine, and fails later.
+NO_STAR = ("unhashable type", "awaitable is required")
+NO_STAR_LATER = "Task got bad yield"
+# What send says of what is neither text nor bytes.
+NOT_DATA = "data must be"
+# What await says of a function, until Python 3.13 and from 3.14 on.
+AWAITED_FUNCTION = (
+    "object function can't be used in 'await' expression",
+    "'function' object can't be awaited",
+)
+
+
+def equal(seen: Any, expected: Any, mistake: str, **values: Any) -> None:
+    """Refuse what is not equal to what was expected.
+
+    Arguments:
+        values: what the mistake's words quote.
+
+    Raises:
+        Wrong: the mistake, with both shown.
+    """
+    if seen != expected:
+        raise Wrong(mistake, expected=expected, seen=seen, **values)
+
+
+def refuse_none(seen: Any, expected: Any = UNSET) -> None:
+    """Refuse an answer that returned nothing.
+
+    Raises:
+        Wrong: printed.
+    """
+    if seen is None:
+        raise Wrong("printed", expected=expected, seen=seen)
+
+
+def refuse_unawaited(seen: Any, mistake: str, **values: Any) -> None:
+    """Refuse coroutines that were returned instead of awaited; close them.
+
+    Arguments:
+        seen: one of them, or a collection with some in it.
+        values: what the mistake's words quote.
+
+    Raises:
+        Unawaited: the mistake.
+    """
+    items = seen if isinstance(seen, list | tuple | set) else [seen]
+    coroutines = [item for item in items if inspect.iscoroutine(item)]
+    for coroutine in coroutines:
+        coroutine.close()
+    if coroutines:
+        raise Unawaited(mistake, **values)
+
+
+def refuse_no_star(error: BaseException) -> None:
+    """Refuse a collection where ``gather`` wants each coroutine.
+
+    Raises:
+        Wrong: no-star.
+    """
+    if has_no_star(error):
+        discard(error)
+        raise Wrong("no-star", seen=error) from None
+
+
+def has_no_star(error: BaseException) -> bool:
+    """Whether ``gather`` complains of a collection given as one argument."""
+    if NO_STAR_LATER in f"{error}":
+        return True
+    in_gather = any(f.f_code.co_name == "gather" for f in frames(error))
+    return in_gather and any(said in f"{error}" for said in NO_STAR)
+
+
+def awaits_function(error: BaseException) -> bool:
+    """Whether a function was awaited instead of what its call gives."""
+    return isinstance(error, TypeError) and any(
+        said in f"{error}" for said in AWAITED_FUNCTION
+    )
+
+
+def named(error: BaseException) -> BaseException:
+    """The mistake behind an error that tells little, or else the error.
+
+    Returns:
+        ``Wrong`` plain-for, plain-with, async-suppress, task-of-function,
+        call-unawaited or no-parentheses; or the error itself.
+    """
+    text = f"{error}" if isinstance(error, TypeError) else ""
+    if NOT_ITERABLE in text:
+        return Wrong("plain-for", seen=error)
+    if NOT_PLAIN_WITH in text:
+        return Wrong("plain-with", seen=error)
+    if NOT_ASYNC_SUPPRESS in text:
+        return Wrong("async-suppress", seen=error)
+    if NOT_A_COROUTINE in text:
+        return Wrong("task-of-function", seen=error)
+    for message in refused_by_send(error):
+        if inspect.iscoroutine(message):
+            message.close()
+            return Unawaited(
+                "call-unawaited", call=message.__name__, seen=error
+            )
+        if inspect.isbuiltin(message) and isinstance(message.__self__, str):
+            return Wrong(
+                "no-parentheses", message=message.__name__, seen=error
+            )
+    return error
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """An exception, or those in a group."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
+
+
+def frames(error: BaseException) -> Iterable[FrameType]:
+    """The frames that an exception has come through, outermost first."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        yield frame
+
+
+def discard(error: BaseException) -> None:
+    """Close the coroutines that a failed call has left behind.
+
+    Otherwise the check would speak of them, and not of the call.
+    """
+    with warnings.catch_warnings():
+        # What a closed one was given is dropped unawaited, too.
+        warnings.simplefilter("ignore")
+        for frame in frames(error):
+            for value in list(frame.f_locals.values()):
+                group = (
+                    value if isinstance(value, list | set | tuple) else [value]
+                )
+                for piece in group:
+                    if inspect.iscoroutine(piece) and (
+                        inspect.getcoroutinestate(piece)
+                        == inspect.CORO_CREATED
+                    ):
+                        piece.close()
+
+
+@contextmanager
+def naming_unawaited() -> Iterator[None]:
+    """When an answer goes wrong, name the call whose ``await`` is missing.
+
+    Raises:
+        Unawaited: call-unawaited, in place of what the block raised.
+    """
+    caught: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+    except (AttributeError, Wrong) as error:
+        _refuse_forgotten(error, caught)
+        raise
+    finally:
+        for warning in caught:  # for whoever watches the whole check
+            warnings.warn_explicit(
+                warning.message,
+                warning.category,
+                warning.filename,
+                warning.lineno,
+            )
+
+
+def _refuse_forgotten(
+    error: Exception, caught: list[warnings.WarningMessage]
+) -> None:
+    names = [f"{warning.message}" for warning in caught]
+    coroutine = getattr(error, "obj", None)
+    if inspect.iscoroutine(coroutine):
+        coroutine.close()
+        names.append(f"'{coroutine.__qualname__}'")
+    name = re.search(r"'Connection\.(\w+)'", " ".join(names))
+    if name is not None:
+        raise Unawaited("call-unawaited", call=name[1]) from None

@@ -1,0 +1,277 @@
+"""Servers of the learner's handlers, and people who visit them."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import socket
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from aula.exercises.exercise import Answer
+from aula.judges.mistakes import leaves, named, naming_unawaited
+from aula.judges.waiting import PATIENCE, patiently, until
+
+SMALL = 2**16  # bytes of a small buffer, which is soon full
+HANDLER_LIMIT = 0.5  # seconds that handlers have to end when a check is over
+
+# The servers of a check say what went wrong in its verdict, and only there.
+quiet = logging.getLogger("aula.judges")
+quiet.addHandler(logging.NullHandler())
+quiet.propagate = False
+
+
+class Hung(Exception):
+    """The connection was closed instead of bringing a message."""
+
+
+class Service:
+    """A learner's handler behind a real server: ``async with Service(...)``.
+
+    Attributes:
+        url: where it is served, ``ws://127.0.0.1:port``.
+        running: how many handlers run now.
+        ended: set while there was a handler and none runs any more.
+        errors: what the handlers raised, groups taken apart, but for
+            ConnectionClosed; where an error tells little, the ``Wrong`` that
+            is behind it.
+        closed: each ConnectionClosed that left a handler.
+        cancelled: whether a CancelledError left one.
+
+    Arguments:
+        handler: the answer.
+        arguments: what it is given after the connection.
+        small: whether the buffers between the ends are small.
+    """
+
+    def __init__(
+        self, handler: Answer, *arguments: Any, small: bool = False
+    ) -> None:
+        self.url = ""
+        self.running = 0
+        self.ended = asyncio.Event()
+        self.errors: list[BaseException] = []
+        self.closed: list[ConnectionClosed] = []
+        self.cancelled = False
+        self._small = small
+        self._over = False
+        self._tasks: set[asyncio.Task[Any] | None] = set()
+        self._people: list[Person] = []
+        self._naming = naming_unawaited()
+
+        @functools.wraps(handler)  # for the picture, which shows its name
+        async def watched(websocket: ServerConnection) -> None:
+            self._tasks.add(asyncio.current_task())
+            self.running += 1
+            self.ended.clear()
+            try:
+                await self.handle(handler, websocket, *arguments)
+            except BaseException as error:
+                self._note(error)
+                # What fails because the check is over is not shown.
+                if not self._over:
+                    raise
+            finally:
+                self.running -= 1
+                if not self.running:
+                    self.ended.set()
+
+        self._handler = watched
+
+    async def handle(
+        self, handler: Answer, websocket: ServerConnection, *arguments: Any
+    ) -> None:
+        """Run the handler; a judge that watches its calls does more."""
+        await handler(websocket, *arguments)
+
+    async def __aenter__(self) -> Service:
+        options: dict[str, Any] = {"host": "127.0.0.1", "port": 0}
+        if self._small:
+            # Connections inherit the buffer.
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
+            sock.bind(("127.0.0.1", 0))
+            options = {"sock": sock, "max_size": None, "compression": None}
+        self._server = await serve(self._handler, logger=quiet, **options)
+        self.url = address(self._server)
+        self._naming.__enter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> bool | None:
+        self._over = True
+        for person in self._people:
+            person.vanish()
+        for task in self._tasks:
+            # One that waits for ever would keep the server open.
+            if task is not None:
+                task.cancel()
+        self._server.close()
+        # Nor must one that hides from it hide what was found out.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HANDLER_LIMIT):
+                await self._server.wait_closed()
+        return self._naming.__exit__(*error)
+
+    @asynccontextmanager
+    async def connect(self, path: str = "") -> AsyncIterator[ClientConnection]:
+        """A client that says goodbye properly, also after a wrong answer."""
+        async with calling(self.url + path) as websocket:
+            yield websocket
+
+    async def visit(self, path: str = "/") -> Person:
+        """A person who is connected now, and stays until the check ends."""
+        websocket = await connect(
+            self.url + path,
+            max_size=None,
+            compression=None,
+            close_timeout=HANDLER_LIMIT,
+        )
+        person = Person(websocket)
+        self._people.append(person)
+        return person
+
+    async def finish(self) -> None:
+        """Wait until no handler runs.
+
+        Raises:
+            Silence: if one is still running.
+        """
+        await patiently(self.ended.wait())
+
+    def raise_errors(self) -> None:
+        """Raise what the handlers raised first, if they did."""
+        if self.errors:
+            raise self.errors[0]
+
+    def _note(self, error: BaseException) -> None:
+        for leaf in leaves(error):
+            if isinstance(leaf, ConnectionClosed):
+                self.closed.append(leaf)
+            elif isinstance(leaf, asyncio.CancelledError):
+                self.cancelled = self.cancelled or not self._over
+            else:
+                self.errors.append(named(leaf))
+            # A coroutine that nobody awaited warns when it is dropped, and
+            # until then the traceback holds it.
+            traceback.clear_frames(leaf.__traceback__)
+
+
+class Person:
+    """A client that notes all it hears."""
+
+    def __init__(self, websocket: ClientConnection) -> None:
+        self.heard: list[str | bytes] = []
+        self.gone = False
+        self._websocket = websocket
+        self._listening = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        with suppress(ConnectionClosed):
+            async for message in self._websocket:
+                self.note(message)
+        self.gone = True
+
+    def note(self, message: str | bytes) -> None:
+        """Keep a message."""
+        self.heard.append(message)
+
+    async def send(self, message: Any) -> None:
+        """Send a message, if it can still be sent."""
+        with suppress(ConnectionClosed):
+            await self._websocket.send(message)
+
+    async def hears(self, *messages: Any, seconds: float = PATIENCE) -> bool:
+        """Whether it has heard all of these, in time."""
+        return await until(
+            lambda: all(message in self.heard for message in messages), seconds
+        )
+
+    async def leave(self) -> None:
+        """Say goodbye."""
+        await self._websocket.close()
+
+    def sleep(self) -> None:
+        """Read nothing more."""
+        self._websocket.transport.pause_reading()
+
+    def vanish(self) -> None:
+        """Go without a word."""
+        self._websocket.transport.abort()
+
+
+def address(server: Server) -> str:
+    """Where a server listens, as a URL without a path."""
+    port = next(iter(server.sockets)).getsockname()[1]
+    return f"ws://127.0.0.1:{port}"
+
+
+async def stop(server: Server) -> None:
+    """Close a server, and wait until it is closed."""
+    server.close()
+    await server.wait_closed()
+
+
+@asynccontextmanager
+async def calling(url: str) -> AsyncIterator[ClientConnection]:
+    """A client that says goodbye properly, also after a wrong answer."""
+    websocket = await connect(url, close_timeout=HANDLER_LIMIT)
+    try:
+        yield websocket
+    finally:
+        await websocket.close()
+
+
+async def hear(
+    websocket: ClientConnection, seconds: float = PATIENCE
+) -> str | bytes:
+    """The next message.
+
+    Raises:
+        Silence: if none comes.
+        Hung: if the connection is closed instead.
+    """
+    try:
+        return await patiently(websocket.recv(), seconds)
+    except ConnectionClosed:
+        raise Hung from None
+
+
+async def tell(
+    websocket: ClientConnection, message: str | bytes
+) -> str | bytes:
+    """Send a message and hear the answer to it.
+
+    Raises:
+        Silence, Hung: as ``hear`` does.
+    """
+    try:
+        await websocket.send(message)
+    except ConnectionClosed:
+        raise Hung from None
+    return await hear(websocket)
+
+
+async def send_all(websocket: ClientConnection, *messages: Any) -> None:
+    """Send messages to a peer that may have gone."""
+    with suppress(ConnectionClosed):
+        for message in messages:
+            await websocket.send(message)
+
+
+async def receive(
+    websocket: ClientConnection, count: int, seconds: float = PATIENCE
+) -> list[str | bytes]:
+    """As many messages as come in time, and at most so many."""
+    received: list[str | bytes] = []
+    with suppress(TimeoutError, ConnectionClosed):
+        async with asyncio.timeout(seconds):
+            while len(received) < count:
+                received.append(await websocket.recv())
+    return received

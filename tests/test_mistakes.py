@@ -1,0 +1,212 @@
+"""The texts by which judges recognize an error are those of this Python."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import serve
+
+from aula.exercises.exercise import Unawaited, Wrong
+from aula.judges import mistakes
+from aula.judges.mistakes import (
+    awaits_function,
+    equal,
+    has_no_star,
+    leaves,
+    named,
+    naming_unawaited,
+    refuse_none,
+    refuse_unawaited,
+)
+
+
+async def brew():
+    return "latte"
+
+
+async def with_connection(use):
+    """The error of what is done with a connection."""
+
+    async def stay(websocket):
+        await websocket.wait_closed()
+
+    async with serve(stay, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with connect(f"ws://127.0.0.1:{port}") as websocket:
+            try:
+                await use(websocket)
+            except Exception as error:
+                return error
+    raise AssertionError("nothing was raised")
+
+
+async def plain_for(websocket):
+    for _ in websocket:
+        pass
+
+
+async def plain_with(websocket):
+    with asyncio.timeout(1):
+        await asyncio.sleep(0)
+
+
+async def async_suppress(websocket):
+    async with suppress(ValueError):
+        pass
+
+
+async def task_of_function(websocket):
+    asyncio.create_task(brew)
+
+
+async def sends_coroutine(websocket):
+    await websocket.send(brew())
+
+
+async def sends_method(websocket):
+    await websocket.send("hola".upper)
+
+
+async def sends_number(websocket):
+    await websocket.send(42)
+
+
+@pytest.mark.parametrize(
+    ("use", "mistake"),
+    [
+        (plain_for, "plain-for"),
+        (plain_with, "plain-with"),
+        (async_suppress, "async-suppress"),
+        (task_of_function, "task-of-function"),
+        (sends_coroutine, "call-unawaited"),
+        (sends_method, "no-parentheses"),
+    ],
+)
+def test_errors_that_tell_little_are_named(use, mistake):
+    error = asyncio.run(with_connection(use))
+    found = named(error)
+    assert isinstance(found, Wrong)
+    assert (found.mistake, found.seen) == (mistake, error)
+    assert isinstance(found, Unawaited) == (mistake == "call-unawaited")
+
+
+def test_other_errors_stay():
+    error = asyncio.run(with_connection(sends_number))
+    assert mistakes.NOT_DATA in f"{error}"
+    assert named(error) is error
+
+
+def no_star(*collection):
+    async def gather():
+        await asyncio.gather(*collection)
+
+    with pytest.raises((TypeError, RuntimeError)) as caught:
+        asyncio.run(gather())
+    return caught.value
+
+
+@pytest.mark.parametrize("collect", [list, set, tuple])
+def test_gather_without_a_star(collect):
+    coroutine = brew()
+    error = no_star(collect([coroutine]))
+    assert has_no_star(error)
+    mistakes.discard(error)
+    coroutine.close()
+
+
+def test_gather_of_a_generator():
+    error = no_star(coroutine for coroutine in (brew(),))
+    assert has_no_star(error)
+    mistakes.discard(error)
+
+
+def test_another_type_error_is_no_missing_star():
+    with pytest.raises(TypeError) as caught:
+        hash([])
+    assert not has_no_star(caught.value)
+
+
+def test_awaiting_a_function():
+    async def wrong():
+        await brew
+
+    with pytest.raises(TypeError) as caught:
+        asyncio.run(wrong())
+    assert awaits_function(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "object function can't be used in 'await' expression",  # 3.13
+        "'function' object can't be awaited",  # 3.14
+    ],
+)
+def test_awaiting_a_function_on_any_python(text):
+    assert awaits_function(TypeError(text))
+    assert not awaits_function(ValueError(text))
+    assert not awaits_function(TypeError(text.replace("function", "str")))
+
+
+def test_equal():
+    equal("latte", "latte", "other")
+    with pytest.raises(Wrong) as caught:
+        equal("mocha", "latte", "other", name="Ada")
+    wrong = caught.value
+    assert (wrong.mistake, wrong.seen, wrong.expected) == (
+        "other",
+        "mocha",
+        "latte",
+    )
+    assert wrong.values == {"name": "Ada"}
+
+
+def test_refuse_none():
+    refuse_none(0)
+    with pytest.raises(Wrong, match="printed"):
+        refuse_none(None)
+
+
+@pytest.mark.parametrize("collect", [lambda x: x, lambda x: [1, x]])
+def test_refuse_unawaited(collect):
+    refuse_unawaited(collect("latte"), "recv-unawaited")
+    coroutine = brew()
+    with pytest.raises(Unawaited, match="recv-unawaited"):
+        refuse_unawaited(collect(coroutine), "recv-unawaited")
+    assert coroutine.cr_frame is None, "it is closed"
+
+
+def test_leaves():
+    inner = [ValueError(1), ExceptionGroup("", [KeyError(2)])]
+    found = leaves(ExceptionGroup("", inner))
+    assert [type(error) for error in found] == [ValueError, KeyError]
+
+
+def test_the_call_whose_await_is_missing_is_named():
+    async def judge(websocket):
+        with naming_unawaited():
+            websocket.recv().upper()
+
+    error = asyncio.run(with_connection(judge))
+    assert isinstance(error, Unawaited)
+    assert (error.mistake, error.values) == (
+        "call-unawaited",
+        {"call": "recv"},
+    )
+
+
+def test_what_was_forgotten_beside_a_mistake_is_named():
+    async def judge(websocket):
+        with naming_unawaited():
+            websocket.send("hola")
+            raise Wrong("silent")
+
+    with pytest.warns(RuntimeWarning, match="Connection.send"):
+        error = asyncio.run(with_connection(judge))
+    assert error.values == {"call": "send"}
+
+
+def test_no_call_is_named_where_none_is_missing():
+    with pytest.raises(Wrong, match="silent"), naming_unawaited():
+        raise Wrong("silent")

@@ -10,12 +10,14 @@
 # make update  takes a new version of the course and keeps your answers
 # make reset   forgets which exercises were solved
 # make bench   measures what the checks and the imports cost
-# make lock    moves requirements.txt to the newest versions
+# make lock    moves requirements.txt to the newest versions, or to the oldest
+#              that pyproject.toml admits (RESOLUTION=lowest-direct)
 
 PYTHON ?= python3
 VENV ?= .venv
 LESSON ?=
 ROUNDS ?= 20
+RESOLUTION ?= highest
 MINIMUM := 3.11
 
 BIN := $(VENV)/bin
@@ -74,7 +76,7 @@ bench: $(VENV)/for-authors
 
 lock: $(UV)
 	$(UV) pip compile pyproject.toml --quiet --upgrade --all-extras \
-		--universal --python-version $(MINIMUM) \
+		--universal --python-version $(MINIMUM) --resolution $(RESOLUTION) \
 		--custom-compile-command "make lock" --output-file requirements.txt
 
 $(BIN)/pip:

@@ -126,6 +126,28 @@ def test_without_a_browser_tests_skip_and_say_so_but_fail_in_ci(
             pass
 
 
+def test_workflow_tries_the_newest_and_the_oldest_releases_weekly():
+    workflow = yaml.safe_load(read(".github/workflows/test.yml"))
+    # YAML takes the key "on" for a truth value.
+    assert workflow[True]["schedule"]
+    job = workflow["jobs"]["releases"]
+    assert "'schedule'" in job["if"]
+    tried = {
+        one["releases"]: (one["resolution"], one["python"])
+        for one in job["strategy"]["matrix"]["include"]
+    }
+    oldest, *_, newest = supported()
+    assert tried == {
+        "newest": ("highest", newest),
+        "oldest": ("lowest-direct", oldest),
+    }
+    runs = [step["run"] for step in job["steps"] if "run" in step]
+    assert runs[0].startswith("make lock ")
+    assert "RESOLUTION=${{ matrix.resolution }}" in runs[0]
+    assert runs[-1] == "make test"
+    assert "--resolution $(RESOLUTION)" in read("Makefile")
+
+
 def test_readmes_name_the_same_commands():
     english, spanish = map(commands, README)
     assert "make lab" in english and "make test" in english

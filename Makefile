@@ -9,6 +9,7 @@
 # make build   writes notebooks/ and solutions/ from lessons/ (LESSON=02: one)
 # make update  takes a new version of the course and keeps your answers
 # make reset   forgets which exercises were solved
+# make release gives the course a version: notebooks, tag, wheel (VERSION=0.3.0)
 # make bench   measures what the checks and the imports cost
 # make lock    moves requirements.txt to the newest versions, or to the oldest
 #              that pyproject.toml admits (RESOLUTION=lowest-direct)
@@ -16,6 +17,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 LESSON ?=
+VERSION ?=
 ROUNDS ?= 20
 RESOLUTION ?= highest
 MINIMUM := 3.11
@@ -31,7 +33,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 install = $(UV) pip install --quiet --python $(BIN)/python \
 	--reinstall-package aula -c requirements.txt $(1) || $(PIP) $(1)
 
-.PHONY: lab lint test build bench lock reset update hands \
+.PHONY: lab lint test build bench lock reset update hands release \
 	soak check-machines check-pythons mutants
 
 lab: $(VENV)/for-learners
@@ -73,6 +75,13 @@ reset: $(VENV)/for-learners
 
 bench: $(VENV)/for-authors
 	$(BIN)/python tests/bench.py
+
+release: $(VENV)/for-authors
+	$(BIN)/python -m authoring.release $(VERSION)
+	$(MAKE) test
+	git commit --quiet --all --message "Version $(VERSION)"
+	git tag --annotate v$(VERSION) --message "Version $(VERSION)"
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 lock: $(UV)
 	$(UV) pip compile pyproject.toml --quiet --upgrade --all-extras \

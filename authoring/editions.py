@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from authoring.source import (
 )
 
 KINDS = ("notebooks", "solutions")
+VERSION: str = tomllib.loads(
+    (source.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+)["project"]["version"]
 NAVIGATION = {
     "es": {
         "minutes": "{minutes} minutos",
@@ -110,6 +114,7 @@ def new_notebook(cells: list[NotebookNode]) -> NotebookNode:
     notebook: NotebookNode = nbformat.v4.new_notebook(
         cells=cells,
         metadata={
+            "aula": {"version": VERSION},
             "kernelspec": {
                 "display_name": "Python 3 (ipykernel)",
                 "language": "python",

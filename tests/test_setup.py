@@ -111,6 +111,19 @@ def test_ci_runs_what_make_runs():
     assert named == ["test", "check-pythons"]
 
 
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CONTRIBUTING.es.md"])
+def test_guides_list_the_steps_of_a_release(name):
+    assert "make release VERSION=0.3.0" in commands(name)
+    for word in ("pyproject.toml", "CHANGELOG.md", "v0.3.0", "dist/"):
+        assert word in read(name)
+    (recipe,) = re.findall(
+        r"^release:.*\n((?:\t.*\n)+)", read("Makefile"), re.M
+    )
+    steps = ("authoring.release", " test", "git commit", "git tag", "wheel")
+    places = [recipe.index(step) for step in steps]
+    assert places == sorted(places)
+
+
 def test_without_a_browser_tests_skip_and_say_so_but_fail_in_ci(
     monkeypatch, tmp_path
 ):

@@ -24,6 +24,7 @@ import aula.judges
 from aula import kernel
 from aula.exercises import check, run, words
 from aula.exercises import exercise as registry
+from aula.exercises.answer import close_unawaited
 from aula.exercises.check import TEXT, Check
 from aula.exercises.exercise import Right, Unawaited, Wrong, exercise
 from aula.instruments import timeline
@@ -382,9 +383,14 @@ def test_plain_functions():
     assert mistake(max, judge, **options) == "raises"
 
 
-def test_a_call_instead_of_a_function():
+def right_in_time():
+    return asyncio.wait_for(right(), 1)
+
+
+@pytest.mark.parametrize("call", [right, right_in_time])
+def test_a_call_instead_of_a_function(call):
     """No warning is left behind: see ``ask``."""
-    assert mistake(right()) == "called"
+    assert mistake(call()) == "called"
 
 
 @pytest.mark.parametrize("make", ["create_future", "create_task"])
@@ -996,15 +1002,21 @@ def test_a_forgotten_await_that_did_no_harm():
     assert ask(answer).state == "right"
 
 
-def test_a_coroutine_that_a_judge_has_closed_is_not_forgotten():
+async def forgotten_with_its_argument():
+    return [right_in_time()]
+
+
+@pytest.mark.parametrize(
+    "answer", [forgotten_in_a_list, forgotten_with_its_argument]
+)
+def test_a_coroutine_that_a_judge_has_closed_is_not_forgotten(answer):
     async def judge(answer, run):
         seen = await answer()
-        if seen == 42:
-            return Right()
-        seen.close()
-        raise Wrong("returned", seen=seen)
+        if close_unawaited(seen):
+            raise Wrong("returned", seen=seen)
+        return Right()
 
-    assert mistake(forgotten_in_the_result, judge) == "returned"
+    assert mistake(answer, judge) == "returned"
 
 
 # Stop.

@@ -7,7 +7,7 @@ import functools
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
-from types import MethodType
+from types import CoroutineType, MethodType
 from typing import Any
 
 from aula.exercises.exercise import Exercise, Wrong
@@ -77,6 +77,35 @@ def _constants(function: Callable) -> list[Any]:
     ]
 
 
+def close_unawaited(value: Any) -> bool:
+    """Close the coroutines in a value that nobody has awaited.
+
+    Those that they were given are closed, too: Python 3.12 and later keeps
+    them until the closed one goes, and says only then that they were never
+    awaited.
+
+    Returns:
+        whether there was any.
+    """
+    forgotten = [
+        piece
+        for piece in pieces(value)
+        if inspect.iscoroutine(piece)
+        and inspect.getcoroutinestate(piece) == inspect.CORO_CREATED
+    ]
+    for coroutine in forgotten:
+        close_unawaited(_arguments(coroutine))
+        coroutine.close()
+    return bool(forgotten)
+
+
+def _arguments(coroutine: CoroutineType[Any, Any, Any]) -> list[Any]:
+    """What a coroutine was given that has not started."""
+    frame = coroutine.cr_frame
+    names = frame.f_code.co_varnames  # and so no variables of a closure
+    return [v for name, v in frame.f_locals.items() if name in names]
+
+
 def misshapen(asked: Exercise, answer: Any) -> Wrong | None:
     """What keeps an answer from being called as its exercise says."""
     if not is_started(answer):
@@ -84,8 +113,7 @@ def misshapen(asked: Exercise, answer: Any) -> Wrong | None:
     if asked.answer == "value":
         return None
     if inspect.isawaitable(answer):
-        if inspect.iscoroutine(answer):
-            answer.close()
+        close_unawaited(answer)
         return Wrong("called")
     needs_async = asked.answer == "async"
     if not callable(answer) or (needs_async and inspect.isclass(answer)):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import inspect
 import signal
 import threading
 import time
@@ -18,7 +17,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-from aula.exercises.answer import pieces
+from aula.exercises.answer import close_unawaited
 from aula.exercises.exercise import Exercise, Right, Unawaited, Wrong
 from aula.instruments.timeline import Recorder
 from aula.instruments.wiretap import Wiretap
@@ -74,7 +73,7 @@ async def run_answer(
             run.adopt(task, getattr(answer, "__name__", asked.number))
         cancelled = task.cancelled()
         error = None if late or cancelled else task.exception()
-        forgotten = isinstance(error, Wrong) and _close_all(error.seen)
+        forgotten = isinstance(error, Wrong) and close_unawaited(error.seen)
         forgotten |= any("was never awaited" in str(w.message) for w in caught)
     if watchdog.fired:
         return Wrong("blocks", limit=asked.limit)
@@ -110,19 +109,6 @@ def _let_go(error: BaseException) -> None:
                 errors.append(error.seen)
             if isinstance(error, BaseExceptionGroup):
                 errors += error.exceptions
-
-
-def _close_all(value: Any) -> bool:
-    """Close what was never awaited in a value; tell whether there was any."""
-    forgotten = [
-        piece
-        for piece in pieces(value)
-        if inspect.iscoroutine(piece)
-        and inspect.getcoroutinestate(piece) == inspect.CORO_CREATED
-    ]
-    for coroutine in forgotten:
-        coroutine.close()
-    return bool(forgotten)
 
 
 _scope: contextvars.ContextVar = contextvars.ContextVar("scope", default=None)

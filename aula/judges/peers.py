@@ -1,14 +1,13 @@
 """What judges of several lessons do with tasks and peers, never for ever."""
 
 import asyncio
-import inspect
 import logging
 import traceback
-import warnings
 from contextlib import suppress
 
 from websockets.exceptions import ConnectionClosed
 
+from aula.exercises.answer import close_unawaited
 from aula.exercises.exercise import Wrong
 
 # The servers of a check say what went wrong in its verdict, and only there.
@@ -83,20 +82,8 @@ def discard(error):
 
     Otherwise the check would speak of them, and not of the call.
     """
-    with warnings.catch_warnings():
-        # What a closed one was given is dropped unawaited, too.
-        warnings.simplefilter("ignore")
-        for frame, _ in traceback.walk_tb(error.__traceback__):
-            for value in list(frame.f_locals.values()):
-                group = (
-                    value if isinstance(value, list | set | tuple) else [value]
-                )
-                for piece in group:
-                    if inspect.iscoroutine(piece) and (
-                        inspect.getcoroutinestate(piece)
-                        == inspect.CORO_CREATED
-                    ):
-                        piece.close()
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        close_unawaited(list(frame.f_locals.values()))
 
 
 def refuse_no_star(error):

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from aula.exercises.answer import close_unawaited
 from aula.exercises.exercise import UNSET, Unawaited, Wrong
 from aula.instruments.frames import refused_by_send
 
@@ -72,11 +73,7 @@ def refuse_unawaited(seen: Any, mistake: str, **values: Any) -> None:
     Raises:
         Unawaited: the mistake.
     """
-    items = seen if isinstance(seen, list | tuple | set) else [seen]
-    coroutines = [item for item in items if inspect.iscoroutine(item)]
-    for coroutine in coroutines:
-        coroutine.close()
-    if coroutines:
+    if close_unawaited(seen):
         raise Unawaited(mistake, **values)
 
 
@@ -124,7 +121,7 @@ def named(error: BaseException) -> BaseException:
         return Wrong("task-of-function", seen=error)
     for message in refused_by_send(error):
         if inspect.iscoroutine(message):
-            message.close()
+            close_unawaited(message)
             return Unawaited(
                 "call-unawaited", call=message.__name__, seen=error
             )
@@ -155,20 +152,8 @@ def discard(error: BaseException) -> None:
 
     Otherwise the check would speak of them, and not of the call.
     """
-    with warnings.catch_warnings():
-        # What a closed one was given is dropped unawaited, too.
-        warnings.simplefilter("ignore")
-        for frame in frames(error):
-            for value in list(frame.f_locals.values()):
-                group = (
-                    value if isinstance(value, list | set | tuple) else [value]
-                )
-                for piece in group:
-                    if inspect.iscoroutine(piece) and (
-                        inspect.getcoroutinestate(piece)
-                        == inspect.CORO_CREATED
-                    ):
-                        piece.close()
+    for frame in frames(error):
+        close_unawaited([*frame.f_locals.values()])
 
 
 @contextmanager
@@ -202,7 +187,7 @@ def _refuse_forgotten(
     names = [f"{warning.message}" for warning in caught]
     coroutine = getattr(error, "obj", None)
     if inspect.iscoroutine(coroutine):
-        coroutine.close()
+        close_unawaited(coroutine)
         names.append(f"'{coroutine.__qualname__}'")
     name = re.search(r"'Connection\.(\w+)'", " ".join(names))
     if name is not None:

@@ -17,6 +17,7 @@ from aula.judges.mistakes import (
     NOT_DATA,
     equal,
     frames,
+    leaves,
     naming_unawaited,
     refuse_none,
     refuse_unawaited,
@@ -278,7 +279,9 @@ async def visit(answer: Answer) -> Right:
         swallowed = True
         try:
             await host.visit(leave)
-        except LookupError:
+        except Exception as error:
+            if not any(isinstance(e, LookupError) for e in leaves(error)):
+                raise
             swallowed = False
         if not await host.is_closed():
             raise Wrong("open-after-error")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from queue import Empty
 
 import zmq
-from jupyter_client.manager import start_new_kernel
+from jupyter_client.manager import KernelManager
 
 LIMIT = 60  # seconds until a kernel that says nothing counts as lost
 
@@ -135,10 +136,19 @@ class Kernel:
 
 
 @contextlib.contextmanager
-def kernel(folder) -> Iterator[Kernel]:
-    """A new kernel whose working directory is the folder."""
-    manager, client = start_new_kernel(cwd=str(folder))
+def kernel(folder, python=sys.executable) -> Iterator[Kernel]:
+    """A new kernel whose working directory is the folder.
+
+    Arguments:
+        python: the interpreter that it runs.
+    """
+    manager = KernelManager()
+    manager.kernel_spec.argv[0] = str(python)
+    manager.start_kernel(cwd=str(folder))
+    client = manager.client()
     try:
+        client.start_channels()
+        client.wait_for_ready(LIMIT)
         yield Kernel(manager, client)
     finally:
         client.stop_channels()

@@ -72,7 +72,12 @@ class Player:
         given += [(cell, "right", None) for cell in answers.right]
         given.append((exercise.solution, "right", None))
         failures, of_mistakes = [], {}
+        names = self.shell.user_ns
+        before = dict(names)
         for cell, state, mistake in given:
+            # What one answer defines is not there for another.
+            names.clear()
+            names.update(before)
             verdict = await self.answer(cell, exercise.check)
             where = f"{answers.name}, line {cell.line}"
             if (verdict.state, verdict.mistake) != (state, mistake):

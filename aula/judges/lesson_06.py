@@ -95,10 +95,13 @@ async def ask_all(answer):
         items = list(seen) if isinstance(seen, list | tuple) else [seen]
         unawaited = [item for item in items if inspect.isawaitable(item)]
         await put_away(unawaited)
+    # The one that came out of the answer shows the answer's line, too.
+    if unanswered and error not in unanswered:
+        error = unanswered[0]
     if loop_thread in threads:
-        raise Wrong("in-the-loop", seen=unanswered[0] if unanswered else error)
+        raise Wrong("in-the-loop", seen=error)
     if unanswered:
-        raise Wrong("waits-without-await", seen=unanswered[0])
+        raise Wrong("waits-without-await", seen=error)
     if error is not None:
         refuse_no_star(error)
         raise error

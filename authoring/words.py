@@ -27,7 +27,7 @@ from authoring.source import SourceError, name_of
 
 # What may stand between the braces of any words, though no judge gives it.
 ALWAYS = {"number", "limit"}
-RUNNER = ("answer", "run")
+RUNNER = ("answer", "run", "script")
 RAISES = ("Wrong", "Unawaited")
 
 

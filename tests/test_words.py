@@ -40,7 +40,15 @@ def test_every_exercise_says_what_is_right():
 
 @pytest.mark.xfail(reason="answers are being written")
 def test_every_mistake_has_an_answer_that_makes_it():
-    """A mistake of an exercise in its own section, a shared one anywhere."""
+    """A mistake of an exercise in its own section, a shared one anywhere.
+
+    Until an exercise asks for a program, tests/test_script.py makes those
+    that programs make.
+    """
+    of_scripts = {"not-path", "no-script", "script-raises", "script-ended"}
+    exempt = {RIGHT, "unstarted"}
+    if all(one.answer != "script" for one in exercises()):
+        exempt |= of_scripts
     found = {name: answers.read_answers(name) for name in LESSONS}
     general = answers.read_answers(answers.GENERAL)[SHARED].sections
     made = set()
@@ -61,7 +69,7 @@ def test_every_mistake_has_an_answer_that_makes_it():
         for one in given.values()
         for section in one.sections.values()
         if section.texts
-        and section.name not in (RIGHT, "unstarted")
+        and section.name not in exempt
         and (lesson, one.name, section.name) not in made
     ]
     assert not missing

@@ -7,6 +7,8 @@ import functools
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
+from os import PathLike
+from pathlib import Path
 from types import CoroutineType, MethodType
 from typing import Any
 
@@ -48,12 +50,19 @@ def _pieces(value: Any, known: set[int]) -> Iterator[Any]:
         yield from _pieces(piece, known)
 
 
-def _constants(function: Callable) -> list[Any]:
+def _constants(function: Callable[..., Any]) -> list[Any]:
     """The constants in a function's source, where they may be blanks."""
     try:
-        source = textwrap.dedent(inspect.getsource(function))
+        return _blanks(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, ValueError):
+        return []
+
+
+def _blanks(source: str) -> list[Any]:
+    """The constants in a source, but for dots that are no blank."""
+    try:
         nodes = list(ast.walk(ast.parse(source)))
-    except (OSError, SyntaxError, TypeError, ValueError):
+    except SyntaxError:
         return []
     # The dots of tuple[int, ...] are no blank.
     others = {
@@ -108,6 +117,8 @@ def _arguments(coroutine: CoroutineType[Any, Any, Any]) -> list[Any]:
 
 def misshapen(asked: Exercise, answer: Any) -> Wrong | None:
     """What keeps an answer from being called as its exercise says."""
+    if asked.answer == "script":
+        return _no_script(asked, answer)
     if not is_started(answer):
         return Wrong("unstarted", number=asked.number)
     if asked.answer == "value":
@@ -137,4 +148,18 @@ def misshapen(asked: Exercise, answer: Any) -> Wrong | None:
         return Wrong("old-handler" if old else "arity")
     except ValueError:  # some builtins have no signature
         return None
+    return None
+
+
+def _no_script(asked: Exercise, answer: Any) -> Wrong | None:
+    """What keeps an answer from being run as a program."""
+    if not isinstance(answer, str | PathLike):
+        return Wrong("not-path", seen=answer)
+    path = Path(answer)
+    try:
+        source = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):  # or it is no text at all
+        return Wrong("no-script", path=path.name, seen=str(path))
+    if ... in _blanks(source):
+        return Wrong("unstarted", number=asked.number)
     return None

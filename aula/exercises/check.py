@@ -16,6 +16,7 @@ from aula.exercises.answer import misshapen
 from aula.exercises.exercise import UNSET, Exercise, Right, Wrong, find, near
 from aula.exercises.progress import remember
 from aula.exercises.run import run_answer
+from aula.exercises.script import Script
 from aula.instruments.timeline import Recorder, draw
 from aula.instruments.wiretap import Wiretap
 from aula.learner import describe
@@ -66,7 +67,8 @@ class Check:
 
     Arguments:
         number: the exercise's number, in quotes.
-        answer: your answer: the function itself, without parentheses.
+        answer: your answer: the function itself, without parentheses; or,
+            where the exercise asks for a program, its path.
 
     It shows one of three things: not started; right, and what it saw; wrong,
     with what was expected, what was seen and the tasks of that run. An
@@ -101,7 +103,13 @@ class Check:
             raise ValueError(message.format(number=number, known=known))
         run, tap = Recorder(), Wiretap()
         found = misshapen(asked, answer)
-        if found is None:
+        if found is None and asked.answer == "script":
+            script = Script(answer)
+            try:
+                found = await run_answer(asked, script, run, tap)
+            finally:
+                script.close()
+        elif found is None:
             found = await run_answer(asked, answer, run, tap)
         said = {language: _say(asked, found, language) for language in TEXT}
         if isinstance(found, Right):

@@ -117,7 +117,8 @@ def exercise(
     Arguments:
         number: such as ``"04.2"``.
         answer: ``"async"`` for a coroutine function, ``"function"`` for a
-            plain one, ``"value"`` for anything else.
+            plain one, ``"script"`` for the path of a program, which the
+            judge gets as a ``Script``, ``"value"`` for anything else.
         parameters: how many positional arguments the function takes.
         limit: seconds until the answer counts as waiting for ever.
         picture: what shows the run of a wrong answer: ``"timeline"``,

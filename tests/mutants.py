@@ -28,14 +28,20 @@ ROOT = Path(__file__).resolve().parent.parent
 # What is broken, and the tests that should notice.
 WIRETAP = "frames conversation diagram wiretap"
 INSTRUMENTS = {
+    "instruments/tasks": "tasks record labels timeline",
+    "instruments/labels": "labels",
+    "instruments/record": "record tasks labels chart",
+    "instruments/chart": "chart",
     "instruments/timeline": "timeline",
     "instruments/frames": WIRETAP,
     "instruments/conversation": WIRETAP,
     "instruments/diagram": WIRETAP,
     "instruments/wiretap": WIRETAP,
+    "exercises/answer": "check",
+    "exercises/run": "check",
     "exercises/check": "check",
 }
-NEEDED = ("aula", "lessons", "tests", "pyproject.toml")
+NEEDED = ("aula", "authoring", "lessons", "tests", "pyproject.toml")
 WORKERS = 2
 
 # Of each comparison the opposite and the neighbour, of each calculation one

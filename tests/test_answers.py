@@ -97,19 +97,11 @@ class Player:
 @pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 def test_verdicts(path, monkeypatch, tmp_path):
     verdicts = []
-    judge = Check.verdict
-
-    async def recorded(self, number, answer):
-        verdict = await judge(self, number, answer)
-        verdicts.append(verdict)
-        return verdict
-
-    monkeypatch.setattr(Check, "verdict", recorded)
-    monkeypatch.setattr(words, "UNFILLED", "UNFILLED {name}")
     # A picture for each wrong answer would take most of the time.
     monkeypatch.setattr(
-        "aula.instruments.timeline._draw_picture", lambda *_: ""
+        Check, "show", lambda self, verdict: verdicts.append(verdict)
     )
+    monkeypatch.setattr(words, "UNFILLED", "UNFILLED {name}")
     monkeypatch.chdir(tmp_path)
     failures = asyncio.run(Player(verdicts).play(read_lesson(path)))
     assert not failures, "\n".join(failures)

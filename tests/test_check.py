@@ -27,7 +27,7 @@ from aula.exercises import exercise as registry
 from aula.exercises.answer import close_unawaited
 from aula.exercises.check import TEXT, Check
 from aula.exercises.exercise import Right, Unawaited, Wrong, exercise
-from aula.instruments import timeline
+from aula.instruments import chart
 
 LESSON = "99"
 NUMBER = "99.1"
@@ -71,10 +71,9 @@ def exercises(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def shown(monkeypatch):
-    """What was displayed, without spending time on pictures."""
+    """What was displayed."""
     bundles = []
     monkeypatch.setattr(check, "show", bundles.append)
-    monkeypatch.setattr(timeline, "_draw_picture", lambda *_: "")
     return bundles
 
 
@@ -1242,7 +1241,7 @@ def test_wrong_shows_the_tasks_of_the_run(shown):
     # The cell only waits, and is left out.
     assert re.sub("  +", "  ", picture["text/plain"]).split("\n") == [
         "wrong  ○┄●─  waits in wrong()",
-        timeline.TEXT["en"]["legend"],
+        chart.TEXT["en"]["legend"],
     ]
 
 
@@ -1307,7 +1306,7 @@ def test_the_picture_is_of_the_run_and_not_of_the_clearing_up(shown):
     _, picture = shown
     lane, legend = picture["text/plain"].split("\n")
     assert lane.endswith("espera en answer(); sigue viva")
-    assert legend == timeline.TEXT["es"]["legend"]
+    assert legend == chart.TEXT["es"]["legend"]
 
 
 def test_an_exercise_without_picture(shown):

@@ -17,7 +17,7 @@ from aula.exercises.exercise import UNSET, Exercise, Right, Wrong, find, near
 from aula.exercises.progress import remember
 from aula.exercises.run import run_answer
 from aula.exercises.script import Script
-from aula.instruments.timeline import Recorder, draw
+from aula.instruments.timeline import Timeline
 from aula.instruments.wiretap import Wiretap
 from aula.learner import describe
 
@@ -59,7 +59,7 @@ class Verdict:
     state: str
     said: dict[str, str]
     mistake: str | None = None
-    run: Recorder | Wiretap | None = None
+    run: Timeline | Wiretap | None = None
 
 
 class Check:
@@ -85,40 +85,43 @@ class Check:
         found = await self.verdict(number, answer)
         if found.state == "right":
             remember(found.name)
+        self.show(found)
+
+    def show(self, found: Verdict) -> None:
+        """Show a verdict, and the picture of a run that went wrong."""
         text = found.said[self.language]
         if last_cell_failed():
             text += "\n\n" + TEXT[self.language]["failed-cell"]
         show({"text/markdown": text, "text/plain": text})
-        if isinstance(found.run, Wiretap):
+        if found.run is not None:
             show(found.run.bundle(self.language))
-        elif found.run is not None:
-            show(draw(found.run, self.language))
 
     async def verdict(self, number: str, answer: Any) -> Verdict:
-        """The same, as a value."""
+        """What is shown, as a value."""
         asked = find(number)
         if asked is None:
             known = ", ".join(near(number))
             message = TEXT[self.language]["bad-number"]
             raise ValueError(message.format(number=number, known=known))
-        run, tap = Recorder(), Wiretap()
+        line, tap = Timeline(), Wiretap()
         found = misshapen(asked, answer)
         if found is None and asked.answer == "script":
             script = Script(answer)
             try:
-                found = await run_answer(asked, script, run, tap)
+                found = await run_answer(asked, script, line, tap)
             finally:
                 script.close()
         elif found is None:
-            found = await run_answer(asked, answer, run, tap)
+            found = await run_answer(asked, answer, line, tap)
         said = {language: _say(asked, found, language) for language in TEXT}
         if isinstance(found, Right):
             return Verdict(number, asked.name, "right", said)
         if found.mistake == "unstarted":
             return Verdict(number, asked.name, "unstarted", said)
         pictures = {"wiretap": tap}
+        run = line.recorder
         if run.finished - run.began > BRIEF:
-            pictures["timeline"] = run
+            pictures["timeline"] = line
         ran = pictures.get(asked.picture) if run.lanes else None
         return Verdict(number, asked.name, "wrong", said, found.mistake, ran)
 

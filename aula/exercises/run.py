@@ -19,7 +19,8 @@ from typing import Any
 
 from aula.exercises.answer import close_unawaited
 from aula.exercises.exercise import Exercise, Right, Unawaited, Wrong
-from aula.instruments.timeline import Recorder
+from aula.instruments import tasks
+from aula.instruments.timeline import Timeline
 from aula.instruments.wiretap import Wiretap
 
 GRACE = 1.0  # seconds its tasks have to end after they are cancelled
@@ -27,7 +28,7 @@ STOP = 0.5  # seconds until Stop breaks off an answer that blocks
 
 
 async def run_answer(
-    asked: Exercise, answer: Any, run: Recorder, tap: Wiretap
+    asked: Exercise, answer: Any, line: Timeline, tap: Wiretap
 ) -> Right | Wrong:
     """Judge an answer under its time limit and clear up after it.
 
@@ -40,29 +41,29 @@ async def run_answer(
     # An answer may put something else in place of asyncio.sleep.
     library = vars(asyncio).copy()
     scope = _Scope()
-    judging = (
-        asked.judge(answer, run) if asked.wants_run else asked.judge(answer)
-    )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with _Watchdog(asked.limit + GRACE, scope) as watchdog:
-            scope.start()
-            run.start()
+            tasks.observe(loop, scope)
+            line.start()
             tap.start()
+            run = line.recorder
             # The verdict says what failed.
             loop.set_exception_handler(lambda *_: None)
             try:
+                about = {"run": run} if asked.wants_run else {}
+                judging = asked.judge(answer, **about)
                 task = scope.enter(judging, asked.number)
                 await asyncio.wait({task}, timeout=asked.limit)
             finally:
                 late = not task.done()
                 tap.stop()
-                run.stop()
+                line.stop()
                 watchdog.wait_until(time.monotonic() + 2 * GRACE)
                 try:
                     await scope.clear()
                 finally:
-                    scope.stop()
+                    tasks.ignore(loop, scope)
                     loop.set_task_factory(factory)
                     loop.set_exception_handler(handler)
                     vars(asyncio).update(library)
@@ -114,7 +115,7 @@ def _let_go(error: BaseException) -> None:
 _scope: contextvars.ContextVar = contextvars.ContextVar("scope", default=None)
 
 
-class _Scope(Recorder):
+class _Scope(tasks.Observer):
     """Knows the tasks that an answer starts, and ends them.
 
     What an answer starts, directly or not, runs in a context that bears its
@@ -122,7 +123,6 @@ class _Scope(Recorder):
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self.tasks: set[asyncio.Task] = set()
         self.stopped = False
 
@@ -134,15 +134,13 @@ class _Scope(Recorder):
         finally:
             _scope.reset(token)
 
-    def created(self, task: asyncio.Task, *_) -> None:
+    def task_spawned(self, task: asyncio.Task, note: None) -> None:
+        self.before_task_step(task)
+
+    def before_task_step(self, task: asyncio.Task) -> None:
+        # Some tasks are made without the task factory.
         if _scope.get() is self:
             self.tasks.add(task)
-
-    # Some tasks are made without the task factory.
-    before_step = created
-
-    def after_step(self, *_) -> None:
-        pass
 
     def contains(self, task: asyncio.Task) -> bool:
         # After Stop, KeyboardInterrupt is meant for the event loop.

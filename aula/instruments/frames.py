@@ -271,6 +271,18 @@ def handler_of(server: Any) -> Callable[..., Any] | None:
     return variables.get("handler")
 
 
+def handler_run_by(coro: Any) -> Callable[..., Any] | None:
+    """The handler that a task of an asyncio server is about to run."""
+    frame = getattr(coro, "cr_frame", None)
+    if frame is None or frame.f_globals.get("__name__") != (
+        "websockets.asyncio.server"
+    ):
+        return None
+    # That function of the library's own, while it runs.
+    values = frame.f_locals
+    return values.get("handler") if "connection" in values else None
+
+
 def name_of(handler: Callable[..., Any]) -> str:
     """What a handler is called: as its function is, or else its class."""
     while isinstance(handler, partial):

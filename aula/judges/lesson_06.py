@@ -16,6 +16,7 @@ from websockets.sync.client import connect as sync_connect
 
 from aula.exercises.exercise import Right, Unawaited, Wrong, exercise
 from aula.instruments.frames import refused_by_send
+from aula.instruments.tasks import failure, is_orphaned
 from aula.judges.peers import finished, refuse_no_star, within
 
 PATIENCE = 0.6  # seconds in which others turn up, if they do at all
@@ -204,7 +205,7 @@ async def chat(answer, run):
         failed = [
             lane.task
             for lane in run.lanes
-            if lane.task.done() and lane.task._log_traceback
+            if lane.task.done() and is_orphaned(lane.task)
         ]
     if ended and not task.cancelled() and late is None:
         if isinstance(task.exception(), ConnectionClosedOK):
@@ -237,7 +238,7 @@ async def chat(answer, run):
     if not closed:
         raise Wrong("left-open")
     if failed:
-        raise Wrong("nobody-awaited", seen=failed[0]._exception)
+        raise Wrong("nobody-awaited", seen=failure(failed[0]))
     if codes != [1000]:
         raise Wrong("other-code", expected=[1000], seen=codes)
     return Right()

@@ -1,0 +1,241 @@
+"""Records what the tasks of a block did, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+from aula.instruments import labels, tasks
+from aula.instruments.tasks import Task
+
+BLOCKING = 0.1  # seconds a step may take before it counts as blocking
+
+
+def is_blocking(began: float, ended: float) -> bool:
+    """Whether a step held the event loop too long."""
+    return ended - began >= BLOCKING
+
+
+@dataclass(eq=False)
+class Lane:
+    """One task: its label, its steps and its end. Times in seconds."""
+
+    task: Task
+    call: str | None
+    shown: bool
+    created: float
+    steps: list[tuple[float, float]] = field(default_factory=list)
+    waits: list[tuple[float, ref[Any], str]] = field(default_factory=list)
+    started: bool = False
+    ended: float | None = None
+    failure: BaseException | None = None  # of a handler: its server caught it
+
+    @property
+    def label(self) -> str:
+        """The name given to the task, or else its coroutine's call."""
+        name = self.task.get_name()
+        # 3.13.0 names a task None when a factory made it.
+        if self.call is not None and re.fullmatch(r"Task-\d+|None", name):
+            return self.call
+        return labels.cut(name, labels.LONGEST_LABEL)
+
+    def moments(self, finished: float) -> tuple[float, float, float]:
+        """When it was created, when its first step began and when it ended.
+
+        Arguments:
+            finished: until when it is drawn, for what has not happened yet.
+        """
+        ended = self.ended or finished
+        return self.created, self.steps[0][0] if self.steps else ended, ended
+
+    @property
+    def blocks(self) -> list[tuple[float, float]]:
+        """The steps that held the event loop too long."""
+        return [step for step in self.steps if is_blocking(*step)]
+
+    def outcome(self) -> tuple[str, str]:
+        """How it ended, and the value that goes with it.
+
+        The ends are returned, raised, cancelled, pending and unstarted.
+        """
+        if self.ended is None:
+            return ("pending" if self.started else "unstarted"), ""
+        if self.task.cancelled():
+            return "cancelled", ""
+        error = self.failure or tasks.failure(self.task)
+        if error is not None:
+            text = type(error).__name__
+            with suppress(Exception):  # a __str__ may fail, too
+                text = f"{text}: {error}".removesuffix(": ")
+            return "raised", labels.cut(text.partition("\n")[0])
+        value = self.task.result()
+        return "returned", labels.value(value) or type(value).__name__
+
+
+class Recorder(tasks.Observer):
+    """Records the tasks of the running event loop between start and stop.
+
+    Attributes:
+        lanes: the block's own task first, then each task in the order of
+            its creation, those that libraries start for themselves too
+            (their ``shown`` is false).
+        own: the lane of the block's own task; None where it has none.
+        events: ``(kind, lane)`` in the order in which they happened; the
+            kinds are created, started, blocked and ended.
+        began, finished: when recording began and ended, in seconds of
+            ``time.perf_counter``.
+    """
+
+    def __init__(self) -> None:
+        self.lanes: list[Lane] = []
+        self.own: Lane | None = None
+        self.events: list[tuple[str, Lane]] = []
+        self.began = self.finished = 0.0
+        self._by_task: dict[Task, Lane] = {}
+        self._own_step: float | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._failures = _Failures(self._by_task)
+        self._calls: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+    def start(self) -> None:
+        """Begin to record. A recorder records once.
+
+        Raises:
+            RuntimeError: outside a running event loop.
+        """
+        self._loop = asyncio.get_running_loop()
+        self.began = self._own_step = time.perf_counter()
+        task = asyncio.current_task()
+        if task is not None:
+            coro = task.get_coro()
+            call = None if labels.is_librarys(coro) else labels.call(coro)
+            self.own = self._add(task, call, True, self.began)
+            self.own.started = True
+            self.events.append(("started", self.own))
+            # Nothing tells when the step that is running now will end, but
+            # the loop runs this right after it.
+            tasks.call_next(self._loop, self._after_first_step, task)
+        tasks.observe(self._loop, self)
+        logging.getLogger("websockets.server").addHandler(self._failures)
+
+    def stop(self) -> None:
+        """Stop recording and leave the loop as it was found."""
+        if self._loop is None:
+            return
+        self.finished = time.perf_counter()
+        logging.getLogger("websockets.server").removeHandler(self._failures)
+        tasks.ignore(self._loop, self)
+        self._loop = None
+        if self.own is not None and self._own_step is not None:
+            self._step(self.own, self._own_step, self.finished)
+
+    def adopt(self, task: Task, name: str) -> None:
+        """Draw a task as if it were the block's own: how it ended is not told.
+
+        Arguments:
+            name: its new name.
+        """
+        lane = self._by_task[task]
+        lane.shown = True
+        task.set_name(name)
+        if lane.ended is not None:
+            self.own = lane
+            self.events.remove(("ended", lane))
+
+    # What the event loop tells: see tasks.Observer.
+
+    def before_task_spawned(
+        self, coro: Coroutine[Any, Any, Any], asker: FrameType | None
+    ) -> tuple[str, bool, float]:
+        # All of it now: an eager task runs before it is told of.
+        shown = labels.is_learners(coro, asker)
+        return labels.call(coro), shown, time.perf_counter()
+
+    def task_spawned(self, task: Task, note: tuple[str, bool, float]) -> None:
+        self.events.append(("created", self._add(task, *note)))
+
+    def before_task_step(self, task: Task) -> None:
+        lane = self._by_task.get(task)
+        if lane is None:
+            return
+        if lane is self.own:
+            self._own_step = time.perf_counter()
+        # One that is cancelled before it starts is told so, and not started.
+        if not lane.started and not tasks.is_stillborn(task):
+            lane.started = True
+            self.events.append(("started", lane))
+
+    def after_task_step(self, task: Task, began: float) -> None:
+        lane = self._by_task.get(task)
+        if lane is None:
+            return
+        if lane is self.own:
+            self._own_step = None
+        if lane.started:
+            self._step(lane, max(began, self.began), time.perf_counter())
+        if not task.done():
+            self._note_wait(lane)
+
+    def task_exited(self, task: Task) -> None:
+        lane = self._by_task.get(task)
+        if lane is not None:
+            lane.ended = time.perf_counter()
+            self.events.append(("ended", lane))
+
+    def _add(
+        self, task: Task, call: str | None, shown: bool, created: float
+    ) -> Lane:
+        lane = Lane(task, call, shown, created)
+        self.lanes.append(lane)
+        self._by_task[task] = lane
+        return lane
+
+    def _step(self, lane: Lane, began: float, ended: float) -> None:
+        lane.steps.append((began, ended))
+        if is_blocking(began, ended):
+            self.events.append(("blocked", lane))
+
+    def _after_first_step(self, task: Task) -> None:
+        if self._loop is not None and self._own_step == self.began:
+            self.after_task_step(task, self.began)
+            if task.done():
+                self.task_exited(task)
+
+    def _note_wait(self, lane: Lane) -> None:
+        """Note which coroutine of the learner's own the task waits in.
+
+        The outermost bears no name: the row is called after it.
+        """
+        chain = tasks.await_chain(lane.task)
+        own = [coro for coro in chain if not labels.is_librarys(coro)]
+        if not own or (lane.waits and lane.waits[-1][1]() is own[-1]):
+            return
+        call = ""
+        if len(own) > 1:
+            call = self._calls.setdefault(own[-1], labels.call(own[-1]))
+        if call or lane.waits:
+            lane.waits.append((lane.steps[-1][1], ref(own[-1]), call))
+
+
+class _Failures(logging.Handler):
+    """Notes the exceptions of handlers: the library catches and logs them."""
+
+    def __init__(self, lanes: dict[Task, Lane]) -> None:
+        super().__init__(logging.ERROR)
+        self._lanes = lanes
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            return  # another thread, such as that of a blocking server
+        if task in self._lanes and record.exc_info:
+            self._lanes[task].failure = record.exc_info[1]

@@ -1,0 +1,469 @@
+"""A recording tells what tasks did, in which order and for how long."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import sysconfig
+import textwrap
+import time
+
+import pytest
+from recordings import (
+    LEGEND,
+    brew,
+    burn,
+    drawing,
+    hooks,
+    labels,
+    record,
+    recording,
+    run,
+    said,
+    text_of,
+    turns,
+)
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import serve
+
+from aula.instruments.record import BLOCKING, Recorder
+
+SERVERS = logging.getLogger("websockets.server")
+
+pytest_plugins = ["clocks"]
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+# What happened, in which order.
+
+
+def test_one_after_the_other():
+    async def block():
+        await brew("latte")
+        await brew("mocha")
+
+    assert text_of(record(block)) == drawing("""\
+        cell()  ●─   waits in brew("latte"), brew("mocha")
+        """)
+
+
+def test_gather():
+    async def block():
+        await asyncio.gather(brew("latte", 2), brew("mocha"))
+
+    assert text_of(record(block)) == drawing("""\
+        cell()            ●─────────────   waits in block()
+        brew("latte", 2)    ○┄┄┄●─────✓    returns "LATTE"
+        brew("mocha")         ○┄┄┄●─✓      returns "MOCHA"
+        """)
+
+
+def test_created_is_not_started():
+    async def block():
+        first = asyncio.create_task(brew("latte"))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(brew("mocha"))
+        await first
+        await second
+
+    recorder = record(block)
+    assert [(kind, lane.label) for kind, lane in recorder.events] == [
+        ("started", "cell()"),
+        ("created", 'brew("latte")'),
+        ("started", 'brew("latte")'),
+        ("created", 'brew("mocha")'),
+        ("ended", 'brew("latte")'),
+        ("started", 'brew("mocha")'),
+        ("ended", 'brew("mocha")'),
+    ]
+    assert text_of(recorder) == drawing("""\
+        cell()         ●─────────────   waits in block()
+        brew("latte")    ○┄●───✓        returns "LATTE"
+        brew("mocha")        ○┄┄┄●─✓    returns "MOCHA"
+        """)
+
+
+def test_a_task_that_never_starts():
+    tasks = []
+
+    async def block():
+        tasks.append(asyncio.create_task(brew("latte")))
+
+    assert text_of(record(block)) == drawing("""\
+        cell()         ●───
+        brew("latte")    ○┄…  never starts
+        """)
+
+
+def test_a_task_that_outlives_the_block():
+    async def main():
+        with recording() as recorder:
+            task = asyncio.create_task(brew("latte", 5))
+            await turns(3)
+        steps = len(recorder.lanes[1].steps)
+        assert await task == "LATTE"
+        assert len(recorder.lanes[1].steps) == steps
+        return recorder
+
+    assert text_of(run(main)) == drawing("""\
+        cell()            ●─────   waits in turns(3)
+        brew("latte", 5)    ○┄●─…  still alive
+        """)
+
+
+def test_a_cancelled_task():
+    async def block():
+        task = asyncio.create_task(brew("latte", 99))
+        await turns(2)
+        task.cancel()
+        await asyncio.wait([task])
+
+    recorder = record(block)
+    assert said(recorder, 'brew("latte", 99)') == "cancelled"
+    assert "○┄●─⊘" in text_of(recorder)
+
+
+def test_a_task_cancelled_before_it_starts():
+    entered = []
+
+    async def enter():
+        entered.append(True)
+
+    async def block():
+        task = asyncio.create_task(enter())
+        task.cancel()
+        await asyncio.wait([task])
+
+    recorder = record(block)
+    assert not entered
+    assert not recorder.lanes[1].steps
+    assert text_of(recorder) == drawing("""\
+        cell()   ●─────   waits in block()
+        enter()    ○┄⊘    cancelled
+        """)
+
+
+def test_a_failing_task():
+    async def block():
+        with pytest.raises(ValueError):
+            await asyncio.create_task(burn("latte"))
+
+    recorder = record(block)
+    assert said(recorder, 'burn("latte")') == "raises ValueError: latte"
+    assert "○┄●─✗" in text_of(recorder)
+
+
+def test_a_task_group():
+    async def block():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(brew("latte", 99))
+            group.create_task(burn("mocha"))
+
+    async def main():
+        with recording() as recorder, contextlib.suppress(ExceptionGroup):
+            await block()
+        return recorder
+
+    assert text_of(run(main)) == drawing("""\
+        cell()             ●─────────────   waits in block()
+        brew("latte", 99)    ○┄┄┄●─────⊘    cancelled
+        burn("mocha")          ○┄┄┄●─✗      raises ValueError: mocha
+        """)
+
+
+def test_a_step_that_blocks(clock):
+    async def freeze(seconds):
+        await asyncio.sleep(0)
+        clock.block(seconds)
+        await asyncio.sleep(0)
+
+    async def block():
+        await asyncio.gather(brew("latte", 3), freeze(0.2), freeze(0.09))
+
+    recorder = record(block)
+    assert text_of(recorder) == drawing("""\
+        cell()            ●─────────────────────   waits in block()
+        brew("latte", 3)    ○┄┄┄┄┄●───────────✓    returns "LATTE"
+        freeze(0.2)           ○┄┄┄┄┄●───█─✓        returns None
+        freeze(0.09)            ○┄┄┄┄┄●─────✓      returns None
+        """)
+    ((began, ended),) = recorder.lanes[2].blocks
+    assert ended - began == pytest.approx(0.2, abs=0.001)
+
+
+def test_the_cell_blocks_at_its_beginning_and_at_its_end(clock):
+    async def main():
+        with recording() as recorder:
+            clock.block(0.2)
+            await brew("latte")
+            clock.block(0.05)
+            await brew("mocha")
+            clock.block(0.3)
+        clock.block(0.4)
+        return recorder
+
+    cell = run(main).lanes[0]
+    lengths = [ended - began for began, ended in cell.steps]
+    assert lengths == pytest.approx([0.2, 0.05, 0.3], abs=0.001)
+
+
+def test_really_blocking(real_time):
+    async def block():
+        await asyncio.sleep(0)
+        time.sleep(0.15)
+
+    (lane,) = record(block).lanes
+    assert [ended - began >= 0.15 for began, ended in lane.blocks] == [True]
+
+
+def test_the_cell_does_not_pay_for_what_was_waiting_before(clock):
+    async def freeze():
+        clock.block(0.5)
+
+    async def main():
+        first = asyncio.create_task(freeze())
+        asyncio.get_running_loop().call_soon(clock.block, 0.5)
+        with recording() as recorder:
+            await brew("latte")
+        await first
+        # And again in the same step, when a first block is over.
+        second = asyncio.create_task(freeze())
+        with recording() as again:
+            await brew("mocha")
+        await second
+        return recorder, again
+
+    for recorder in run(main):
+        (cell,) = recorder.lanes
+        assert not cell.blocks
+        assert len(cell.steps) == 2
+
+
+def test_a_tenth_of_a_second_is_blocking(clock):
+    clock.now = clock.tick = 0.0
+
+    async def block():
+        clock.block(BLOCKING)
+        await asyncio.sleep(0)
+        clock.block(BLOCKING * 0.99)
+
+    assert text_of(record(block)).startswith("cell()  ●─█─")
+    assert text_of(record(block)).count("█") == 1 + LEGEND.count("█")
+
+
+def test_a_recording_that_somebody_else_stops(clock):
+    """The task that began it waits meanwhile, which is no step."""
+
+    async def block():
+        recorder = Recorder()
+        recorder.start()
+        loop = asyncio.get_running_loop()
+        loop.call_soon(clock.block, 0.5)
+        loop.call_soon(recorder.stop)
+        await turns(5)
+        return recorder
+
+    (cell,) = run(block).lanes
+    assert len(cell.steps) == 1
+    assert not cell.blocks
+
+
+@pytest.mark.parametrize("patience", [1, 3])
+def test_a_task_in_place_of_the_cell(patience):
+    """A check shows the task that ran the answer, and not how it ended."""
+
+    async def main():
+        with recording() as recorder:
+            task = asyncio.create_task(brew("latte"))
+            await turns(patience)
+        recorder.lanes[0].shown = False
+        recorder.adopt(task, "shout")
+        await task
+        return recorder
+
+    lines = {
+        1: "shout  ○┄●─…  still alive\n",
+        3: "shout  ○┄●─\n",
+    }
+    assert text_of(run(main)) == lines[patience] + LEGEND
+
+
+def test_the_same_text_on_twenty_runs():
+    async def block():
+        with contextlib.suppress(ExceptionGroup):
+            async with asyncio.TaskGroup() as group:
+                for number in range(5):
+                    group.create_task(brew({"b", "a", "c"}, number))
+                group.create_task(burn(object()))
+
+    assert len({text_of(record(block)) for _ in range(20)}) == 1
+
+
+# Blocks in blocks, one after another, and crosswise.
+
+
+def test_repeated_use():
+    async def main():
+        found = []
+        for drink in ("latte", "mocha"):
+            with recording() as recorder:
+                await asyncio.gather(brew(drink))
+            found.append(labels(recorder))
+        return found
+
+    assert run(main) == [['brew("latte")'], ['brew("mocha")']]
+
+
+def test_nested():
+    async def main():
+        with recording() as outer:
+            await asyncio.gather(brew("latte"))
+            with recording() as inner:
+                await asyncio.gather(brew("mocha"))
+            assert hooks()[0] is not None
+            await asyncio.gather(brew("chai"))
+        return labels(outer), labels(inner)
+
+    assert run(main) == (
+        ['brew("latte")', 'brew("mocha")', 'brew("chai")'],
+        ['brew("mocha")'],
+    )
+
+
+@pytest.mark.parametrize("first_to_end", [0, 1])
+def test_overlapping(first_to_end):
+    """Two cells draw at the same time; none has to end first."""
+    drinks = "latte", "mocha"
+
+    async def cell(number, gates, found):
+        with recording() as recorder:
+            await gates[number].wait()
+            await asyncio.gather(brew(drinks[number]))
+        found[number] = labels(recorder)
+
+    async def main():
+        gates, found = [asyncio.Event(), asyncio.Event()], {}
+        cells = [asyncio.create_task(cell(n, gates, found)) for n in (0, 1)]
+        await turns(2)
+        for number in (first_to_end, 1 - first_to_end):
+            gates[number].set()
+            await cells[number]
+        return found
+
+    found = run(main)
+    first, last = first_to_end, 1 - first_to_end
+    assert found[first] == [f'brew("{drinks[first]}")']
+    assert found[last] == [
+        f'brew("{drink}")'
+        for drink in (
+            drinks[first],
+            drinks[last],
+        )
+    ]
+
+
+def test_a_block_in_a_callback_has_no_lane_of_its_own():
+    found = []
+
+    def callback(done):
+        with recording() as recorder:
+            task = asyncio.create_task(brew("latte"))
+        found.append(text_of(recorder))
+        task.add_done_callback(done.set_result)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        loop.call_soon(callback, done)
+        await done
+
+    run(main)
+    assert found == [
+        drawing("""\
+        brew("latte")  ○┄…  never starts
+        """)
+    ]
+
+
+def test_waits_name_the_innermost_of_the_learners_calls():
+    async def inner(number):
+        await asyncio.sleep(0)
+        number += 1
+        await asyncio.sleep(0)
+
+    async def outer():
+        await inner(1)
+        await asyncio.sleep(0)
+        await inner(2)
+
+    async def block():
+        await asyncio.gather(outer())
+
+    # inner() once for each call; not sleep(), which is the library's.
+    recorder = record(block)
+    assert said(recorder, "outer()") == (
+        "waits in inner(1), inner(2); returns None"
+    )
+    (lane,) = (lane for lane in recorder.lanes if lane.call == "outer()")
+    calls = [call for _, _, call in lane.waits]
+    assert calls == ["inner(1)", "", "inner(2)"]
+
+
+def test_the_cell_is_a_lane():
+    """In a notebook the task that runs the cell is the kernel's."""
+    source = textwrap.dedent("""
+        async def run_cell(block):
+            await block()
+        """)
+    names = {}
+    path = os.path.join(sysconfig.get_path("purelib"), "kernel.py")
+    exec(compile(source, path, "exec"), names)
+    found = []
+
+    async def cell():
+        with recording() as recorder:
+            await asyncio.gather(brew("latte"))
+            await brew("mocha")
+        found.append(recorder)
+
+    run(lambda: asyncio.create_task(names["run_cell"](cell)))
+    first = [text_of(found[0], lang).split("\n")[0] for lang in ("en", "es")]
+    assert [re.sub("  +", "  ", line) for line in first] == [
+        'cell  ●───────  waits in brew("mocha")',
+        'celda  ●───────  espera en brew("mocha")',
+    ]
+
+
+def test_a_handler_that_fails():
+    """Its server catches the exception, and the task returns."""
+
+    async def fall(websocket):
+        raise ValueError("latte")
+
+    async def block():
+        async with serve(fall, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with connect(f"ws://127.0.0.1:{port}") as websocket:
+                await websocket.wait_closed()
+
+    before = list(SERVERS.handlers)
+    recorder = record(block)
+    assert said(recorder, "fall") == "raises ValueError: latte"
+    assert SERVERS.handlers == before
+
+
+def test_failures_that_are_no_tasks():
+    """Such as those of blocking servers, in threads of their own."""
+
+    def report(error=None):
+        SERVERS.error("connection handler failed", exc_info=error)
+
+    async def block():
+        await asyncio.to_thread(report, ValueError("latte"))
+        asyncio.get_running_loop().call_soon(report, ValueError("mocha"))
+        await asyncio.create_task(brew("chai"))
+        report()
+
+    recorder = record(block)
+    assert said(recorder, 'brew("chai")') == 'returns "CHAI"'

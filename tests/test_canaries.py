@@ -166,6 +166,16 @@ def test_a_connection_knows_its_server_and_the_server_its_handler(visit):
     frames_relies(variables.get("handler") is handler, on)
 
 
+def test_a_handlers_task_knows_its_connection():
+    function = visit_asyncio(leave)[2].handler
+    on = "a server runs its coroutine function handler with a connection"
+    frames_relies(inspect.iscoroutinefunction(function), on)
+    parameters = inspect.signature(function).parameters
+    frames_relies([*parameters] == ["connection"], on)
+    on = "a server's function handler stands in websockets.asyncio.server"
+    frames_relies(function.__module__ == "websockets.asyncio.server", on)
+
+
 def test_a_connection_knows_its_transport():
     transport = getattr(visit_asyncio(leave)[0], "transport", None)
     on = "a connection has its asyncio.Transport in the attribute transport"

@@ -278,9 +278,9 @@ def handler_run_by(coro: Any) -> Callable[..., Any] | None:
         "websockets.asyncio.server"
     ):
         return None
-    # That function of the library's own, while it runs.
-    values = frame.f_locals
-    return values.get("handler") if "connection" in values else None
+    # It runs that function of the library's own.
+    connection = frame.f_locals.get("connection")
+    return handler_of(getattr(connection, "server", None))
 
 
 def name_of(handler: Callable[..., Any]) -> str:

@@ -47,7 +47,8 @@ def python(wheel, tmp_path_factory):
     """The interpreter of an environment with the wheel and what it needs."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, symlinks=os.name != "nt")
-    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    scripts = folder / ("Scripts" if os.name == "nt" else "bin")
+    python = Path(shutil.which("python", path=scripts))
     # In the versions of this environment: they are at hand.
     versions = folder / "constraints.txt"
     versions.write_text(

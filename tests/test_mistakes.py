@@ -149,6 +149,15 @@ def test_awaiting_a_function_on_any_python(text):
     assert not awaits_function(TypeError(text.replace("function", "str")))
 
 
+@pytest.mark.parametrize(
+    "use",
+    [lambda x: x["name"], lambda x: x.get("name"), lambda x: "name" in x],
+)
+def test_none_is_named_where_it_is_used(use):
+    with pytest.raises((AttributeError, TypeError), match=mistakes.NONE):
+        use(None)
+
+
 def test_equal():
     equal("latte", "latte", "other")
     with pytest.raises(Wrong) as caught:

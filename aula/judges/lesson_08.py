@@ -1,206 +1,67 @@
 """Judges the exercises of lesson 08."""
 
+from __future__ import annotations
+
 import asyncio
 import json
-import socket
-import traceback
+from collections.abc import Iterator
 from contextlib import suppress
-from functools import wraps
+from typing import Any
 
-from websockets.asyncio.client import connect
-from websockets.asyncio.server import serve
-from websockets.exceptions import ConnectionClosed
-
-from aula.exercises.exercise import Right, Unawaited, Wrong, exercise
-from aula.judges.peers import Queue, quiet, within
-
-PATIENCE = 1.5  # seconds to wait for what comes at once or never
-MOMENT = 0.15  # seconds in which what should not happen would have happened
-
-
-class Server:
-    """A server of the learner's handler, and what became of its handlers.
-
-    Attributes:
-        lost: how many of them let the client's vanishing escape.
-        errors: what else they raised.
-    """
-
-    def __init__(self, answer, *arguments):
-        self.lost = 0
-        self.errors = []
-        self._people = []
-        self._over = False
-
-        @wraps(answer)
-        async def handler(websocket):
-            try:
-                await answer(websocket, *arguments)
-            except Exception as error:
-                self._note(error)
-                # What fails because the check is over is not shown.
-                if not self._over:
-                    raise
-
-        self._handler = handler
-
-    def _note(self, error):
-        # A coroutine that nobody awaited warns when it is dropped, and until
-        # then the traceback holds it.
-        traceback.clear_frames(error.__traceback__)
-        if isinstance(error, BaseExceptionGroup):
-            for inner in error.exceptions:
-                self._note(inner)
-        elif isinstance(error, ConnectionClosed):
-            self.lost += 1
-        else:
-            self.errors.append(error)
-
-    async def __aenter__(self):
-        # Connections inherit its small buffer, which is soon full.
-        sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**16)
-        sock.bind(("127.0.0.1", 0))
-        self._server = await serve(
-            self._handler,
-            sock=sock,
-            max_size=None,
-            compression=None,
-            logger=quiet,
-        )
-        return self
-
-    async def __aexit__(self, *_):
-        self._over = True
-        for person in self._people:
-            person.vanish()
-        self._server.close()
-        # A handler that waits for ever must not hide what was found out.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.5):
-                await self._server.wait_closed()
-
-    async def visit(self, path="/"):
-        """A person who is connected now."""
-        port = self._server.sockets[0].getsockname()[1]
-        websocket = await connect(
-            f"ws://127.0.0.1:{port}{path}",
-            max_size=None,
-            compression=None,
-            close_timeout=0.5,
-        )
-        person = Person(websocket)
-        self._people.append(person)
-        return person
-
-    def raise_errors(self):
-        if self.errors:
-            raise self.errors[0]
-
-
-class Person:
-    """A client that notes all it hears."""
-
-    def __init__(self, websocket):
-        self.heard = []
-        self.noted = []
-        self.gone = False
-        self._websocket = websocket
-        self._listening = asyncio.create_task(self._listen())
-
-    async def _listen(self):
-        with suppress(ConnectionClosed):
-            async for message in self._websocket:
-                self.heard.append(message)
-                self.noted.append(_event(message))
-        self.gone = True
-
-    async def send(self, message):
-        with suppress(ConnectionClosed):
-            await self._websocket.send(message)
-
-    async def hears(self, *messages, seconds=PATIENCE):
-        """Whether it has heard all of these, in time."""
-        return await within(
-            seconds, lambda: all(message in self.heard for message in messages)
-        )
-
-    async def leave(self):
-        await self._websocket.close()
-
-    def sleep(self):
-        self._websocket.transport.pause_reading()
-
-    def vanish(self):
-        self._websocket.transport.abort()
+from aula.exercises.exercise import Answer, Right, Unawaited, Wrong, exercise
+from aula.judges.mistakes import NONE, equal
+from aula.judges.servers import Person, Service
+from aula.judges.waiting import MOMENT, PATIENCE, Queue, until
 
 
 @exercise("08.1", parameters=2, limit=9, picture="wiretap")
-async def register(answer):
-    connected = set()
-    async with Server(answer, connected) as server:
-        ada = await server.visit()
-        lima = await server.visit()
-        await within(PATIENCE, lambda: len(connected) == 2)
-        server.raise_errors()
-        if len(connected) != 2:
-            raise Wrong("never-registers", expected=2, seen=len(connected))
-        for _ in range(2):
-            await ada.send("how many?")
-            await within(MOMENT / 3, lambda: ada.gone)
-        await within(PATIENCE, lambda: len(ada.heard) == 2 or ada.gone)
-        server.raise_errors()
-        _judge_count(ada, ["2", "2"])
+async def register(answer: Answer) -> Right:
+    connected: set[Any] = set()
+    async with Service(answer, connected) as service:
+        ada = await service.visit()
+        lima = await service.visit()
+        await until(lambda: len(connected) == 2)
+        service.raise_errors()
+        equal(len(connected), 2, "never-registers")
+        await ada.send("how many?")
+        await ada.send("how many?")
+        await _judge_replies(service, ada, ["2", "2"])
         await lima.leave()
-        await within(PATIENCE, lambda: len(connected) == 1 and lima.gone)
-        if lima.heard:
-            raise Wrong("told-all", expected=[], seen=lima.heard)
-        _judge_absence(connected, politely=True)
-        eva = await server.visit()
-        await within(PATIENCE, lambda: len(connected) == 2)
+        await until(lambda: len(connected) == 1 and lima.gone)
+        equal(lima.heard, [], "told-all")
+        _refuse_presence(connected, "stays")
+        eva = await service.visit()
+        await until(lambda: len(connected) == 2)
         eva.vanish()
-        await within(PATIENCE, lambda: len(connected) == 1)
-        _judge_absence(connected, politely=False)
-        await within(MOMENT, lambda: server.lost)
-        if server.lost:
+        await until(lambda: len(connected) == 1)
+        _refuse_presence(connected, "ghost")
+        await until(lambda: service.running == 1)
+        if service.closed:
             raise Wrong("error-escapes")
         await ada.send("how many?")
-        await within(PATIENCE, lambda: len(ada.heard) == 3 or ada.gone)
-        server.raise_errors()
-        _judge_count(ada, ["2", "2", "1"])
+        await _judge_replies(service, ada, ["2", "2", "1"])
     return Right()
 
 
-def _judge_count(ada, expected):
+async def _judge_replies(
+    service: Service, ada: Person, expected: list[str]
+) -> None:
+    await until(lambda: len(ada.heard) == len(expected) or ada.gone)
+    service.raise_errors()
     if ada.gone:
         raise Wrong("hangs-up", expected=expected, seen=ada.heard)
-    if ada.heard != expected:
-        raise Wrong("other-replies", expected=expected, seen=ada.heard)
+    equal(ada.heard, expected, "other-replies")
 
 
-def _judge_absence(connected, politely):
-    if len(connected) == 1:
-        return
+def _refuse_presence(connected: set[Any], mistake: str) -> None:
+    """Only Ada is still there."""
     if not connected:
         raise Wrong("evicts", expected=1, seen=0)
-    if politely:
-        raise Wrong("stays", expected=1, seen=len(connected))
-    raise Wrong("ghost", expected=1, seen=len(connected))
-
-
-def _queue(size, *messages):
-    queue = Queue(size)
-    for message in messages:
-        queue.put_nowait(message)
-    return queue
-
-
-def _contents(queue):
-    return [queue.get_nowait() for _ in range(queue.qsize())]
+    equal(len(connected), 1, mistake)
 
 
 @exercise("08.2", answer="function", parameters=2, limit=3, picture=None)
-async def post_latest(answer):
+async def post_latest(answer: Answer) -> Right:
     queues = [
         _queue(3, 1, 2, 3),
         _queue(3),
@@ -216,7 +77,9 @@ async def post_latest(answer):
         raise Wrong("full", seen=error) from None
     except asyncio.QueueEmpty as error:
         raise Wrong("empty", seen=error) from None
-    seen = [_contents(queue) for queue in queues]
+    seen = [
+        [queue.get_nowait() for _ in range(queue.qsize())] for queue in queues
+    ]
     if seen == expected:
         return Right()
     if any(queue.waits for queue in queues):
@@ -232,13 +95,20 @@ async def post_latest(answer):
     raise Wrong("emptied", expected=expected, seen=seen)
 
 
+def _queue(size: int, *messages: int) -> Queue:
+    queue = Queue(size)
+    for message in messages:
+        queue.put_nowait(message)
+    return queue
+
+
 @exercise("08.3", parameters=2, limit=9, picture="wiretap")
-async def in_room(answer):
-    rooms = {}
-    async with Server(answer, rooms) as server:
-        ada = await server.visit("/garden")
-        lima = await server.visit("/garden")
-        eva = await server.visit("/kitchen")
+async def in_room(answer: Answer) -> Right:
+    rooms: dict[Any, Any] = {}
+    async with Service(answer, rooms) as service:
+        ada = await service.visit("/garden")
+        lima = await service.visit("/garden")
+        eva = await service.visit("/kitchen")
         # The last to arrive must be in her room, too.
         await asyncio.sleep(MOMENT)
         await ada.send("hola")
@@ -246,51 +116,53 @@ async def in_room(answer):
         heard = await lima.hears("hola")
         await asyncio.sleep(MOMENT)
         if heard or eva.heard:
-            _judge_company(ada, lima, eva)
+            _refuse_company(ada, lima, eva)
         if not heard:
-            server.raise_errors()
-            if _shared(rooms.get("/garden")):
-                raise Wrong("not-told", expected=["hola"], seen=lima.heard)
-            raise Wrong("silent", expected=["hola"], seen=lima.heard)
+            service.raise_errors()
+            together = _has_two(rooms.get("/garden"))
+            raise Wrong(
+                "not-told" if together else "silent",
+                expected=["hola"],
+                seen=lima.heard,
+            )
         lima.vanish()
-        await within(MOMENT, lambda: server.lost)
-        bob = await server.visit("/garden")
+        await until(lambda: service.running == 2)
+        bob = await service.visit("/garden")
         await asyncio.sleep(MOMENT)
         await ada.send("hola, Bob")
         if not await bob.hears("hola, Bob"):
             raise Wrong("room-closed", expected=["hola, Bob"], seen=bob.heard)
-        server.raise_errors()
-        if server.lost:
+        service.raise_errors()
+        if service.closed:
             raise Wrong("error-escapes")
         for person in ada, bob, eva:
             await person.leave()
-        await within(PATIENCE, lambda: not rooms)
-        server.raise_errors()
-        if rooms:
-            raise Wrong(
-                "empty-rooms", expected=[], seen=sorted(map(str, rooms))
-            )
+        await until(lambda: not rooms)
+        service.raise_errors()
+        equal(sorted(map(str, rooms)), [], "empty-rooms")
     return Right()
 
 
-def _shared(room):
-    """Whether two connections are in a room, whatever it is."""
-    with suppress(TypeError):
-        return len(room) == 2
-    return False
-
-
-def _judge_company(ada, lima, eva):
+def _refuse_company(ada: Person, lima: Person, eva: Person) -> None:
+    """Nobody hears another room, or herself."""
     if "hola" in eva.heard or "anybody?" in ada.heard + lima.heard:
         raise Wrong("one-room")
     if "hola" in ada.heard or "anybody?" in eva.heard:
         raise Wrong("hears-herself", seen=ada.heard + eva.heard)
 
 
+def _has_two(room: Any) -> bool:
+    """Whether two connections are in a room, whatever it is."""
+    with suppress(TypeError):
+        return len(room) == 2
+    return False
+
+
 GOOD = [
     {"type": "join", "name": "Ada"},
     {"type": "say", "text": "hola"},
 ]
+NO_JSON = ["hola", '{"type": ']
 NO_OBJECTS = ["[1, 2]", '"hola"', "3", "null"]
 UNKNOWN = ['{"type": "dance"}', '{"name": "Ada"}']
 INCOMPLETE = ['{"type": "join"}', '{"type": "say", "name": "Ada"}']
@@ -298,10 +170,15 @@ NO_TEXTS = ['{"type": "join", "name": ["Ada"]}', '{"type": "say", "text": 3}']
 
 
 @exercise("08.4", answer="function", parameters=1, limit=3, picture=None)
-async def parse(answer):
+async def parse(answer: Answer) -> Right:
     for request in GOOD:
-        _judge_good(answer, request)
-    _refuse_taken("no-error", answer, ["hola", '{"type": '])
+        message = json.dumps(request)
+        try:
+            seen = answer(message)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            seen = error
+        equal(seen, request, "refused", message=message)
+    _refuse_taken(answer, NO_JSON, "no-error")
     for message, seen in _taken(answer, NO_OBJECTS):
         failed = isinstance(seen, Exception)
         raise Wrong(
@@ -309,23 +186,13 @@ async def parse(answer):
             message=message,
             seen=seen,
         )
-    _refuse_taken("any-type", answer, UNKNOWN)
-    _refuse_taken("no-field", answer, INCOMPLETE)
-    _refuse_taken("any-value", answer, NO_TEXTS)
+    _refuse_taken(answer, UNKNOWN, "any-type")
+    _refuse_taken(answer, INCOMPLETE, "no-field")
+    _refuse_taken(answer, NO_TEXTS, "any-value")
     return Right()
 
 
-def _judge_good(answer, request):
-    message = json.dumps(request)
-    try:
-        seen = answer(message)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        seen = error
-    if seen != request:
-        raise Wrong("refused", expected=request, seen=seen, message=message)
-
-
-def _refuse_taken(mistake, answer, messages):
+def _refuse_taken(answer: Answer, messages: list[str], mistake: str) -> None:
     """Each message must be refused with a ValueError."""
     for message, seen in _taken(answer, messages):
         if isinstance(seen, Exception):
@@ -333,7 +200,7 @@ def _refuse_taken(mistake, answer, messages):
         raise Wrong(mistake, message=message, seen=seen)
 
 
-def _taken(answer, messages):
+def _taken(answer: Answer, messages: list[str]) -> Iterator[tuple[str, Any]]:
     """The messages that are not refused with a ValueError, and what came."""
     for message in messages:
         try:
@@ -348,259 +215,229 @@ def _taken(answer, messages):
 
 
 BIG = "x" * 2**20  # more than lies between a server and a client
+EARLY = "too early"
+NONSENSE = ["hola", "[1, 2]", *UNKNOWN, *INCOMPLETE, *NO_TEXTS]
+ERROR = '{"type": "error", "reason": …}'
 
 
-class Member(Person):
-    """A client that speaks the chat's protocol."""
+@exercise("08.5", parameters=2, limit=20, picture="wiretap")
+async def chat_server(answer: Answer) -> Right:
+    async with Service(answer, {}, small=True) as service:
+        ada, lima = await _judge_welcome(service)
+        eva = await service.visit()
+        for message in [*NONSENSE, _request(type="say", text=EARLY)]:
+            await _judge_nonsense(service, eva, ada, message)
+        await _judge_taken_name(service, eva, ada)
+        await _judge_talk(service, lima, "adios", [ada, lima, eva])
+        await _judge_vanishing(service, eva, ada, lima)
+        await _judge_sleeper(service, ada, lima)
+        await lima.leave()
+        await _refuse_silence(
+            service, [ada], "ghost", type="left", name="Lima"
+        )
+        service.raise_errors()
+    await _judge_second_join(answer)
+    return Right()
 
-    async def ask(self, **fields):
-        await self.send(json.dumps(fields))
 
-    def events(self, **fields):
-        """The events heard that have these fields."""
-        return [
-            event for event in self.noted if fields.items() <= event.items()
-        ]
-
-    async def notices(self, seconds=PATIENCE, **fields):
-        """Whether it hears such an event in time."""
-        return await within(seconds, lambda: self.events(**fields))
+def _request(**fields: str) -> str:
+    return json.dumps(fields)
 
 
-def _event(message):
+async def _join(service: Service, name: str) -> Person:
+    person = await service.visit()
+    await person.send(_request(type="join", name=name))
+    return person
+
+
+async def _refuse_silence(
+    service: Service, people: list[Person], mistake: str, **fields: str
+) -> None:
+    """Each of these people has to hear an event with these fields."""
+    for person in people:
+        if not await _hears(person, **fields):
+            service.raise_errors()
+            raise Wrong(
+                mistake,
+                expected=json.dumps(fields),
+                seen=_heard(person)[-3:],
+                name=fields["name"],
+            )
+
+
+async def _hears(
+    person: Person, seconds: float = PATIENCE, /, **fields: str
+) -> bool:
+    return await until(lambda: _events(person, **fields), seconds)
+
+
+def _events(person: Person, **fields: str) -> list[dict[str, Any]]:
+    """The events that a person has heard and that have these fields."""
+    events = map(_event, person.heard)
+    return [event for event in events if fields.items() <= event.items()]
+
+
+def _event(message: str | bytes) -> dict[str, Any]:
     """A message as a dictionary; one that is none is its own text."""
     with suppress(ValueError):
         event = json.loads(message)
         if isinstance(event, dict):
             return {name: _plain(value) for name, value in event.items()}
-    return {"text": f"{message}"}
+    return {"text": f"{message!s}"}
 
 
-def _plain(value):
+def _plain(value: Any) -> str | None:
     return value if isinstance(value, str | None) else repr(value)
 
 
-def _heard(person):
-    """What a client has heard, for showing."""
-    return [f"{message}"[:80] for message in person.heard]
+def _heard(person: Person) -> list[str]:
+    """What a person has heard, for showing."""
+    return [f"{message!s}"[:80] for message in person.heard]
 
 
-@exercise("08.5", parameters=2, limit=20, picture="wiretap")
-async def chat_server(answer):
-    async with Server(answer, {}) as server:
-        ada, lima = await _welcome(server)
-        eva = await _misbehave(server, ada)
-        await _impersonate(eva, ada, lima)
-        await _vanish(server, eva, ada, lima)
-        await _oversleep(server, ada, lima)
-        await lima.leave()
-        if not await ada.notices(type="left", name="Lima"):
-            _raise_ghost(ada, "Lima")
-        server.raise_errors()
-    await _join_twice(answer)
-    return Right()
-
-
-async def _join(server, name):
-    member = await server.visit()
-    member.__class__ = Member
-    await member.ask(type="join", name=name)
-    return member
-
-
-async def _welcome(server):
-    """Ada and Lima, who have joined and talked."""
-    ada = await _join(server, "Ada")
-    if await ada.notices(type="joined", name="Ada"):
-        lima = await _join(server, "Lima")
-        everyone = [ada, lima]
-        if not all(
-            [await p.notices(type="joined", name="Lima") for p in everyone]
-        ):
-            server.raise_errors()
-            raise Wrong(
-                "not-joined",
-                expected='{"type": "joined", "name": "Lima"}',
-                seen=[_heard(ada), _heard(lima)],
-            )
-    else:
-        if server.errors and "'NoneType'" in f"{server.errors[0]}":
-            raise Wrong("parse-unfinished", seen=server.errors[0])
-        server.raise_errors()
-        raise Wrong(
-            "nobody-joins",
-            expected='{"type": "joined", "name": "Ada"}',
-            seen=_heard(ada),
+async def _judge_welcome(service: Service) -> tuple[Person, Person]:
+    """Ada and Lima join and talk."""
+    ada = await _join(service, "Ada")
+    try:
+        await _refuse_silence(
+            service, [ada], "nobody-joins", type="joined", name="Ada"
         )
-    await _talk(server, lima, [ada, lima], "hola")
+    except (AttributeError, TypeError) as error:
+        if NONE in f"{error}":
+            raise Wrong("parse-unfinished", seen=error) from None
+        raise
+    lima = await _join(service, "Lima")
+    await _refuse_silence(
+        service, [ada, lima], "not-joined", type="joined", name="Lima"
+    )
+    await _judge_talk(service, lima, "hola", [ada, lima])
     return ada, lima
 
 
-async def _talk(server, lima, everyone, text):
-    await lima.ask(type="say", text=text)
-    for person in everyone:
-        if not await person.notices(type="said", name="Lima", text=text):
-            server.raise_errors()
-            raise Wrong(
-                "not-said",
-                expected=json.dumps(
-                    {"type": "said", "name": "Lima", "text": text}
-                ),
-                seen=_heard(person),
-            )
+async def _judge_talk(
+    service: Service, lima: Person, text: str, everyone: list[Person]
+) -> None:
+    await lima.send(_request(type="say", text=text))
+    await _refuse_silence(
+        service, everyone, "not-said", type="said", name="Lima", text=text
+    )
 
 
-async def _misbehave(server, ada):
-    """Eva, who has sent nothing sensible yet."""
-    eva = await server.visit()
-    eva.__class__ = Member
-    for message in ["hola", "[1, 2]", *UNKNOWN, *INCOMPLETE, *NO_TEXTS]:
-        await _provoke(server, eva, ada, message)
-    early = json.dumps({"type": "say", "text": "too early"})
-    await _provoke(server, eva, ada, early)
-    return eva
-
-
-async def _provoke(server, eva, ada, message):
-    """Send what deserves an error, and see that the sender alone hears it."""
-    before = len(eva.events(type="error"))
+async def _judge_nonsense(
+    service: Service, eva: Person, ada: Person, message: str
+) -> None:
+    """To what deserves an error, Eva alone hears one."""
+    before = len(_events(eva, type="error"))
     await eva.send(message)
-    await within(
-        PATIENCE,
+    await until(
         lambda: (
-            len(eva.events(type="error")) > before
+            len(_events(eva, type="error")) > before
             or eva.gone
-            or ada.events(type="said", text="too early")
-            or ada.events(type="error")
-        ),
+            or _events(ada, text=EARLY)
+            or _events(ada, type="error")
+        )
     )
     if eva.gone:
-        wrong = Wrong("thrown-out", message=message)
-        if server.errors:
-            wrong.seen = server.errors[0]
-        raise wrong
-    if ada.events(type="said", text="too early"):
+        raise Wrong("thrown-out", message=message, seen=service.failure())
+    if _events(ada, type="said", text=EARLY):
         raise Wrong("too-early", seen=_heard(ada)[-1:])
-    if ada.events(type="error"):
+    if _events(ada, type="error"):
         raise Wrong("told-all", seen=_heard(ada)[-1:])
-    if len(eva.events(type="error")) == before:
+    errors = _events(eva, type="error")
+    if len(errors) == before:
         raise Wrong(
             "no-answer",
-            expected='{"type": "error", "reason": …}',
+            expected=ERROR,
             seen=_heard(eva)[before:],
             message=message,
         )
-    if not all("reason" in event for event in eva.events(type="error")):
+    if not all("reason" in error for error in errors):
         raise Wrong("no-reason", seen=_heard(eva)[-1:])
 
 
-async def _impersonate(eva, ada, lima):
+async def _judge_taken_name(
+    service: Service, eva: Person, ada: Person
+) -> None:
     """Eva tries to join as Ada, then joins as Eva."""
-    errors = len(eva.events(type="error"))
-    await eva.ask(type="join", name="Ada")
-    await within(
-        PATIENCE,
+    before = len(_events(eva, type="error"))
+    await eva.send(_request(type="join", name="Ada"))
+    await until(
         lambda: (
-            len(eva.events(type="error")) > errors
+            len(_events(eva, type="error")) > before
             or eva.gone
-            or len(ada.events(type="joined", name="Ada")) > 1
-            or eva.events(type="joined", name="Ada")
-        ),
+            or len(_events(ada, type="joined", name="Ada")) > 1
+            or _events(eva, type="joined", name="Ada")
+        )
     )
-    if len(eva.events(type="error")) == errors:
+    if len(_events(eva, type="error")) == before:
         if eva.gone:
             raise Wrong("refused-for-good")
-        raise Wrong(
-            "name-stolen",
-            expected='{"type": "error", "reason": …}',
-            seen=_heard(eva)[-1:],
-        )
-    await eva.ask(type="join", name="Eva")
-    if not await eva.notices(type="joined", name="Eva"):
-        raise Wrong(
-            "no-second-chance",
-            expected='{"type": "joined", "name": "Eva"}',
-            seen=_heard(eva)[-1:],
-        )
+        raise Wrong("name-stolen", expected=ERROR, seen=_heard(eva)[-1:])
+    await eva.send(_request(type="join", name="Eva"))
+    await _refuse_silence(
+        service, [eva], "no-second-chance", type="joined", name="Eva"
+    )
 
 
-async def _vanish(server, eva, ada, lima):
+async def _judge_vanishing(
+    service: Service, eva: Person, ada: Person, lima: Person
+) -> None:
     """Eva vanishes and returns; visitors who never joined come and go."""
-    await _talk(server, lima, [ada, lima, eva], "adios")
     eva.vanish()
-    for person in ada, lima:
-        if not await person.notices(type="left", name="Eva"):
-            server.raise_errors()
-            _raise_ghost(person, "Eva")
-    again = await _join(server, "Eva")
-    if not await again.notices(type="joined", name="Eva"):
-        server.raise_errors()
-        raise Wrong("name-kept", seen=_heard(again))
+    await _refuse_silence(
+        service, [ada, lima], "ghost", type="left", name="Eva"
+    )
+    again = await _join(service, "Eva")
+    await _refuse_silence(
+        service, [again], "name-kept", type="joined", name="Eva"
+    )
     before = len(ada.heard)
-    await (await server.visit()).leave()
-    (await server.visit()).vanish()
+    await (await service.visit()).leave()
+    (await service.visit()).vanish()
     await asyncio.sleep(MOMENT)
-    server.raise_errors()
-    if len(ada.heard) > before:
-        raise Wrong("noise", seen=_heard(ada)[before:])
-    if server.lost:
+    service.raise_errors()
+    equal(_heard(ada)[before:], [], "noise")
+    if service.closed:
         raise Wrong("error-escapes")
 
 
-async def _join_twice(answer):
-    """Eva joins, then joins once more under another name, and leaves."""
-    members = {}
-    async with Server(answer, members) as server:
-        eva = await _join(server, "Eva")
-        await eva.notices(type="joined", name="Eva")
-        await eva.ask(type="join", name="Eve")
-        await within(
-            PATIENCE,
-            lambda: (
-                eva.events(type="error")
-                or eva.events(type="joined", name="Eve")
-                or eva.gone
-            ),
-        )
-        answered = eva.events(type="error")
-        await eva.leave()
-        await within(PATIENCE, lambda: not members)
-        server.raise_errors()
-    if members:
-        raise Wrong("two-names", expected=[], seen=sorted(map(str, members)))
-    if not answered:
-        raise Wrong(
-            "second-join",
-            expected='{"type": "error", "reason": …}',
-            seen=_heard(eva)[-1:],
-        )
-
-
-def _raise_ghost(person, name):
-    raise Wrong(
-        "ghost",
-        expected=json.dumps({"type": "left", "name": name}),
-        seen=_heard(person)[-2:],
-        name=name,
-    )
-
-
-async def _oversleep(server, ada, lima):
+async def _judge_sleeper(service: Service, ada: Person, lima: Person) -> None:
     """Somebody joins and never reads; two big texts fill what lies between."""
-    sleeper = await _join(server, "Sleeper")
-    if not await ada.notices(type="joined", name="Sleeper"):
-        server.raise_errors()
+    sleeper = await _join(service, "Sleeper")
+    await _hears(ada, type="joined", name="Sleeper")
+    service.raise_errors()
     sleeper.sleep()
     texts = [BIG, BIG[1:], "awake?"]
     sending = [
-        asyncio.create_task(lima.ask(type="say", text=text)) for text in texts
+        asyncio.create_task(lima.send(_request(type="say", text=text)))
+        for text in texts
     ]
     for text in texts:
-        if not await ada.notices(2, type="said", text=text):
-            server.raise_errors()
+        if not await _hears(ada, 2 * PATIENCE, text=text):
+            service.raise_errors()
             raise Wrong("held-up")
     await asyncio.wait(sending)
     sleeper.vanish()
-    if not await ada.notices(type="left", name="Sleeper"):
-        server.raise_errors()
-        _raise_ghost(ada, "Sleeper")
+    await _refuse_silence(service, [ada], "ghost", type="left", name="Sleeper")
+
+
+async def _judge_second_join(answer: Answer) -> None:
+    """Eva joins, then joins once more under another name, and leaves."""
+    members: dict[Any, Any] = {}
+    async with Service(answer, members) as service:
+        eva = await _join(service, "Eva")
+        await _hears(eva, type="joined", name="Eva")
+        await eva.send(_request(type="join", name="Eve"))
+        await until(
+            lambda: (
+                _events(eva, type="error")
+                or _events(eva, type="joined", name="Eve")
+                or eva.gone
+            )
+        )
+        await eva.leave()
+        await until(lambda: not members)
+        service.raise_errors()
+        equal(sorted(map(str, members)), [], "two-names")
+        if not _events(eva, type="error"):
+            raise Wrong("second-join", expected=ERROR, seen=_heard(eva)[-1:])

@@ -31,6 +31,8 @@ NOT_A_COROUTINE = "a coroutine was expected, got <"
 # generator for a coroutine, and fails later.
 NO_STAR = ("unhashable type", "awaitable is required")
 NO_STAR_LATER = "Task got bad yield"
+# What Python says of an operation on what is None.
+NONE = "'NoneType'"
 # What send says of what is neither text nor bytes.
 NOT_DATA = "data must be"
 # What await says of a function, until Python 3.13 and from 3.14 on.

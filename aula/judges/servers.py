@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from aula.exercises.exercise import Answer
+from aula.exercises.exercise import UNSET, Answer, Wrong
 from aula.judges.mistakes import leaves, named, naming_unawaited
 from aula.judges.waiting import PATIENCE, patiently, until
 
@@ -150,6 +150,17 @@ class Service:
         if self.errors:
             raise self.errors[0]
 
+    def failure(self) -> Any:
+        """What a handler raised first, for showing; UNSET if none raised.
+
+        Raises:
+            Wrong: if that is a mistake with a name of its own.
+        """
+        error = next(iter(self.errors), UNSET)
+        if isinstance(error, Wrong):
+            raise error
+        return error
+
     def _note(self, error: BaseException) -> None:
         for leaf in leaves(error):
             if isinstance(leaf, ConnectionClosed):
@@ -219,9 +230,13 @@ async def stop(server: Server) -> None:
 
 
 @asynccontextmanager
-async def calling(url: str) -> AsyncIterator[ClientConnection]:
-    """A client that says goodbye properly, also after a wrong answer."""
-    websocket = await connect(url, close_timeout=HANDLER_LIMIT)
+async def calling(url: str, **options: Any) -> AsyncIterator[ClientConnection]:
+    """A client that says goodbye properly, also after a wrong answer.
+
+    Arguments:
+        options: what ``connect`` is given besides.
+    """
+    websocket = await connect(url, close_timeout=HANDLER_LIMIT, **options)
     try:
         yield websocket
     finally:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # a script that imports an instrument has no IPython
         InteractiveShell,
     )
 
-HEARTBEAT = 0.25  # seconds; Stop takes effect at the next beat
+HEARTBEAT = 0.25  # seconds until a Stop is noticed, where nothing tells of it
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 TEXT = {
@@ -81,7 +81,7 @@ def be_honest(language: str) -> None:
         _follow_cells(shell)
         _close_before_reruns(shell)
         _keep_replies(shell)
-    _beat(loop)
+    _notice_stop(loop)
 
 
 class Reporter(logging.Handler):
@@ -237,10 +237,25 @@ def _keep_replies(shell: InteractiveShell) -> None:
     shell.events.register("post_run_cell", end)
 
 
-def _beat(loop: asyncio.AbstractEventLoop) -> None:
-    """Wake the loop often, so that it notices an interrupt.
+def _notice_stop(loop: asyncio.AbstractEventLoop) -> None:
+    """Have the loop notice Stop while it waits for the network.
 
     The kernel answers SIGINT by scheduling a callback from within the signal
-    handler; a selector that is waiting for the network does not wake for it.
+    handler, and a selector that is waiting does not wake for that. But once
+    a loop handles any signal, Python writes each that comes, whichever it
+    is, to a socket that the loop reads. So it handles one that nobody sends
+    and that would do nothing: SIGURG.
     """
+    try:
+        loop.add_signal_handler(signal.SIGURG, lambda: None)
+        # A socket that is full wakes the loop as well: no warning of it.
+        socket = signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(socket, warn_on_full_buffer=False)
+    except (AttributeError, NotImplementedError, RuntimeError, ValueError):
+        # Windows has no SIGURG, and only the main thread hears of signals.
+        _beat(loop)
+
+
+def _beat(loop: asyncio.AbstractEventLoop) -> None:
+    """Wake the loop often: no longer does a Stop wait to be noticed."""
     loop.call_later(HEARTBEAT, _beat, loop)

@@ -8,9 +8,13 @@ import asyncio
 import contextlib
 import inspect
 import logging
+import platform
+import re
+import signal
 import sys
 import threading
 from importlib.metadata import version
+from types import SimpleNamespace
 
 import pytest
 import websockets.asyncio.client
@@ -19,6 +23,9 @@ import websockets.asyncio.server
 import websockets.sync.client
 import websockets.sync.connection
 import websockets.sync.server
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.zmqshell import ZMQInteractiveShell
+from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame
@@ -29,7 +36,10 @@ from websockets.uri import parse_uri
 
 def relies(holds, file, library, on):
     """Fail if what a file relies on does not hold any more."""
-    change = f"{library} {version(library)} has changed, where {on}."
+    number = platform.python_version()
+    if library != "Python":
+        number = version(library)
+    change = f"{library} {number} has changed, where {on}."
     assert holds, f"{change} {file} relies on it."
 
 
@@ -271,3 +281,217 @@ def test_what_send_was_given_is_in_its_variable(flavour):
     send = flavour.connection.Connection.send
     on = "send() keeps what it was given in its variable message"
     frames_relies("message" in inspect.signature(send).parameters, on)
+
+
+# asyncio.
+
+
+def tasks_relies(holds, on):
+    relies(holds, "aula/instruments/tasks.py", "Python", on)
+
+
+def frame_of(coro):
+    return getattr(coro, "cr_frame", None) or getattr(coro, "gi_frame", None)
+
+
+def test_a_loop_runs_its_callbacks_in_one_function():
+    async def main():
+        codes = asyncio.get_running_loop().create_future()
+
+        def callback():
+            codes.set_result(sys._getframe(1).f_code)
+
+        asyncio.get_running_loop().call_soon(callback)
+        return await codes
+
+    run = getattr(asyncio.Handle, "_run", None)
+    on = "a loop runs each callback in Handle._run"
+    tasks_relies(asyncio.run(main()) is getattr(run, "__code__", None), on)
+
+
+def test_each_step_of_a_task_is_called_soon():
+    async def main():
+        loop, scheduled = asyncio.get_running_loop(), []
+        original, future = loop.call_soon, loop.create_future()
+
+        def call_soon(callback, *args, context=None):
+            scheduled.append(callback)
+            return original(callback, *args, context=context)
+
+        async def three_steps():
+            await asyncio.sleep(0)
+            await future
+
+        loop.call_soon = call_soon
+        task = asyncio.create_task(three_steps())
+        await asyncio.sleep(0.01)
+        future.set_result(None)
+        await task
+        del loop.call_soon
+        return task, scheduled
+
+    task, scheduled = asyncio.run(main())
+    steps = [c for c in scheduled if getattr(c, "__self__", None) is task]
+    on = "each step of a task passes through loop.call_soon, and is its method"
+    tasks_relies(len(steps) == 3, on)
+    on = "the methods that are the steps of a task have no public name"
+    for step in steps:
+        name = getattr(step, "__name__", "")
+        tasks_relies(not hasattr(asyncio.Task, name), on)
+
+
+def test_what_is_called_soon_stands_last_in_a_queue():
+    async def main():
+        loop = asyncio.get_running_loop()
+        handle, ready = loop.call_soon(leave), getattr(loop, "_ready", None)
+        return bool(ready) and ready[-1] is handle and hasattr(ready, "rotate")
+
+    on = "what waits for its turn stands in the deque loop._ready"
+    tasks_relies(asyncio.run(main()), on)
+
+
+def test_a_task_keeps_its_exception():
+    async def main():
+        async def burn():
+            fail()
+
+        def state():
+            missing = object()
+            error = getattr(task, "_exception", missing)
+            return type(error), getattr(task, "_log_traceback", missing)
+
+        task = asyncio.create_task(burn())
+        await asyncio.wait([task])
+        states = [state(), state()]
+        task.exception()
+        return [*states, state()]
+
+    on = "a task keeps what it raised in _exception, to be seen unretrieved"
+    states = asyncio.run(main())
+    tasks_relies([kind for kind, _ in states] == [ValueError] * 3, on)
+    on = "a task knows in _log_traceback that its exception is unretrieved"
+    tasks_relies([mark for _, mark in states] == [True, True, False], on)
+
+
+def test_a_coroutine_that_waits_shows_what_it_awaits():
+    async def inner():
+        await asyncio.Future()
+
+    async def outer():
+        await inner()
+
+    async def main():
+        task = asyncio.create_task(outer())
+        await asyncio.sleep(0)
+        coro = task.get_coro()
+        return [frame_of(coro), frame_of(getattr(coro, "cr_await", None))]
+
+    on = "a coroutine has its frame in cr_frame, what it awaits in cr_await"
+    codes = [getattr(frame, "f_code", None) for frame in asyncio.run(main())]
+    tasks_relies(codes == [outer.__code__, inner.__code__], on)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="new in 3.12")
+def test_an_eager_task_awaits_as_soon_as_it_is_made():
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(asyncio.eager_task_factory)
+        task = asyncio.create_task(asyncio.sleep(0))
+        return task.get_coro().cr_await
+
+    on = "an eager task has run its first step when it has been made"
+    tasks_relies(asyncio.run(main()) is not None, on)
+
+
+class Awaitable:
+    def __await__(self):
+        return asyncio.sleep(0).__await__()
+
+
+def test_how_asyncio_awaits_what_is_no_coroutine():
+    async def main():
+        awaitable = Awaitable()
+        frame = frame_of(asyncio.ensure_future(awaitable).get_coro())
+        name = frame.f_code.co_name
+        return name, frame.f_locals.get("awaitable") is awaitable
+
+    on = "_wrap_awaitable awaits what is no coroutine, its variable awaitable"
+    tasks_relies(asyncio.run(main()) == ("_wrap_awaitable", True), on)
+
+
+def test_what_asyncio_runs_for_itself():
+    async def main():
+        loop, made = asyncio.get_running_loop(), []
+
+        def make(loop, coro, **options):
+            frame = frame_of(coro)
+            module = frame.f_globals["__name__"]
+            made.append(f"{module}.{frame.f_code.co_name}")
+            return asyncio.Task(coro, loop=loop, **options)
+
+        loop.set_task_factory(make)
+        server = await asyncio.start_server(
+            lambda _, writer: writer.close(), "127.0.0.1", 0
+        )
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            await reader.read()
+            writer.close()
+        loop.set_task_factory(None)
+        return made
+
+    on = "a coroutine that asyncio runs for itself has a name with _ in front"
+    made = asyncio.run(main())
+    tasks_relies(made != [], on)
+    for name in made:
+        module, _, function = name.rpartition(".")
+        tasks_relies(re.fullmatch(r"asyncio\.\w+", module), on)
+        tasks_relies(function.startswith("_"), on)
+
+
+# The kernel.
+
+
+def kernel_relies(holds, library, on):
+    relies(holds, "aula/kernel.py", library, on)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGURG"), reason="not on Windows")
+def test_a_loop_that_handles_a_signal_hears_of_all():
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGURG, leave)
+        descriptor = signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(descriptor)
+        return descriptor
+
+    on = "a loop with a signal handler has a descriptor to be woken through"
+    kernel_relies(asyncio.run(main()) != -1, "Python", on)
+
+
+def test_the_kernel_has_a_hook_before_each_request():
+    before = signal.getsignal(signal.SIGINT)
+    hook = getattr(IPythonKernel, "pre_handler_hook", leave)
+    # It keeps what was there in the kernel.
+    hook(SimpleNamespace())
+    during = signal.signal(signal.SIGINT, before)
+    on = "pre_handler_hook has SIGINT raise KeyboardInterrupt"
+    kernel_relies(during is signal.default_int_handler, "ipykernel", on)
+    names = IPythonKernel.dispatch_shell.__code__.co_names
+    on = "dispatch_shell calls pre_handler_hook before each request"
+    kernel_relies("pre_handler_hook" in names, "ipykernel", on)
+
+
+def test_a_shell_knows_its_kernel():
+    on = "the shell has its kernel in the attribute kernel"
+    kernel_relies(hasattr(ZMQInteractiveShell, "kernel"), "ipykernel", on)
+
+
+def test_a_cell_has_an_id():
+    on = "pre_run_cell and post_run_cell are told the id of the cell"
+    parameters = inspect.signature(ExecutionInfo).parameters
+    kernel_relies("cell_id" in parameters, "ipython", on)
+    result = ExecutionResult("what pre_run_cell was told")
+    told = getattr(result, "info", None) == "what pre_run_cell was told"
+    kernel_relies(told, "ipython", on)

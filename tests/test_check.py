@@ -1083,7 +1083,7 @@ def test_stop(answer):
 
     async def cell():
         # As in a notebook: a signal may come just before the loop sleeps.
-        kernel._beat(asyncio.get_running_loop())
+        kernel._notice_stop(asyncio.get_running_loop())
         tasks = asyncio.all_tasks()
         try:
             await Check("en").verdict(NUMBER, answer)

@@ -1,8 +1,11 @@
 """The honest kernel, through a real one: failures are seen, Stop stops."""
 
+import asyncio
 import os
+import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from kernels import kernel
@@ -96,6 +99,11 @@ SERVER = (
     ],
 )
 def test_stop_within_a_second(running, awaiting):
+    stop(running, awaiting)
+
+
+def stop(running, awaiting):
+    """Press Stop while a cell awaits; it ends within a second."""
     assert running.run(SERVER).status == "ok"
     # The quickest of three: other processes can only make it slower.
     times = []
@@ -110,6 +118,38 @@ def test_stop_within_a_second(running, awaiting):
         assert cell.status == "error"
     assert min(times) < 1
     assert running.run("1 + 1").text() == "2"
+
+
+def test_stop_beside_signals_of_the_learners_own(running):
+    """Theirs are handled, and Stop does not depend on theirs."""
+    ran = running.run(
+        "import os, signal\n"
+        "loop, came = asyncio.get_running_loop(), asyncio.Event()\n"
+        "loop.add_signal_handler(signal.SIGUSR1, came.set)\n"
+        "os.kill(os.getpid(), signal.SIGUSR1)\n"
+        "await asyncio.wait_for(came.wait(), 10)\n"
+        "loop.remove_signal_handler(signal.SIGUSR1)"
+    )
+    assert ran.status == "ok", ran.error()
+    stop(running, "await websocket.recv()")
+
+
+def test_a_loop_that_no_signal_wakes_has_a_beat(monkeypatch):
+    """Such as one in another thread, or on Windows."""
+    beats = []
+    monkeypatch.setattr(honest, "_beat", beats.append)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        honest._notice_stop(loop)
+        return loop
+
+    with ThreadPoolExecutor() as pool:
+        loop = pool.submit(asyncio.run, main()).result()
+    assert beats == [loop]
+    if hasattr(signal, "SIGURG"):
+        asyncio.run(main())
+        assert beats == [loop]
 
 
 def test_stop_as_a_cell_ends(running):

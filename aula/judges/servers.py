@@ -186,12 +186,8 @@ class Person:
     async def _listen(self) -> None:
         with suppress(ConnectionClosed):
             async for message in self._websocket:
-                self.note(message)
+                self.heard.append(message)
         self.gone = True
-
-    def note(self, message: str | bytes) -> None:
-        """Keep a message."""
-        self.heard.append(message)
 
     async def send(self, message: Any) -> None:
         """Send a message, if it can still be sent."""

@@ -143,7 +143,7 @@ class _Watch:
             if observer in self._observers:
                 observer.task_spawned(task, note)
         if _has_run(task):  # its first step, by an eager task factory
-            self._tell("before_task_step", task)
+            self._tell_begin(task)
             self._tell_end(task, began)
         return task
 
@@ -156,7 +156,7 @@ class _Watch:
         # Steps are private; call_soon(task.cancel) is no step.
         if (
             hasattr(task, "get_coro")
-            and asyncio.isfuture(task)
+            and hasattr(task, "done")
             and not hasattr(asyncio.Task, name)
         ):
             callback = partial(self._step, callback.__self__, callback)
@@ -165,7 +165,7 @@ class _Watch:
         return handle
 
     def _step(self, task: Task, callback: Any, *args: Any) -> None:
-        self._tell("before_task_step", task)
+        self._tell_begin(task)
         began = time.perf_counter()
         try:
             callback(*args)
@@ -179,14 +179,16 @@ class _Watch:
             # nobody learns of it until garbage is collected.
             del task, callback, args
 
-    def _tell_end(self, task: Task, began: float) -> None:
-        self._tell("after_task_step", task, began)
-        if task.done():
-            self._tell("task_exited", task)
-
-    def _tell(self, what: str, *about: Any) -> None:
+    def _tell_begin(self, task: Task) -> None:
         for observer in self._observers:
-            getattr(observer, what)(*about)
+            observer.before_task_step(task)
+
+    def _tell_end(self, task: Task, began: float) -> None:
+        for observer in self._observers:
+            observer.after_task_step(task, began)
+        if task.done():
+            for observer in self._observers:
+                observer.task_exited(task)
 
     def _contain(self, task: Task) -> bool:
         return any(observer.contains(task) for observer in self._observers)

@@ -24,6 +24,99 @@ pytest_plugins = ["clocks"]
 pytestmark = pytest.mark.usefixtures("clock")
 
 
+class Log(tasks.Observer):
+    """All that it is told of the tasks of a block, in order."""
+
+    def __init__(self):
+        self.told = []
+        self.numbers = {}
+
+    def before_task_spawned(self, coro, asker):
+        self.told.append(("spawns", coro.__name__, asker.f_code.co_name))
+        return len(self.numbers) + 1
+
+    def task_spawned(self, task, note):
+        self.numbers[task] = note
+        self.told.append(("spawned", note))
+
+    def before_task_step(self, task):
+        self.note("before", task)
+
+    def after_task_step(self, task, began):
+        self.note("after", task)
+
+    def task_exited(self, task):
+        self.note("exited", task)
+
+    def note(self, what, task):
+        if task in self.numbers:  # and not the block's own
+            self.told.append((what, self.numbers[task]))
+
+
+def observed(block, factory=None):
+    async def main():
+        loop, log = asyncio.get_running_loop(), Log()
+        loop.set_task_factory(factory)
+        tasks.observe(loop, log)
+        await block()
+        tasks.ignore(loop, log)
+        loop.set_task_factory(None)
+        return log.told
+
+    return run(main)
+
+
+def test_what_an_observer_is_told():
+    async def block():
+        await asyncio.create_task(brew("latte"))
+
+    assert observed(block) == [
+        ("spawns", "brew", "block"),
+        ("spawned", 1),
+        *[("before", 1), ("after", 1)] * 2,
+        ("exited", 1),
+    ]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="new in 3.12")
+def test_what_an_observer_is_told_of_eager_tasks():
+    async def block():
+        await asyncio.create_task(brew("latte", 0))
+        await asyncio.create_task(brew("latte"))
+
+    assert observed(block, asyncio.eager_task_factory) == [
+        ("spawns", "brew", "block"),
+        ("spawned", 1),
+        ("before", 1),
+        ("after", 1),
+        ("exited", 1),
+        ("spawns", "brew", "block"),
+        ("spawned", 2),
+        *[("before", 2), ("after", 2)] * 2,
+        ("exited", 2),
+    ]
+
+
+def test_what_only_looks_like_a_task():
+    """Such as a learner's own, that runs its own steps."""
+
+    class Toy:
+        def get_coro(self):
+            return None
+
+        def step(self):
+            self.ran = True
+
+    toy = Toy()
+
+    async def block():
+        asyncio.get_running_loop().call_soon(toy.step)
+        await turns(1)
+
+    assert observed(block) == []
+    assert toy.ran
+
+
 def test_the_loop_keeps_its_order():
     """A recorder puts itself in front, and moves nobody else."""
 

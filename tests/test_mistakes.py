@@ -11,6 +11,7 @@ from aula.exercises.exercise import Unawaited, Wrong
 from aula.judges import mistakes
 from aula.judges.mistakes import (
     awaits_function,
+    awaits_none,
     equal,
     has_no_star,
     leaves,
@@ -136,6 +137,15 @@ def test_awaiting_a_function():
     assert awaits_function(caught.value)
 
 
+def test_awaiting_nothing():
+    async def wrong():
+        await print()
+
+    with pytest.raises(TypeError) as caught:
+        asyncio.run(wrong())
+    assert awaits_none(caught.value)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -143,10 +153,20 @@ def test_awaiting_a_function():
         "'function' object can't be awaited",  # 3.14
     ],
 )
-def test_awaiting_a_function_on_any_python(text):
+def test_awaiting_on_any_python(text):
     assert awaits_function(TypeError(text))
     assert not awaits_function(ValueError(text))
     assert not awaits_function(TypeError(text.replace("function", "str")))
+    assert not awaits_none(TypeError(text))
+    text = text.replace("function", "NoneType")
+    assert awaits_none(TypeError(text))
+    assert not awaits_none(ValueError(text))
+
+
+def test_unpacking_one_part():
+    with pytest.raises(ValueError) as caught:
+        _, _ = "latte".split(": ")
+    assert mistakes.NOT_TWO_PARTS in f"{caught.value}"
 
 
 @pytest.mark.parametrize(

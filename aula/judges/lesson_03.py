@@ -4,20 +4,24 @@ The bytes that answers are given come from the library, as in the lesson: from
 its clients, or from its protocols without I/O.
 """
 
+from __future__ import annotations
+
 import asyncio
 import base64
 import hashlib
 from contextlib import suppress
+from typing import Any
 
 from websockets.asyncio.client import connect
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake
-from websockets.protocol import State
+from websockets.protocol import Protocol, State
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 from websockets.utils import accept_key
 
-from aula.exercises.exercise import Right, Wrong, exercise
+from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.judges.mistakes import NOT_TWO_PARTS, refuse_none
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 LESSON_KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -34,14 +38,16 @@ class _Handshakes:
             raised, for each client.
     """
 
-    def __init__(self, answer):
-        self.answer = answer
-        self.asked = []
+    def __init__(self, answer: Answer) -> None:
+        self.asked: list[tuple[str, Any, BaseException | None]] = []
+        self._answer = answer
 
-    async def serve(self, reader, writer):
+    async def serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         request = (await reader.readuntil(b"\r\n\r\n")).decode()
         try:
-            value = self.answer(request)
+            value = self._answer(request)
         except BaseException as error:  # the judge raises it again
             self.asked.append((request, None, error))
             writer.close()
@@ -63,55 +69,46 @@ class _Handshakes:
 
 
 @exercise("03.1", answer="function", parameters=1, picture="wiretap")
-async def accept(answer):
+async def accept(answer: Answer) -> Right:
     import aiohttp
 
     handshakes = _Handshakes(answer)
     server = await asyncio.start_server(handshakes.serve, "127.0.0.1", 0)
     async with server:
         host, port = server.sockets[0].getsockname()
-        try:
+        opened = False
+        with suppress(InvalidHandshake, OSError):
             async with connect(f"ws://{host}:{port}/cafe", close_timeout=1):
                 opened = True
-        except (InvalidHandshake, OSError):
-            opened = False
         _judge_accept(*handshakes.asked[0], opened)
         # Another library, which sends the headers in another order.
-        timeout = aiohttp.ClientWSTimeout(ws_close=1)
+        opened = False
         async with aiohttp.ClientSession() as session:
-            try:
-                url = f"http://{host}:{port}/menu"
+            url = f"http://{host}:{port}/menu"
+            timeout = aiohttp.ClientWSTimeout(ws_close=1)
+            with suppress(aiohttp.ClientError):
                 async with session.ws_connect(url, timeout=timeout):
                     opened = True
-            except aiohttp.ClientError:
-                opened = False
-        request, value, error = handshakes.asked[1]
+    request, value, error = handshakes.asked[1]
     expected = accept_key(_key(request))
-    if error is not None or not opened or value != expected:
-        raise Wrong(
-            "other-client",
-            expected=expected,
-            seen=value if error is None else error,
-        )
+    if error is not None or value != expected or not opened:
+        raise Wrong("other-client", expected=expected, seen=error or value)
     return Right()
 
 
-def _judge_accept(request, value, error, opened):
-    """Judge what the first client was answered.
-
-    Raises:
-        Wrong: the mistake found; or the exception of the answer itself.
-    """
-    if "not enough values to unpack (expected 2, got 1)" in f"{error}":
-        raise Wrong("line-without-colon", seen=error) from None
+def _judge_accept(
+    request: str, value: Any, error: BaseException | None, opened: bool
+) -> None:
+    """Judge what the first client was answered."""
+    if NOT_TWO_PARTS in f"{error}":
+        raise Wrong("line-without-colon", seen=error)
     if error is not None:
         raise error
     key = _key(request)
     expected = accept_key(key)
     if value == expected and opened:
         return
-    if value is None:
-        raise Wrong("printed")
+    refuse_none(value)
     both = {"expected": expected, "seen": value}
     if isinstance(value, bytes | bytearray):
         raise Wrong("bytes", **both)
@@ -127,12 +124,11 @@ def _judge_accept(request, value, error, opened):
         raise Wrong("no-guid", **both)
     if value == _digest(GUID + key):
         raise Wrong("guid-first", **both)
-    sha1 = hashlib.sha1((key + GUID).encode())
-    in_hex = sha1.hexdigest()
-    if value in (in_hex, base64.b64encode(in_hex.encode()).decode()):
+    in_hex = hashlib.sha1((key + GUID).encode()).hexdigest()
+    if value in (in_hex, _in_base64(in_hex.encode())):
         raise Wrong("hex", **both)
     raw = base64.b64decode(key) + GUID.encode()
-    if value == base64.b64encode(hashlib.sha1(raw).digest()).decode():
+    if value == _in_base64(hashlib.sha1(raw).digest()):
         raise Wrong("decoded-key", **both)
     line = f"Sec-WebSocket-Key: {key}"
     pieces = [
@@ -146,7 +142,7 @@ def _judge_accept(request, value, error, opened):
     raise Wrong("other-value", **both)
 
 
-def _key(request):
+def _key(request: str) -> str:
     for line in request.splitlines():
         name, _, value = line.partition(":")
         if name.lower() == "sec-websocket-key":
@@ -154,35 +150,34 @@ def _key(request):
     raise ValueError("a client sent no key")
 
 
-def _digest(text):
-    return base64.b64encode(hashlib.sha1(text.encode()).digest()).decode()
+def _digest(text: str) -> str:
+    return _in_base64(hashlib.sha1(text.encode()).digest())
+
+
+def _in_base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 # Frames
 
 
-def _open_ends():
+def _open_ends() -> tuple[ServerProtocol, ClientProtocol]:
     server = ServerProtocol(state=State.OPEN)
     client = ClientProtocol(parse_uri("ws://cafe"), state=State.OPEN)
     return server, client
 
 
-def _frame(end, send, *args, **options):
+def _frame(end: Protocol, send: str, *args: Any, **options: Any) -> bytes:
     """The bytes of the frame that ``send`` makes an end send."""
     getattr(end, f"send_{send}")(*args, **options)
     return bytes(end.data_to_send()[0])
-
-
-def _spell(frame):
-    """A frame's first bytes in hexadecimal."""
-    return frame[:12].hex(" ") + (" …" if len(frame) > 12 else "")
 
 
 # 03.2
 
 
 @exercise("03.2", answer="function", parameters=1, picture=None)
-async def read_header(answer):
+async def read_header(answer: Answer) -> Right:
     server, client = _open_ends()
     cases = [
         (_frame(server, "text", b"hola"), (1, False, 4)),
@@ -199,33 +194,34 @@ async def read_header(answer):
     return Right(count=len(cases))
 
 
-def _judge_header(answer, frame, expected):
-    """Judge what is read in one frame.
-
-    Raises:
-        Wrong: the mistake found; or the exception of the answer itself.
-    """
+def _judge_header(
+    answer: Answer, frame: bytes, expected: tuple[int, bool, int]
+) -> None:
+    """Judge what is read in one frame."""
     seen = answer(frame)
-    if seen is None:
-        raise Wrong("printed")
-    both = {"expected": expected, "seen": seen}
-    shown = f"`{_spell(frame)}`"
+    refuse_none(seen)
+    first = frame[:12].hex(" ") + (" …" if len(frame) > 12 else "")
+    both = {"expected": expected, "seen": seen, "shown": f"`{first}`"}
     if not isinstance(seen, tuple | list) or len(seen) != 3:
         raise Wrong("three-values", **both)
     opcode, masked, length = seen
     if opcode != expected[0]:
-        _judge_opcode(frame, opcode, shown, both)
-    if masked is False and expected[1] and not _ever_masked(answer):
-        raise Wrong("never-masked", **both, shown=shown)
+        if opcode == frame[0] and frame[0] & 0x80:
+            raise Wrong("opcode-with-fin", **both)
+        if opcode in (frame[0] - 0x80, frame[0] ^ 0x80):
+            raise Wrong("fin-assumed", **both)
+        raise Wrong("other-opcode", **both)
+    if masked is False and expected[1] and not _is_ever_masked(answer):
+        raise Wrong("never-masked", **both)
     if isinstance(masked, str) or bool(masked) != expected[1]:
-        raise Wrong("mask-bit", **both, shown=shown)
+        raise Wrong("mask-bit", **both)
     if masked != expected[1]:
         raise Wrong("mask-number", **both, masked=masked)
     if length != expected[2]:
-        _judge_length(frame, expected, length, shown, both)
+        _refuse_length(frame, length, both)
 
 
-def _ever_masked(answer):
+def _is_ever_masked(answer: Answer) -> bool:
     """Whether any single bit of a header makes an answer say masked."""
     bits = [1 << n for n in range(8)]
     for start in [(bit, 0) for bit in bits] + [(0, bit) for bit in bits]:
@@ -236,45 +232,33 @@ def _ever_masked(answer):
     return False
 
 
-def _judge_opcode(frame, opcode, shown, both):
-    if opcode == frame[0] and frame[0] & 0x80:
-        raise Wrong("opcode-with-fin", **both, shown=shown)
-    if opcode in (frame[0] - 0x80, frame[0] ^ 0x80):
-        raise Wrong("fin-assumed", **both, shown=shown)
-    raise Wrong("other-opcode", **both, shown=shown)
-
-
-def _judge_length(frame, expected, length, shown, both):
+def _refuse_length(frame: bytes, length: Any, both: dict[str, Any]) -> None:
+    """Refuse a length that is not the payload's."""
     short = frame[1] & 0x7F
-    if length == frame[1] and expected[1]:
-        raise Wrong("length-with-mask", **both, shown=shown)
+    if length == frame[1] and frame[1] & 0x80:
+        raise Wrong("length-with-mask", **both)
     if length == len(frame):
-        raise Wrong("whole-frame", **both, shown=shown)
+        raise Wrong("whole-frame", **both)
     size = {126: 2, 127: 8}.get(short, 0)
     if size == 8 and length == int.from_bytes(frame[2:4], "big"):
-        raise Wrong("longest-length", **both, shown=shown)
+        raise Wrong("longest-length", **both)
     if size and length == short:
-        raise Wrong("long-length", **both, shown=shown, short=short)
-    for count in range(1, size):
-        if length == int.from_bytes(frame[2 : 2 + count], "big"):
+        raise Wrong("long-length", **both, short=short)
+    for end in range(3, 2 + size):
+        if length == int.from_bytes(frame[2:end], "big"):
             raise Wrong(
-                "bytes-missing",
-                **both,
-                shown=shown,
-                size=size,
-                count=count,
-                number=2 + count,
+                "bytes-missing", **both, size=size, count=end - 2, number=end
             )
     if size and length == int.from_bytes(frame[2 : 2 + size], "little"):
-        raise Wrong("byte-order", **both, shown=shown)
-    raise Wrong("other-length", **both, shown=shown)
+        raise Wrong("byte-order", **both)
+    raise Wrong("other-length", **both)
 
 
 # 03.3
 
 
 @exercise("03.3", answer="function", parameters=1, picture=None)
-async def unmask(answer):
+async def unmask(answer: Answer) -> Right:
     _, client = _open_ends()
     texts = ["hola", "latte 2.50", "café y mañana ☕", "", "a" * 125]
     for text in texts:
@@ -290,7 +274,7 @@ async def unmask(answer):
     return Right(count=len(texts))
 
 
-def _distinct_frame(client, payload):
+def _distinct_frame(client: ClientProtocol, payload: bytes) -> bytes:
     """A text frame whose key shows a mistake: four bytes, no two alike."""
     while True:
         frame = _frame(client, "text", payload)
@@ -299,21 +283,16 @@ def _distinct_frame(client, payload):
             return frame
 
 
-def _judge_unmasked(frame, payload, seen):
-    """Judge what was read in one frame.
-
-    Raises:
-        Wrong: the mistake found.
-    """
-    if isinstance(seen, bytes | bytearray | memoryview) and seen == payload:
-        return
-    if seen is None:
-        raise Wrong("printed")
+def _judge_unmasked(frame: bytes, payload: bytes, seen: Any) -> None:
+    """Judge what was read in one frame."""
+    refuse_none(seen)
     both = {"expected": payload, "seen": seen}
     if isinstance(seen, str):
         raise Wrong("text", **both)
     if not isinstance(seen, bytes | bytearray | memoryview):
         raise Wrong("list", **both)
+    if seen == payload:
+        return
     key, hidden = frame[2:6], frame[6:]
     if seen == hidden:
         raise Wrong("still-masked", **both)
@@ -332,14 +311,19 @@ def _judge_unmasked(frame, payload, seen):
     raise Wrong("other-bytes", **both)
 
 
-def _xor(data, key):
+def _xor(data: bytes, key: bytes) -> bytes:
     return bytes(byte ^ key[n % len(key)] for n, byte in enumerate(data))
 
 
 # 03.4
 
+_Talk = list[tuple[str, bytes]]
+_Ending = tuple[str | None, int]
 
-def _talk(closer=None, *close, code_inside=False):
+
+def _talk(
+    closer: str | None = None, *close: Any, code_inside: bool = False
+) -> _Talk:
     """A conversation and, if anybody closes it, its closing handshake.
 
     The keys of the client are random. Those that would make a mistake look
@@ -355,7 +339,7 @@ def _talk(closer=None, *close, code_inside=False):
                 return talk
 
 
-def _random_talk(closer, *close, code_inside):
+def _random_talk(closer: str | None, *close: Any, code_inside: bool) -> _Talk:
     server, client = _open_ends()
     ends = {"server": server, "client": client}
     talk = [
@@ -378,8 +362,8 @@ def _random_talk(closer, *close, code_inside):
 
 
 @exercise("03.4", answer="function", parameters=1, picture=None)
-async def name_close(answer):
-    cases = [
+async def name_close(answer: Answer) -> Right:
+    cases: list[tuple[str, _Ending, _Talk]] = [
         ("server", ("server", 1000), _talk("server", 1000)),
         ("reason", ("server", 4001), _talk("server", 4001, "adios")),
         ("client", ("client", 1001), _talk("client", 1001)),
@@ -393,57 +377,57 @@ async def name_close(answer):
             seen = answer(talk)
         except Exception as error:
             if kind not in ("no code", "cut"):
-                _judge_tool(answer, kind, talk)
+                _refuse_tool(answer, kind, talk)
                 raise
             seen = error
         _judge_close(answer, kind, expected, talk, seen)
     return Right(count=len(cases))
 
 
-def _judge_tool(answer, kind, talk):
+def _refuse_tool(answer: Answer, kind: str, talk: _Talk) -> None:
     """Refuse an ``unmask`` that is not solved: a right answer may use it."""
     unmask = getattr(answer, "__globals__", {}).get("unmask")
     if kind != "client" or not callable(unmask):
         return
-    frame = next(f for _, f in talk if f[0] & 0x0F == 8)
-    try:
+    frame = _close_of(talk)
+    solved = False
+    with suppress(Exception):
         solved = unmask(frame) == _xor(frame[6:], frame[2:6])
-    except Exception:
-        solved = False
     if not solved and "unmask" in answer.__code__.co_names:
         raise Wrong("unmask-first") from None
 
 
-def _says(answer, talk, expected):
+def _close_of(talk: _Talk) -> bytes:
+    """The first CLOSE of a conversation."""
+    return next(frame for _, frame in talk if frame[0] & 0x0F == 8)
+
+
+def _is_right(answer: Answer, talk: _Talk, expected: _Ending) -> bool:
     """Whether the answer is right about a conversation."""
-    try:
+    with suppress(Exception):
         return tuple(answer(talk)) == expected
-    except Exception:
-        return False
+    return False
 
 
-def _judge_close(answer, kind, expected, talk, seen):
-    """Judge what was said of one conversation.
-
-    Raises:
-        Wrong: the mistake found.
-    """
+def _judge_close(
+    answer: Answer, kind: str, expected: _Ending, talk: _Talk, seen: Any
+) -> None:
+    """Judge what was said of one conversation."""
     both = {"expected": expected, "seen": seen}
     is_pair = isinstance(seen, tuple | list) and len(seen) == 2
     if is_pair and tuple(seen) == expected:
         return
-    _judge_tool(answer, kind, talk)
+    _refuse_tool(answer, kind, talk)
     if kind == "cut":
         raise Wrong("no-close", **both)
     if kind == "no code":
         raise Wrong("no-code", **both)
-    if seen is None:
-        raise Wrong("printed")
+    refuse_none(seen)
     if not is_pair:
         raise Wrong("two-values", **both)
     side, code = seen
     if tuple(seen) == (None, 1006):
-        if _says(answer, talk[-2:], expected):
+        if _is_right(answer, talk[-2:], expected):
             raise Wrong("returned-early", **both)
         raise Wrong("not-found", **both)
     if kind == "inside":
@@ -452,13 +436,12 @@ def _judge_close(answer, kind, expected, talk, seen):
         raise Wrong("last-close", **both)
     if side != expected[0]:
         raise Wrong("other-side", **both)
-    frame = next(frame for _, frame in talk if frame[0] & 0x0F == 8)
+    frame = _close_of(talk)
     if side == "server" and code in (0, 1005):
         raise Wrong("server-unmasked", **both)
-    code_bytes = frame[2:4]
     if kind == "client" and code in [
         int.from_bytes(piece, order)
-        for piece in (code_bytes, frame[6:8], frame[6:])
+        for piece in (frame[2:4], frame[6:8], frame[6:])
         for order in ("big", "little")
     ]:
         raise Wrong("still-masked", **both)

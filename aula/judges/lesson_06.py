@@ -1,12 +1,16 @@
-"""Judges the exercises of lesson 06."""
+"""Judges the exercises of lesson 06: clients, and servers that they meet."""
+
+from __future__ import annotations
 
 import asyncio
 import inspect
 import threading
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import Any
 
-from websockets.asyncio.client import connect
-from websockets.asyncio.server import serve
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import (
     ConnectionClosed,
     ConnectionClosedError,
@@ -14,406 +18,447 @@ from websockets.exceptions import (
 )
 from websockets.sync.client import connect as sync_connect
 
-from aula.exercises.exercise import Right, Unawaited, Wrong, exercise
+from aula.exercises.answer import close_unawaited
+from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.instruments.frames import refused_by_send
 from aula.instruments.tasks import failure, is_orphaned
-from aula.judges.peers import finished, refuse_no_star, within
+from aula.instruments.timeline import Recorder
+from aula.judges.mistakes import (
+    awaits_none,
+    equal,
+    leaves,
+    named,
+    refuse_no_star,
+    refuse_none,
+)
+from aula.judges.servers import calling, path_of, serving
+from aula.judges.waiting import PATIENCE, Silence, ends, patiently, until
 
-PATIENCE = 0.6  # seconds in which others turn up, if they do at all
-SILENCE = 0.8  # seconds a chat keeps quiet: twice the lesson's own limit
-
-
-@asynccontextmanager
-async def serving(handler):
-    """A server on a free port; yields its address, without a path."""
-    async with serve(handler, "127.0.0.1", 0, close_timeout=1) as server:
-        port = server.sockets[0].getsockname()[1]
-        yield f"ws://127.0.0.1:{port}"
-
-
-async def tried(answer, websocket, *arguments):
-    """The answer's task, and whether it ended by itself."""
-    task = asyncio.create_task(answer(websocket, *arguments))
-    return task, await finished(task, 1.6)
+NAMES = ["Ada", "Lima", "Eva"]
+DELAYS: dict[Any, float] = {"Ada": 0.2, "Lima": 0.1}  # the last one is first
 
 
-async def put_away(awaitables):
-    """Let go of what an answer returned instead of awaiting it."""
-    running = set()
-    for awaitable in awaitables:
-        if inspect.iscoroutine(awaitable):
-            awaitable.close()
-        elif asyncio.isfuture(awaitable):
-            running.add(awaitable)
-    if running:
-        await asyncio.wait(running, timeout=2)
-    for future in running:
-        if future.done() and not future.cancelled():
-            future.exception()  # retrieved, so that it is no orphan
+class _Greeter:
+    """A server, and the blocking client of it that an answer is given.
+
+    Attributes:
+        url: where it is served.
+        most: how many clients it had at once.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.most = 0
+        self._present = 0
+        self._alone = False
+        self._loop_thread = threading.get_ident()
+        self._in_loop = False
+        self._unanswered: list[Exception] = []
+
+    async def greet(self, websocket: ServerConnection) -> None:
+        """Answer a name when all are there, or do not come."""
+        self._present += 1
+        self.most = max(self.most, self._present)
+        with suppress(ConnectionClosed):
+            name = await websocket.recv()
+            if not self._alone:
+                self._alone = not await until(lambda: self.most == len(NAMES))
+            await asyncio.sleep(DELAYS.get(name, 0))
+            await websocket.send(f"Hola, {name!s}")
+            await websocket.wait_closed()
+        self._present -= 1
+
+    def fetch(self, name: str) -> str | bytes:
+        """Send a name, and wait for what is answered."""
+        in_loop = threading.get_ident() == self._loop_thread
+        self._in_loop |= in_loop
+        patience = 0.3 if in_loop else 1.5
+        try:
+            with sync_connect(self.url, open_timeout=patience) as websocket:
+                websocket.send(name)
+                return websocket.recv(timeout=5)
+        except TimeoutError as timed_out:
+            self._unanswered.append(timed_out)
+            raise
+
+    def refuse_held_loop(self, error: Exception | None = None) -> None:
+        """Refuse an answer that held the loop while ``fetch`` was waiting.
+
+        Arguments:
+            error: what the answer raised.
+        """
+        if self._unanswered:
+            # The one that came out of the answer shows its line, too.
+            if error not in self._unanswered:
+                error = self._unanswered[0]
+            raise Wrong(
+                "in-the-loop" if self._in_loop else "waits-without-await",
+                seen=error,
+            )
 
 
 @exercise("06.1", parameters=2, picture="wiretap")
-async def ask_all(answer):
-    names = ["Ada", "Lima", "Eva"]
-    loop_thread = threading.get_ident()
-    threads, unanswered = [], []
-    present = most = 0
-    alone = False
-
-    async def greet(websocket):
-        nonlocal present, most, alone
-        present += 1
-        most = max(most, present)
-        with suppress(ConnectionClosed):
-            name = await websocket.recv()
-            if not alone:
-                alone = not await within(PATIENCE, lambda: most == len(names))
-            if name in names:  # the last one is the first to be answered
-                await asyncio.sleep(0.1 * (2 - names.index(name)))
-            await websocket.send(f"Hola, {name}")
-            await websocket.wait_closed()
-        present -= 1
-
-    async with serving(greet) as url:
-
-        def fetch(name):
-            thread = threading.get_ident()
-            threads.append(thread)
-            patience = 0.3 if thread == loop_thread else 1.5
-            try:
-                with sync_connect(url, open_timeout=patience) as websocket:
-                    websocket.send(name)
-                    return websocket.recv(timeout=5)
-            except TimeoutError as timed_out:
-                unanswered.append(timed_out)
-                raise
-
-        error = seen = None
+async def ask_all(answer: Answer) -> Right:
+    greeter = _Greeter()
+    expected = [f"Hola, {name}" for name in NAMES]
+    async with serving(greeter.greet) as greeter.url:
         try:
-            seen = await answer(fetch, list(names))
-        except Exception as raised:
-            error = raised
+            seen = await answer(greeter.fetch, [*NAMES])
+        except Exception as error:
+            greeter.refuse_held_loop(error)
+            refuse_no_star(error)
+            raise
         items = list(seen) if isinstance(seen, list | tuple) else [seen]
         unawaited = [item for item in items if inspect.isawaitable(item)]
-        await put_away(unawaited)
-    # The one that came out of the answer shows the answer's line, too.
-    if unanswered and error not in unanswered:
-        error = unanswered[0]
-    if loop_thread in threads:
-        raise Wrong("in-the-loop", seen=error)
-    if unanswered:
-        raise Wrong("waits-without-await", seen=error)
-    if error is not None:
-        refuse_no_star(error)
-        raise error
+        await _put_away(unawaited)
+    greeter.refuse_held_loop()
     if unawaited:
         raise Wrong("not-awaited")
-    expected = [f"Hola, {name}" for name in names]
-    if seen is None:
-        raise Wrong("nothing-returned", expected=expected, seen=seen)
+    refuse_none(seen, expected)
     if sorted(map(str, items)) == sorted(expected) and items != expected:
         raise Wrong("other-order", expected=expected, seen=seen)
     if items != expected:
         raise Wrong("other-replies", expected=expected, seen=seen)
-    if most < len(names):
-        raise Wrong("one-by-one", expected=len(names), seen=most)
+    equal(greeter.most, len(NAMES), "one-by-one")
     return Right()
 
 
-def raised_in(task, run):
-    """What the answer's tasks have raised, groups taken apart."""
-    tasks = {task} | {lane.task for lane in run.lanes if lane.shown}
-    errors = [
-        one.exception() for one in tasks if one.done() and not one.cancelled()
-    ]
-    for error in errors:
-        if isinstance(error, BaseExceptionGroup):
-            errors += error.exceptions
-        elif error is not None:
-            yield error
+async def _put_away(unawaited: list[Any]) -> None:
+    """Let go of what an answer returned instead of awaiting it."""
+    close_unawaited(unawaited)
+    running = [one for one in unawaited if asyncio.isfuture(one)]
+    ended = asyncio.gather(*running, return_exceptions=True)
+    with suppress(Silence):
+        await patiently(ended, 2 * PATIENCE)
 
 
-def judge_type(error):
-    """Name the everyday mistakes behind a TypeError.
+LINES = ["latte", "", "mocha"]
+UNASKED = ["mocha 2.50", "chai 3.00"]  # what the server says of itself
+SHOWN = ["hola", "eco: latte", *UNASKED, "eco: ", "eco: mocha"]
+SILENCE = 0.8  # seconds a chat keeps quiet: twice the lesson's own limit
 
-    Raises:
-        Wrong: awaits-show, forgotten-await or sends-none.
+
+class _Talk:
+    """A chat's server, the person who types, and what is shown to them.
+
+    Attributes:
+        asked: how many lines the answer asked for.
+        received: the lines that the server got.
+        shown: the messages that the answer showed.
+        due: how many should have been shown when some were missing; 0 if
+            none ever was.
+        codes: with which code the connection ended, if it has.
     """
-    if "NoneType" in f"{error}" and "await" in f"{error}":
-        raise Wrong("awaits-show", seen=error)
-    for message in refused_by_send(error):
-        if inspect.iscoroutine(message):
-            message.close()
-            raise Unawaited("send-unawaited", seen=error)
-        if message is None:
-            raise Wrong("sends-none", seen=error)
 
+    def __init__(self) -> None:
+        self.asked = self.due = 0
+        self.received: list[str | bytes] = []
+        self.shown: list[Any] = []
+        self.codes: list[int | None] = []
+        self._shown_then: list[Any] = []
+        self._websocket: ServerConnection | None = None
 
-@exercise("06.2", parameters=3, picture="wiretap")
-async def chat(answer, run):
-    lines = ["latte", "", "mocha"]
-    expected = ["hola", "eco: latte", "mocha 2.50", "chai 3.00"]
-    expected += ["eco: ", "eco: mocha"]
-    shown, received, codes, sockets = [], [], [], []
-    asked, late = 0, None
-
-    async def reply(websocket):
-        sockets.append(websocket)
+    async def reply(self, websocket: ServerConnection) -> None:
+        self._websocket = websocket
         with suppress(ConnectionClosed):
             await websocket.send("hola")
             async for message in websocket:
-                received.append(message)
-                await websocket.send(f"eco: {message}")
+                self.received.append(message)
+                await websocket.send(f"eco: {message!s}")
         await websocket.wait_closed()
-        codes.append(websocket.close_code)
+        self.codes.append(websocket.close_code)
 
-    async def turn_up(count):
-        """Wait for messages to be shown; note when they were not."""
-        nonlocal late
-        if late is None:
-            if not await within(PATIENCE, lambda: len(shown) >= count):
-                late = expected[:count], list(shown)
-
-    async def next_line():
-        nonlocal asked
+    async def next_line(self) -> str | None:
         # A person types the next line when the reply is there to be read.
-        await turn_up([1, 2, 5, 6][min(asked, 3)])
-        if asked == 1 and late is None and sockets:
+        await self._turn_up([1, 2, 5, 6][min(self.asked, 3)])
+        if self.asked == 1 and self._websocket:
             # And is told something in the meantime, also after a silence.
             with suppress(ConnectionClosed):
-                await sockets[0].send("mocha 2.50")
-                await turn_up(3)
-                if late is None:
-                    await asyncio.sleep(SILENCE)
-                    await sockets[0].send("chai 3.00")
-                    await turn_up(4)
-        asked += 1
-        return lines[asked - 1] if asked <= len(lines) else None
+                await self._say(self._websocket, 3)
+                await asyncio.sleep(0 if self.due else SILENCE)
+                await self._say(self._websocket, 4)
+        self.asked += 1
+        return LINES[self.asked - 1] if self.asked <= len(LINES) else None
 
-    async with serving(reply) as url:
-        task = asyncio.create_task(answer(url, next_line, shown.append))
-        await within(2 * PATIENCE, lambda: asked or task.done())
-        if asked:
-            await within(
+    def refuse_late(self, mistake: str) -> None:
+        """Refuse that a message was not shown in time."""
+        raise Wrong(mistake, expected=SHOWN[: self.due], seen=self._shown_then)
+
+    async def _say(self, websocket: ServerConnection, count: int) -> None:
+        if not self.due:
+            await websocket.send(SHOWN[count - 1])
+            await self._turn_up(count)
+
+    async def _turn_up(self, count: int) -> None:
+        """Wait for messages to be shown; note when they were not."""
+        if not self.due and not await until(lambda: len(self.shown) >= count):
+            self.due, self._shown_then = count, [*self.shown]
+
+
+@exercise("06.2", parameters=3, picture="wiretap")
+async def chat(answer: Answer, run: Recorder) -> Right:
+    talk = _Talk()
+    async with serving(talk.reply) as url:
+        task = asyncio.create_task(
+            answer(url, talk.next_line, talk.shown.append)
+        )
+        await until(lambda: talk.asked or task.done(), 2 * PATIENCE)
+        if talk.asked:
+            await until(
+                lambda: talk.asked > len(LINES) or task.done(),
                 2 * PATIENCE + SILENCE,
-                lambda: asked > len(lines) or task.done(),
             )
-        ended = await finished(task, PATIENCE if asked else 0)
+        ended = await ends(task, PATIENCE if talk.asked > len(LINES) else 0)
         if ended:
-            closed = await within(PATIENCE, lambda: codes)
+            await until(lambda: talk.codes)
             await asyncio.sleep(0.05)  # the receiving task ends
-        failed = [
+        codes = [*talk.codes]
+        orphans = [
             lane.task
             for lane in run.lanes
             if lane.task.done() and is_orphaned(lane.task)
         ]
-    if ended and not task.cancelled() and late is None:
-        if isinstance(task.exception(), ConnectionClosedOK):
-            raise Wrong("close-escapes", seen=task.exception())
-    for error in raised_in(task, run):
-        if isinstance(error, TypeError):
-            judge_type(error)
-    # One that shows nothing in time may close before the server has read.
-    if asked > 1 and (ended if late is None else len(late[0]) > 4):
-        if received == ["latte", "mocha"][: len(received)]:
-            raise Wrong("empty-line", expected=lines, seen=received)
-    if late is not None and len(late[0]) > 3:
-        raise Wrong("stops-receiving", expected=late[0], seen=late[1])
+    if ended and not talk.due:
+        if isinstance(failure(task), ConnectionClosedOK):
+            raise Wrong("close-escapes", seen=failure(task))
+    _refuse_type_errors([task, *(one.task for one in run.lanes if one.shown)])
+    _judge_showing(talk, ended)
     if ended:
         task.result()  # raises what the answer raised
-    if not ended and asked == 0:
+    elif not talk.asked:
         raise Wrong("receives-first")
-    if ended and not shown:
-        raise Wrong("not-shown", expected=expected, seen=shown)
-    if late is not None and len(late[0]) == 3:
-        raise Wrong("lock-step", expected=late[0], seen=late[1])
-    if late is not None:
-        raise Wrong("shown-late", expected=late[0], seen=late[1])
-    if not ended and asked > len(lines):
+    if ended and not talk.shown:
+        raise Wrong("not-shown", expected=SHOWN, seen=talk.shown)
+    if talk.due:
+        talk.refuse_late("lock-step" if talk.due == 3 else "shown-late")
+    if not ended and talk.asked > len(LINES):
         raise Wrong("never-ends")
-    if received != lines or shown != expected:
-        raise Wrong(
-            "other-lines", expected=[lines, expected], seen=[received, shown]
-        )
-    if not closed:
+    equal([talk.received, talk.shown], [LINES, SHOWN], "other-lines")
+    if not codes:
         raise Wrong("left-open")
-    if failed:
-        raise Wrong("nobody-awaited", seen=failure(failed[0]))
-    if codes != [1000]:
-        raise Wrong("other-code", expected=[1000], seen=codes)
+    if orphans:
+        raise Wrong("nobody-awaited", seen=failure(orphans[0]))
+    equal(codes, [1000], "other-code")
     return Right()
+
+
+def _refuse_type_errors(tasks: list[asyncio.Task[Any]]) -> None:
+    """Refuse the everyday mistakes that some task has stumbled over."""
+    for task in tasks:
+        error = failure(task) if task.done() else None
+        for leaf in leaves(error) if error else ():
+            if awaits_none(leaf):
+                raise Wrong("awaits-show", seen=leaf)
+            if None in refused_by_send(leaf):
+                raise Wrong("sends-none", seen=leaf)
+            if named(leaf) is not leaf:
+                raise named(leaf)
+
+
+def _judge_showing(talk: _Talk, ended: bool) -> None:
+    """Everything was shown while lines were asked for, the empty one too."""
+    # One that shows nothing in time may close before the server has read.
+    if talk.asked > 1 and (talk.due > 4 if talk.due else ended):
+        if talk.received == ["latte", "mocha"][: len(talk.received)]:
+            raise Wrong("empty-line", expected=LINES, seen=talk.received)
+    if talk.due > 3:
+        talk.refuse_late("stops-receiving")
+
+
+TICKS = [f"tick {number}" for number in range(5)]
+GAP = 0.1  # seconds between two of them
+QUIET = 0.3  # seconds without one that end them
+LAST = ["latte", "mocha"]  # what comes before a close
+
+
+class _Ticker:
+    """A server that sends messages at a pace, or closes behind them.
+
+    Attributes:
+        sent: how many ticks it has sent.
+        slowest: the longest that a client had to wait for one, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.slowest = 0.0
+
+    async def tick(self, websocket: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            match path_of(websocket):
+                case "/closing":
+                    await websocket.send(LAST[0])
+                    await asyncio.sleep(0.8)
+                    await websocket.send(LAST[1])
+                case "/failing":
+                    await websocket.send(LAST[0])
+                    await websocket.send(LAST[1])
+                    await websocket.close(1011)
+                case _:
+                    await self._keep_pace(websocket)
+
+    async def _keep_pace(self, websocket: ServerConnection) -> None:
+        clock = asyncio.get_running_loop().time
+        self.sent, self.slowest, before = 0, 0.0, clock()
+        for message in TICKS:
+            await asyncio.sleep(GAP)
+            await websocket.send(message)
+            self.sent += 1
+            now = clock()
+            self.slowest, before = max(self.slowest, now - before), now
+        await websocket.wait_closed()
 
 
 @exercise("06.3", parameters=2, picture="wiretap", limit=6)
-async def until_quiet(answer):
-    quiet, gap = 0.3, 0.1
-    long_quiet, pause = 5.0, 0.8
-    ticks = [f"tick {number}" for number in range(5)]
-    slowest = 0.0
-    sent = 0
-
-    async def tick(websocket):
-        nonlocal slowest, sent
-        with suppress(ConnectionClosed):
-            if websocket.request.path == "/closing":
-                await websocket.send("latte")
-                await asyncio.sleep(pause)
-                await websocket.send("mocha")
-                return
-            if websocket.request.path == "/failing":
-                await websocket.send("latte")
-                await websocket.send("mocha")
-                await websocket.close(1011)
-                return
-            clock = asyncio.get_running_loop().time
-            before = clock()
-            for message in ticks:
-                await asyncio.sleep(gap)
-                await websocket.send(message)
-                sent += 1
-                now = clock()
-                slowest, before = max(slowest, now - before), now
-            await websocket.wait_closed()
-
-    async with serving(tick) as url:
-        for _ in range(2):
-            slowest, sent = 0.0, 0
-            async with connect(f"{url}/paced") as websocket:
-                task, ended = await tried(answer, websocket, quiet)
-                all_sent = sent == len(ticks)
+async def until_quiet(answer: Answer) -> Right:
+    ticker = _Ticker()
+    async with serving(ticker.tick) as url:
+        try:
+            await _judge_paced(answer, ticker, url)
+        except Wrong:
             # A machine that stood still for a while says nothing about the
             # answer.
-            if slowest < quiet / 1.5:
-                break
-        paced = judge_paced(task, ended, ticks, all_sent)
-        async with connect(f"{url}/closing") as websocket:
-            task, ended = await tried(answer, websocket, long_quiet)
-        judge_closing(task, ended)
-        async with connect(f"{url}/failing") as websocket:
-            task, ended = await tried(answer, websocket, long_quiet)
-        judge_closing(task, ended)
-    return Right(count=len(paced))
+            if ticker.slowest < QUIET / 1.5:
+                raise
+            await _judge_paced(answer, ticker, url)
+        await _judge_closing(answer, f"{url}/closing")
+        await _judge_closing(answer, f"{url}/failing")
+    return Right(count=len(TICKS))
 
 
-def judge_paced(task, ended, ticks, all_sent):
-    if not ended:
-        raise Wrong("never-ends")
-    if not task.cancelled() and isinstance(task.exception(), TimeoutError):
-        raise Wrong("timeout-escapes", expected=ticks, seen=task.exception())
-    seen = task.result()
-    if seen is None:
-        raise Wrong("nothing-returned", expected=ticks, seen=seen)
-    if isinstance(seen, list) and seen != ticks and all_sent:
-        if all(message in ticks for message in seen):
-            raise Wrong("list-anew", expected=ticks, seen=seen)
-    if seen == ticks[0] or seen == ticks[:1]:
-        raise Wrong("first-only", expected=ticks, seen=seen)
-    if isinstance(seen, list) and seen == ticks[: len(seen)] != ticks:
-        raise Wrong("whole-time", expected=ticks, seen=seen)
-    if seen != ticks:
-        raise Wrong("other-messages", expected=ticks, seen=seen)
-    return seen
+async def _judge_paced(answer: Answer, ticker: _Ticker, url: str) -> None:
+    """Messages come, and then no more."""
+    async with calling(url) as websocket:
+        try:
+            seen = await patiently(answer(websocket, QUIET), 2 * PATIENCE)
+        except Silence:
+            raise Wrong("never-ends") from None
+        except TimeoutError as error:
+            raise Wrong(
+                "timeout-escapes", expected=TICKS, seen=error
+            ) from None
+        all_sent = ticker.sent == len(TICKS)
+    refuse_none(seen, TICKS)
+    if isinstance(seen, list) and seen != TICKS and all_sent:
+        if all(message in TICKS for message in seen):
+            raise Wrong("list-anew", expected=TICKS, seen=seen)
+    if seen in (TICKS[0], TICKS[:1]):
+        raise Wrong("first-only", expected=TICKS, seen=seen)
+    if isinstance(seen, list) and seen == TICKS[: len(seen)] != TICKS:
+        raise Wrong("whole-time", expected=TICKS, seen=seen)
+    equal(seen, TICKS, "other-messages")
 
 
-def judge_closing(task, ended):
-    expected = ["latte", "mocha"]
-    if not ended:
-        raise Wrong("goes-on-after-close")
-    error = None if task.cancelled() else task.exception()
-    if isinstance(error, ConnectionClosedError):
-        raise Wrong("error-escapes", expected=expected, seen=error)
-    if isinstance(error, ConnectionClosed):
-        raise Wrong("close-escapes", expected=expected, seen=error)
-    if isinstance(error, TimeoutError) or (
-        not error and task.result() == expected[:1]
-    ):
-        raise Wrong(
-            "other-limit", expected=expected, seen=error or task.result()
-        )
-    seen = task.result()
-    if seen != expected:
-        raise Wrong("lost-at-close", expected=expected, seen=seen)
+async def _judge_closing(answer: Answer, url: str) -> None:
+    """The server closes before the silence is long enough."""
+    async with calling(url) as websocket:
+        try:
+            seen = await patiently(answer(websocket, 5.0), 2 * PATIENCE)
+        except Silence:
+            raise Wrong("goes-on-after-close") from None
+        except ConnectionClosedError as error:
+            raise Wrong("error-escapes", expected=LAST, seen=error) from None
+        except ConnectionClosed as error:
+            raise Wrong("close-escapes", expected=LAST, seen=error) from None
+        except TimeoutError as error:
+            raise Wrong("other-limit", expected=LAST, seen=error) from None
+    equal(seen, LAST, "other-limit" if seen == LAST[:1] else "lost-at-close")
 
 
-@exercise("06.4", parameters=1, picture="wiretap", limit=6)
-async def how_it_ended(answer):
-    deaf, gone = asyncio.Event(), asyncio.Event()
+class _Leaver:
+    """A server that says two things and leaves, as the path says.
 
-    async def leave(websocket):
+    Attributes:
+        deaf: set once it reads nothing more, at ``/deaf``.
+        released: to be set for it to go then.
+    """
+
+    def __init__(self) -> None:
+        self.deaf = asyncio.Event()
+        self.released = asyncio.Event()
+
+    async def leave(self, websocket: ServerConnection) -> None:
         with suppress(ConnectionClosed):
             await websocket.send("latte")
             await websocket.send("mocha")
-            path = websocket.request.path[1:]
-            if path == "deaf":
-                websocket.transport.pause_reading()
-                deaf.set()
-                await gone.wait()
-                websocket.transport.abort()
-            elif path == "1006":
-                websocket.transport.abort()
-            else:
-                await websocket.close(int(path))
+            match path_of(websocket):
+                case "/deaf":
+                    websocket.transport.pause_reading()
+                    self.deaf.set()
+                    await self.released.wait()
+                    websocket.transport.abort()
+                case "/1006":
+                    websocket.transport.abort()
+                case path:
+                    await websocket.close(int(path[1:]))
             await websocket.wait_closed()
 
+
+@exercise("06.4", parameters=1, picture="wiretap", limit=6)
+async def how_it_ended(answer: Answer) -> Right:
+    leaver = _Leaver()
     endings = {1000: "ok", 1001: "ok", 1008: "error", 1006: "error"}
-    async with serving(leave) as url:
+    async with serving(leaver.leave) as url:
         for code, kind in endings.items():
-            async with connect(f"{url}/{code}") as websocket:
-                task, ended = await tried(answer, websocket)
-                read_all = await emptied(websocket) if ended else True
-            judge_ending(task, ended, (kind, code), read_all)
+            async with calling(f"{url}/{code}") as websocket:
+                await _judge_ending(answer(websocket), websocket, (kind, code))
         # The client says goodbye and the server never answers.
-        async with connect(f"{url}/deaf", close_timeout=0.1) as websocket:
-            task = asyncio.create_task(answer(websocket))
-            await deaf.wait()
+        async with calling(f"{url}/deaf") as websocket:
+            ending = asyncio.create_task(answer(websocket))
+            await leaver.deaf.wait()
             await websocket.close(1001)
-            gone.set()
-            ended = await finished(task, 1.6)
-        judge_ending(task, ended, ("error", 1006), True, sent=1001)
+            leaver.released.set()
+            await _judge_ending(ending, websocket, ("error", 1006), sent=1001)
     return Right()
 
 
-async def emptied(websocket):
-    """Whether an answer has left no message unread; reads the first."""
-    try:
-        async with asyncio.timeout(1):
-            await websocket.recv()
-    except (ConnectionClosed, TimeoutError):
-        return True
-    return False
-
-
-def judge_ending(task, ended, expected, read_all, sent=None):
+async def _judge_ending(
+    ending: Awaitable[Any],
+    websocket: ClientConnection,
+    expected: tuple[str, int],
+    sent: int | None = None,
+) -> None:
+    """Judge what is said of an ending, in which the client sent a code."""
     kind, code = expected
-    if not ended:
-        raise Wrong("never-ends", expected=expected)
-    error = None if task.cancelled() else task.exception()
-    if isinstance(error, ConnectionClosedOK):
-        raise Wrong("ok-escapes", expected=expected, seen=error)
-    if isinstance(error, ConnectionClosedError):
-        raise Wrong("error-escapes", expected=expected, seen=error)
-    if isinstance(error, AttributeError) and code == 1006:
-        raise Wrong("no-close-frame", expected=expected, seen=error)
-    seen = task.result()
+    try:
+        seen = await patiently(ending, 2 * PATIENCE)
+    except Silence:
+        raise Wrong("never-ends", expected=expected) from None
+    except ConnectionClosedOK as error:
+        raise Wrong("ok-escapes", expected=expected, seen=error) from None
+    except ConnectionClosedError as error:
+        raise Wrong("error-escapes", expected=expected, seen=error) from None
+    except AttributeError as error:
+        if code != 1006:
+            raise
+        raise Wrong("no-close-frame", expected=expected, seen=error) from None
     if isinstance(seen, list):
         seen = tuple(seen)
     if seen == expected:
         return
-    if seen is None and read_all:
-        if kind != "error":
-            raise Wrong("quiet-end", expected=expected, seen=seen)
-        raise Wrong("nothing-returned", expected=expected, seen=seen)
-    if seen is None or seen in ("latte", "mocha"):
-        raise Wrong("reads-too-little", expected=expected, seen=seen)
+    both = {"expected": expected, "seen": seen}
+    if seen is None and await _is_read(websocket):
+        raise Wrong("quiet-end" if kind == "ok" else "printed", **both)
+    if seen in (None, "latte", "mocha"):
+        raise Wrong("reads-too-little", **both)
     pair = seen if isinstance(seen, tuple) and len(seen) == 2 else (None, seen)
     if sent is not None and pair[1] == sent:
-        raise Wrong("sent-code", expected=expected, seen=seen)
+        raise Wrong("sent-code", **both)
     if pair[0] == kind and isinstance(pair[1], int):
-        raise Wrong("other-code", expected=expected, seen=seen)
-    if code == 1001 and pair == ("error", 1001):
-        raise Wrong("going-away", expected=expected, seen=seen)
+        raise Wrong("other-code", **both)
+    if pair == ("error", 1001):
+        raise Wrong("going-away", **both)
     if pair == ("error", 1000):
-        raise Wrong("catches-first", expected=expected, seen=seen)
+        raise Wrong("catches-first", **both)
     if kind == "error" and pair[0] == "ok":
-        raise Wrong("all-ok", expected=expected, seen=seen)
-    raise Wrong("other-pair", expected=expected, seen=seen)
+        raise Wrong("all-ok", **both)
+    raise Wrong("other-pair", **both)
+
+
+async def _is_read(websocket: ClientConnection) -> bool:
+    """Whether an answer has left no message unread; reads the first."""
+    try:
+        await patiently(websocket.recv())
+    except (ConnectionClosed, Silence):
+        return True
+    return False

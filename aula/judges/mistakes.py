@@ -33,12 +33,18 @@ NO_STAR = ("unhashable type", "awaitable is required")
 NO_STAR_LATER = "Task got bad yield"
 # What Python says of an operation on what is None.
 NONE = "'NoneType'"
+# What unpacking says of one part where two were wanted.
+NOT_TWO_PARTS = "not enough values to unpack (expected 2, got 1)"
 # What send says of what is neither text nor bytes.
 NOT_DATA = "data must be"
 # What await says of a function, until Python 3.13 and from 3.14 on.
 AWAITED_FUNCTION = (
     "object function can't be used in 'await' expression",
     "'function' object can't be awaited",
+)
+# And of None.
+AWAITED_NONE = tuple(
+    said.replace("function", "NoneType") for said in AWAITED_FUNCTION
 )
 
 
@@ -102,6 +108,13 @@ def awaits_function(error: BaseException) -> bool:
     """Whether a function was awaited instead of what its call gives."""
     return isinstance(error, TypeError) and any(
         said in f"{error}" for said in AWAITED_FUNCTION
+    )
+
+
+def awaits_none(error: BaseException) -> bool:
+    """Whether None was awaited, such as the call of a plain function."""
+    return isinstance(error, TypeError) and any(
+        said in f"{error}" for said in AWAITED_NONE
     )
 
 

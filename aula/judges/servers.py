@@ -7,7 +7,7 @@ import functools
 import logging
 import socket
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -217,6 +217,25 @@ def address(server: Server) -> str:
     """Where a server listens, as a URL without a path."""
     port = next(iter(server.sockets)).getsockname()[1]
     return f"ws://127.0.0.1:{port}"
+
+
+def path_of(websocket: ServerConnection) -> str:
+    """The path that a client has asked for."""
+    return websocket.request.path if websocket.request else ""
+
+
+@asynccontextmanager
+async def serving(
+    handler: Callable[[ServerConnection], Awaitable[None]],
+) -> AsyncIterator[str]:
+    """A server of the judge's own, for answers to call; yields its URL."""
+    server = await serve(
+        handler, "127.0.0.1", 0, logger=quiet, close_timeout=PATIENCE
+    )
+    try:
+        yield address(server)
+    finally:
+        await stop(server)
 
 
 async def stop(server: Server) -> None:

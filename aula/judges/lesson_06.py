@@ -21,8 +21,8 @@ from websockets.sync.client import connect as sync_connect
 from aula.exercises.answer import close_unawaited
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.instruments.frames import refused_by_send
+from aula.instruments.record import Recorder
 from aula.instruments.tasks import failure, is_orphaned
-from aula.instruments.timeline import Recorder
 from aula.judges.mistakes import (
     awaits_none,
     equal,
@@ -360,8 +360,6 @@ async def _judge_closing(answer: Answer, url: str) -> None:
             raise Wrong("error-escapes", expected=LAST, seen=error) from None
         except ConnectionClosed as error:
             raise Wrong("close-escapes", expected=LAST, seen=error) from None
-        except TimeoutError as error:
-            raise Wrong("other-limit", expected=LAST, seen=error) from None
     equal(seen, LAST, "other-limit" if seen == LAST[:1] else "lost-at-close")
 
 

@@ -68,7 +68,9 @@ def refuse_none(seen: Any, expected: Any = UNSET) -> None:
         Wrong: printed.
     """
     if seen is None:
-        raise Wrong("printed", expected=expected, seen=seen)
+        if expected is not UNSET:
+            raise Wrong("printed", expected=expected, seen=seen)
+        raise Wrong("printed")
 
 
 def refuse_unawaited(seen: Any, mistake: str, **values: Any) -> None:

@@ -111,6 +111,8 @@ def close_unawaited(value: Any) -> bool:
 def _arguments(coroutine: CoroutineType[Any, Any, Any]) -> list[Any]:
     """What a coroutine was given that has not started."""
     frame = coroutine.cr_frame
+    if frame is None:  # it is closed
+        return []
     names = frame.f_code.co_varnames  # and so no variables of a closure
     return [v for name, v in frame.f_locals.items() if name in names]
 

@@ -104,7 +104,7 @@ class Check:
             message = TEXT[self.language]["bad-number"]
             raise ValueError(message.format(number=number, known=known))
         line, tap = Timeline(), Wiretap()
-        found = misshapen(asked, answer)
+        found: Right | Wrong | None = misshapen(asked, answer)
         if found is None and asked.answer == "script":
             script = Script(answer)
             try:
@@ -118,7 +118,7 @@ class Check:
             return Verdict(number, asked.name, "right", said)
         if found.mistake == "unstarted":
             return Verdict(number, asked.name, "unstarted", said)
-        pictures = {"wiretap": tap}
+        pictures: dict[str | None, Timeline | Wiretap] = {"wiretap": tap}
         run = line.recorder
         if run.finished - run.began > BRIEF:
             pictures["timeline"] = line
@@ -128,13 +128,12 @@ class Check:
 
 def _say(asked: Exercise, found: Right | Wrong, language: str) -> str:
     labels = TEXT[language]
-    is_right = isinstance(found, Right)
-    mistake = words.RIGHT if is_right else found.mistake
+    mistake = words.RIGHT if isinstance(found, Right) else found.mistake
     text = words.find(asked.lesson, asked.name, mistake)[language]
     message = words.fill(text, found.values)
     if mistake == "unstarted":
         return message
-    head = labels["right" if is_right else "wrong"]
+    head = labels["right" if isinstance(found, Right) else "wrong"]
     parts = [head.format(number=asked.number, message=message)]
     for key in ("expected", "seen"):
         value = getattr(found, key, UNSET)

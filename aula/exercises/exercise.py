@@ -12,7 +12,7 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ UNSET: Any = object()
 
 # A learner's answer: whatever it is, a judge calls it and looks.
 Answer = Callable[..., Any]
-Judge = TypeVar("Judge", bound="Callable[..., Awaitable[Right]]")
+Judge = TypeVar("Judge", bound="Callable[..., Coroutine[Any, Any, Right]]")
 
 
 class Right:
@@ -82,7 +82,7 @@ class Exercise:
 
     number: str
     name: str
-    judge: Callable[..., Awaitable[Right]]
+    judge: Callable[..., Coroutine[Any, Any, Right]]
     answer: str
     parameters: int
     limit: float

@@ -15,6 +15,7 @@ import traceback
 import warnings
 from collections.abc import Coroutine
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 from aula.exercises.answer import close_unawaited
@@ -90,16 +91,17 @@ async def run_answer(
     if cancelled:
         return Wrong("cancelled")
     if error is None:
-        return task.result()
+        right: Right = task.result()
+        return right
     if isinstance(error, Wrong):
         return error
     return Wrong("raises", seen=error)
 
 
-def _let_go(error: BaseException) -> None:
+def _let_go(error: BaseException | None) -> None:
     """Free the variables of the frames an exception has come through."""
     known: set[int] = set()
-    errors = [error]
+    errors: list[Any] = [error]
     while errors:
         error = errors.pop()
         if isinstance(error, BaseException) and id(error) not in known:
@@ -112,7 +114,9 @@ def _let_go(error: BaseException) -> None:
                 errors += error.exceptions
 
 
-_scope: contextvars.ContextVar = contextvars.ContextVar("scope", default=None)
+_scope: contextvars.ContextVar[_Scope | None] = contextvars.ContextVar(
+    "scope", default=None
+)
 
 
 class _Scope(tasks.Observer):
@@ -123,10 +127,10 @@ class _Scope(tasks.Observer):
     """
 
     def __init__(self) -> None:
-        self.tasks: set[asyncio.Task] = set()
+        self.tasks: set[tasks.Task] = set()
         self.stopped = False
 
-    def enter(self, coro: Coroutine, name: str) -> asyncio.Task:
+    def enter(self, coro: Coroutine[Any, Any, Any], name: str) -> tasks.Task:
         """Start the first task in it."""
         token = _scope.set(self)
         try:
@@ -134,15 +138,15 @@ class _Scope(tasks.Observer):
         finally:
             _scope.reset(token)
 
-    def task_spawned(self, task: asyncio.Task, note: None) -> None:
+    def task_spawned(self, task: tasks.Task, note: Any) -> None:
         self.before_task_step(task)
 
-    def before_task_step(self, task: asyncio.Task) -> None:
+    def before_task_step(self, task: tasks.Task) -> None:
         # Some tasks are made without the task factory.
         if _scope.get() is self:
             self.tasks.add(task)
 
-    def contains(self, task: asyncio.Task) -> bool:
+    def contains(self, task: tasks.Task) -> bool:
         # After Stop, KeyboardInterrupt is meant for the event loop.
         return task in self.tasks and not self.stopped
 
@@ -201,7 +205,7 @@ class _Watchdog:
             self._thread.start()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         if self._active:
             # Or its last signal might reach the handler from before.
@@ -219,11 +223,12 @@ class _Watchdog:
                 if hasattr(signal, "pthread_kill"):
                     # This breaks off a system call such as time.sleep.
                     main = threading.main_thread().ident
+                    assert main is not None
                     signal.pthread_kill(main, signal.SIGINT)
                 else:
                     signal.raise_signal(signal.SIGINT)
 
-    def _interrupted(self, number, frame) -> None:
+    def _interrupted(self, number: int, frame: FrameType | None) -> None:
         if not self._sent:
             if callable(self._before):
                 self._scope.stopped = True

@@ -103,7 +103,7 @@ $(UV): $(BIN)/pip
 	@$(PIP) --target $(VENV)/tools uv
 
 $(VENV)/for-learners: $(SETTINGS) | $(UV)
-	@$(call install,-e .)
+	@$(call install,-e '.[lab]')
 	@touch $@
 
 $(VENV)/for-authors: $(SETTINGS) | $(UV)

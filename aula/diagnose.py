@@ -26,7 +26,9 @@ TEXT = {
         "python-cure": "Hace falta {need}. Instala uno y vuelve a crear el "
         "entorno: borra la carpeta `.venv` y ejecuta `make lab "
         "PYTHON=python3.13`.",
-        "package-cure": "Hace falta `{need}`. Cierra JupyterLab y vuelve a "
+        "package-cure": "Hace falta `{need}`. Ejecuta `%pip install "
+        "'{need}'` en una celda y reinicia el kernel.",
+        "lab-cure": "Hace falta `{need}`. Cierra JupyterLab y vuelve a "
         "abrir el curso con `make lab`, que instala lo que falte.",
         "kernel-cure": "Este kernel usa el curso de `{found}`, pero este "
         "cuaderno está en `{here}`. Cierra JupyterLab y ábrelo con `make "
@@ -47,7 +49,9 @@ TEXT = {
         "python-cure": "{need} is needed. Install one and make the "
         "environment anew: delete the folder `.venv` and run `make lab "
         "PYTHON=python3.13`.",
-        "package-cure": "`{need}` is needed. Close JupyterLab and open the "
+        "package-cure": "`{need}` is needed. Run `%pip install '{need}'` in "
+        "a cell and restart the kernel.",
+        "lab-cure": "`{need}` is needed. Close JupyterLab and open the "
         "course with `make lab` again: it installs what is missing.",
         "kernel-cure": "This kernel uses the course in `{found}`, but this "
         "notebook stands in `{here}`. Close JupyterLab and open it with "
@@ -101,15 +105,21 @@ def _python(words: dict[str, str]) -> tuple[str, str, str]:
 
 
 def _packages(words: dict[str, str]) -> list[tuple[str, str, str]]:
-    """A row for each package that the course declares for learners."""
-    from importlib import metadata
+    """A row for each package that the course declares for learners.
+
+    Those of JupyterLab count where JupyterLab is, and the kernel of another
+    front end is left alone.
+    """
+    from importlib import metadata, util
 
     from packaging.requirements import Requirement
 
+    extra = "" if util.find_spec("jupyterlab") is None else "lab"
+    cure = words["lab-cure" if extra else "package-cure"]
     rows = []
-    for line in metadata.requires("aula") or []:
+    for line in sorted(metadata.requires("aula") or []):
         need = Requirement(line)
-        if need.marker is not None and not need.marker.evaluate({"extra": ""}):
+        if need.marker and not need.marker.evaluate({"extra": extra}):
             continue
         try:
             version = metadata.version(need.name)
@@ -117,8 +127,9 @@ def _packages(words: dict[str, str]) -> list[tuple[str, str, str]]:
         except metadata.PackageNotFoundError:
             version, good = "–", False
         text = f"{need.name}{need.specifier}"
-        cure = "" if good else words["package-cure"].format(need=text)
-        rows.append((need.name, version, cure))
+        rows.append(
+            (need.name, version, "" if good else cure.format(need=text))
+        )
     return rows
 
 

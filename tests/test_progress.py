@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import sys
 
 import pytest
 
@@ -55,6 +56,13 @@ def test_a_damaged_file_is_put_aside(damage):
     assert progress.solved() == {"breakfast"}
     aside = progress.path().with_name("progress.damaged.json")
     assert aside.read_bytes() == damage
+
+
+def test_without_jupyter_nothing_is_kept(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jupyter_core.paths", None)
+    progress.remember("greet")
+    assert progress.solved() == set()
+    assert progress.forget() == 0
 
 
 def test_what_is_no_name_is_dropped():

@@ -18,7 +18,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))[
     "project"
 ]
+CORE = PROJECT["dependencies"]
+LAB = PROJECT["optional-dependencies"]["lab"]
 AUTHORS = PROJECT["optional-dependencies"]["test"]
+# What a kernel brings, and so does whoever runs one.
+KERNEL = {"IPython", "jupyter_client", "jupyter_core"}
 README = ("README.md", "README.es.md")
 GUIDES = (*README, "CONTRIBUTING.md", "CONTRIBUTING.es.md")
 
@@ -53,7 +57,8 @@ def commands(name):
 
 def test_lock_is_in_step_with_pyproject():
     versions, direct = locked()
-    wanted = list(map(Requirement, PROJECT["dependencies"] + AUTHORS))
+    assert AUTHORS[0] == "aula[lab]"
+    wanted = list(map(Requirement, CORE + LAB + AUTHORS[1:]))
     problems = [
         f"{requirement} asked, {version} locked"
         for requirement in wanted
@@ -69,9 +74,30 @@ def test_lock_is_in_step_with_pyproject():
 
 
 def test_learner_gets_no_more_than_needed():
-    learner = {Requirement(line).name for line in PROJECT["dependencies"]}
-    assert not learner & {Requirement(line).name for line in AUTHORS}
-    assert "jupyterlab-language-pack-es-ES" in learner
+    core, lab, authors = (
+        {Requirement(line).name for line in lines}
+        for lines in (CORE, LAB, AUTHORS)
+    )
+    assert not core & lab and not (core | lab) & authors
+    assert "jupyterlab-language-pack-es-ES" in lab
+
+
+def test_core_is_what_instruments_and_lessons_import():
+    """And neither a kernel nor a JupyterLab: Colab has its own."""
+    code = [file.read_text("utf-8") for file in ROOT.glob("aula/**/*.py")]
+    for file in ROOT.glob("solutions/en/*.ipynb"):
+        cells = json.loads(file.read_text("utf-8"))["cells"]
+        code += [
+            "".join(c["source"]) for c in cells if c["cell_type"] == "code"
+        ]
+    imported = set(
+        re.findall(r"^ *(?:from|import) (\w+)", "\n".join(code), re.M)
+    )
+    # Lesson 01 hands these to a second kernel, by name.
+    imported |= {"nest_asyncio", "nest_asyncio2"}
+    imported -= sys.stdlib_module_names | KERNEL | {"aula"}
+    core = {Requirement(line).name.replace("-", "_") for line in CORE}
+    assert core == imported
 
 
 def test_oldest_python_is_the_same_everywhere():
@@ -87,7 +113,12 @@ def test_environment_has_a_supported_python_the_lock_and_the_package():
     ]
     assert python.removeprefix("python=") in supported()
     assert pip == "pip"
-    assert section == {"pip": ["-c requirements.txt", "-e ."]}
+    lock, course, *named = section["pip"]
+    assert (lock, course) == ("-c requirements.txt", "-e .[lab]")
+    # Those that the course is about and stands on, so that they are seen.
+    assert named == sorted(
+        ["websockets", "jupyterlab", "nest-asyncio", "nbval", "aiohttp"]
+    )
 
 
 def test_workflow_runs_the_supported_pythons_on_every_system():

@@ -43,8 +43,11 @@ def wheel(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def python(wheel, tmp_path_factory):
-    """The interpreter of an environment with the wheel and what it needs."""
+def bare(wheel, tmp_path_factory):
+    """The interpreter of an environment with the wheel and what it needs.
+
+    There is no kernel in it, nor anything else of Jupyter's.
+    """
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, symlinks=os.name != "nt")
     scripts = folder / ("Scripts" if os.name == "nt" else "bin")
@@ -58,14 +61,22 @@ def python(wheel, tmp_path_factory):
             if found.name != "aula"
         )
     )
-    options = ["-c", versions, wheel]
-    pip = [sys.executable, "-m", "pip", f"--python={python}", "install"]
-    run(
-        [UV, "pip", "install", f"--python={python}", *options],
-        [*pip, *options],
-    )
+    install(python, "-c", versions, wheel)
     yield python
     shutil.rmtree(folder)  # hundreds of megabytes
+
+
+@pytest.fixture(scope="module")
+def python(bare):
+    """That interpreter, with a kernel, as other front ends have it."""
+    versions = bare.parent.parent / "constraints.txt"
+    install(bare, "-c", versions, "ipykernel")
+    return bare
+
+
+def install(python, *what):
+    pip = [sys.executable, "-m", "pip", f"--python={python}", "install"]
+    run([UV, "pip", "install", f"--python={python}", *what], [*pip, *what])
 
 
 def test_the_wheel_holds_all_of_aula_and_nothing_else(wheel):
@@ -93,7 +104,7 @@ IMPORTS = """
 import asyncio, sys
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
-from aula.en import check, progress, timeline, wiretap
+from aula.en import check, diagnose, progress, timeline, wiretap
 """
 
 BREW = """
@@ -133,6 +144,34 @@ await check("00.1", greet)
 """
 
 
+SCRIPT = """
+import asyncio, importlib.util
+from aula.en import check, timeline
+
+async def greet(name):
+    await asyncio.sleep(0.1)
+    return f"Hola, {name}"
+
+async def main():
+    with timeline():
+        await asyncio.gather(greet("Ada"), greet("Lima"))
+    await check("00.1", greet)
+
+asyncio.run(main())
+print("IPython", importlib.util.find_spec("IPython"))
+"""
+
+
+def test_a_script_without_jupyter(bare, tmp_path):
+    done = subprocess.run(
+        [bare, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'greet("Ada")' in done.stdout
+    assert words.find("00", "greet", "right")["en"] in done.stdout
+    assert "IPython None" in done.stdout
+
+
 def test_a_notebook_elsewhere(python, tmp_path):
     folder = tmp_path / "elsewhere"
     (folder / "en").mkdir(parents=True)
@@ -141,16 +180,28 @@ def test_a_notebook_elsewhere(python, tmp_path):
     with kernel(folder, python) as running:
         cells = [
             running.run(cell)
-            for cell in (IMPORTS, BREW, ECHO, WRONG, RIGHT, "progress()")
+            for cell in (
+                IMPORTS,
+                BREW,
+                ECHO,
+                WRONG,
+                RIGHT,
+                "progress()",
+                "await diagnose()",
+            )
         ]
         where = running.run("import aula; print(aula.__file__, *sys.path)")
     assert [cell.error() for cell in cells] == [""] * len(cells)
     assert [cell.stderr() for cell in cells] == [""] * len(cells)
-    _, brew, echo, wrong, right, progress = [cell.text() for cell in cells]
+    _, brew, echo, wrong, right, progress, diagnosis = [
+        cell.text() for cell in cells
+    ]
     assert 'brew("mocha")' in brew
     assert 'client → echo  TEXT "hola"' in echo
     assert words.find("00", "greet", "always-the-same")["en"] in wrong
     assert words.find("00", "greet", "right")["en"] in right
     assert "| ■ | 1/1 |" in progress
+    assert "**All in order.**" in diagnosis
+    assert "| websockets |" in diagnosis and "jupyterlab" not in diagnosis
     assert str(python.parent.parent) in where.stdout()
     assert str(ROOT) not in where.stdout()

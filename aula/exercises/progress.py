@@ -63,7 +63,11 @@ _NUMBERED = {
 
 
 def path() -> Path:
-    """Where progress is kept."""
+    """Where progress is kept.
+
+    Raises:
+        ImportError: if there is no Jupyter here, and so no such place.
+    """
     from jupyter_core.paths import jupyter_data_dir
 
     return Path(jupyter_data_dir()) / "aula" / "progress.json"
@@ -75,7 +79,7 @@ def solved() -> set[str]:
     A file that cannot be read, or holds something else, counts as none. What
     is no exercise of this course stays: it may be one of another version's.
     """
-    with suppress(OSError, ValueError):
+    with suppress(ImportError, OSError, ValueError):
         kept = json.loads(path().read_text(encoding="utf-8"))
         if isinstance(kept, dict) and isinstance(kept.get("solved"), list):
             names = {n for n in kept["solved"] if isinstance(n, str)}
@@ -93,15 +97,15 @@ def remember(name: str) -> None:
 
     The file is replaced whole, so that a crash leaves the old one. One that
     is damaged is put aside as ``progress.damaged.json``. Where nothing can be
-    written, nothing is kept, and nobody is bothered. The solutions editions
-    solve no exercise for the learner.
+    written, or a script runs without Jupyter, nothing is kept, and nobody is
+    bothered. The solutions editions solve no exercise for the learner.
     """
     if Path.cwd().parent.name == "solutions":
         return
     known = solved()
     if name in known:
         return
-    with suppress(OSError):
+    with suppress(ImportError, OSError):
         file = path()
         file.parent.mkdir(parents=True, exist_ok=True)
         if not known and file.exists():
@@ -119,7 +123,8 @@ def remember(name: str) -> None:
 def forget() -> int:
     """Delete what is kept, and tell how many exercises it was."""
     count = len(solved())
-    path().unlink(missing_ok=True)
+    with suppress(ImportError):
+        path().unlink(missing_ok=True)
     return count
 
 

@@ -955,6 +955,13 @@ async def forgotten_in_a_task():
     await asyncio.gather(inner())
 
 
+async def forgotten_in_the_call_of_a_task_that_fails():
+    async def inner(number):
+        return number + 1
+
+    await asyncio.gather(inner(right()), return_exceptions=True)
+
+
 async def forgotten_and_caught():
     number = right()
     try:
@@ -972,6 +979,7 @@ async def forgotten_and_caught():
         forgotten_in_the_result,
         forgotten_in_a_list,
         forgotten_in_a_task,
+        forgotten_in_the_call_of_a_task_that_fails,
         forgotten_and_caught,
     ],
     ids=lambda answer: answer.__name__,

@@ -6,8 +6,10 @@ from contextlib import suppress
 import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosedOK
 
 from aula.exercises.exercise import Unawaited, Wrong
+from aula.instruments.record import Recorder
 from aula.judges import mistakes
 from aula.judges.mistakes import (
     awaits_function,
@@ -15,6 +17,7 @@ from aula.judges.mistakes import (
     equal,
     has_no_star,
     leaves,
+    lost,
     named,
     naming_unawaited,
     refuse_none,
@@ -96,6 +99,13 @@ def test_other_errors_stay():
     error = asyncio.run(with_connection(sends_number))
     assert mistakes.NOT_DATA in f"{error}"
     assert named(error) is error
+
+
+def test_calling_a_coroutine():
+    coroutine = brew()
+    with pytest.raises(TypeError, match=mistakes.NOT_CALLABLE):
+        coroutine()
+    coroutine.close()
 
 
 def no_star(*collection):
@@ -210,6 +220,102 @@ def test_leaves():
     inner = [ValueError(1), ExceptionGroup("", [KeyError(2)])]
     found = leaves(ExceptionGroup("", inner))
     assert [type(error) for error in found] == [ValueError, KeyError]
+
+
+async def fail(error=None):
+    raise error or ValueError("sin leche")
+
+
+async def gathered():
+    await asyncio.gather(fail(), fail(), return_exceptions=True)
+
+
+async def grouped():
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail())
+            group.create_task(asyncio.sleep(1))
+    except* ValueError:
+        pass
+
+
+async def awaited():
+    with suppress(ValueError):
+        await asyncio.create_task(fail())
+
+
+async def looked_at():
+    task = asyncio.create_task(fail())
+    await asyncio.wait([task])
+    assert task.exception()
+
+
+async def looked_at_when_done():
+    task = asyncio.create_task(fail())
+    task.add_done_callback(lambda task: task.exception())
+    await asyncio.sleep(0.01)
+
+
+async def cancelled():
+    task = asyncio.create_task(asyncio.sleep(1))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def client_gone():
+    await asyncio.wait(
+        [asyncio.create_task(fail(ConnectionClosedOK(None, None)))]
+    )
+
+
+async def forgotten():
+    asyncio.create_task(fail())
+    await asyncio.sleep(0.01)
+
+
+async def only_waited_for():
+    await asyncio.wait([asyncio.create_task(fail())])
+
+
+async def in_a_forgotten_group():
+    asyncio.create_task(fail(ExceptionGroup("", [ValueError()])))
+    await asyncio.sleep(0.01)
+
+
+def what_is_lost(answer):
+    async def judge():
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        run = Recorder()
+        run.start()
+        await answer()
+        run.stop()
+        return [type(error) for error in lost(run)]
+
+    return asyncio.run(judge())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        gathered,
+        grouped,
+        awaited,
+        looked_at,
+        looked_at_when_done,
+        cancelled,
+        client_gone,
+    ],
+)
+def test_what_somebody_picked_up_is_not_lost(answer):
+    assert what_is_lost(answer) == []
+
+
+@pytest.mark.parametrize(
+    "answer", [forgotten, only_waited_for, in_a_forgotten_group]
+)
+def test_what_nobody_picked_up_is_lost(answer):
+    assert what_is_lost(answer) == [ValueError]
 
 
 def test_the_call_whose_await_is_missing_is_named():

@@ -98,15 +98,24 @@ async def run_answer(
     return Wrong("raises", seen=error)
 
 
-def _let_go(error: BaseException | None) -> None:
-    """Free the variables of the frames an exception has come through."""
+def let_go(error: BaseException | None) -> None:
+    """Free the variables of the frames an exception has come through.
+
+    A coroutine that nobody awaited warns when it is dropped, and until then
+    the traceback holds it.
+    """
     known: set[int] = set()
     errors: list[Any] = [error]
     while errors:
         error = errors.pop()
         if isinstance(error, BaseException) and id(error) not in known:
             known.add(id(error))
-            traceback.clear_frames(error.__traceback__)
+            for frame, _ in traceback.walk_tb(error.__traceback__):
+                with suppress(RuntimeError):  # it still runs
+                    frame.clear()
+                    # Until Python 3.13 it keeps a copy of its variables for
+                    # whoever asked; asked again, it drops what is gone.
+                    frame.f_locals  # noqa: B018
             errors += [error.__cause__, error.__context__]
             if isinstance(error, Wrong):
                 errors.append(error.seen)
@@ -165,7 +174,7 @@ class _Scope(tasks.Observer):
         for task in self.tasks:
             if task.done() and not task.cancelled():
                 # Retrieved, and so no orphan.
-                _let_go(task.exception())
+                let_go(task.exception())
 
     async def _cancel(self, patience: float) -> bool:
         """Cancel all tasks and tell whether one is still alive."""

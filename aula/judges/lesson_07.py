@@ -1,107 +1,63 @@
-"""Judges the exercises of lesson 07."""
+"""Judges the exercises of lesson 07: consumers, producers, both."""
+
+from __future__ import annotations
 
 import asyncio
-import inspect
-import traceback
-from functools import wraps
+from typing import Any, NoReturn
 
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.server import ServerConnection
 
-from aula.exercises.exercise import Right, Unawaited, Wrong, exercise
-from aula.judges.lesson_05 import MOMENT, PATIENCE, Machine, Server
-from aula.judges.peers import Queue, receive, send_all, within
+from aula.exercises.exercise import (
+    Answer,
+    Right,
+    Unawaited,
+    Wrong,
+    exercise,
+)
+from aula.instruments.record import Recorder
+from aula.judges.mistakes import NOT_CALLABLE
+from aula.judges.servers import Machine, Service, receive, send_all
+from aula.judges.waiting import MOMENT, PATIENCE, Queue, until
 
 
-class Visit(Server):
-    """A server of the learner's handler, which also notes how it ended.
+class _Desk(Service):
+    """A service that notes which messages its handlers have received.
 
     Attributes:
-        taken: the messages that the handler has received.
-        closed: the ConnectionClosed that left the handler, if one did.
-        cancelled: whether a CancelledError left it.
+        taken: these messages.
     """
 
-    def __init__(self, answer, *arguments):
-        self.taken = []
-        self.closed = None
-        self.cancelled = False
+    def __init__(self, handler: Answer, *arguments: Any, run: Recorder):
+        super().__init__(handler, *arguments, run=run)
+        self.taken: list[str | bytes] = []
 
-        @wraps(answer)
-        async def handler(websocket, *arguments):
-            self._count(websocket)
-            try:
-                await answer(websocket, *arguments)
-            except BaseException as error:
-                self._note(error)
-                raise
-
-        super().__init__(handler, *arguments)
-
-    def _count(self, websocket):
+    async def handle(
+        self, handler: Answer, websocket: ServerConnection, *arguments: Any
+    ) -> None:
         receive = websocket.recv
 
-        async def recv(*arguments, **options):
+        async def recv(*arguments: Any, **options: Any) -> str | bytes:
             message = await receive(*arguments, **options)
             self.taken.append(message)
             return message
 
-        websocket.recv = recv  # which "async for" calls, too
+        # "async for" calls it, too.
+        websocket.recv = recv  # type: ignore[method-assign]
+        await handler(websocket, *arguments)
 
-    def _note(self, error):
-        if isinstance(error, asyncio.CancelledError):
-            self.cancelled = True
-        elif isinstance(error, ConnectionClosed):
-            self.closed = str(error)
-        elif isinstance(error, BaseExceptionGroup):
-            for inner in error.exceptions:
-                self._note(inner)
-
-    async def ends(self, seconds=PATIENCE):
-        """Whether the handler has ended, or does so in time."""
-        return await within(seconds, self.ended.is_set)
-
-    def has_raised(self, kind):
+    def has_raised(self, kind: type[Exception]) -> bool:
+        """Whether such an exception has left a handler."""
         return any(isinstance(error, kind) for error in self.errors)
 
-    def raise_other(self, run, kind):
-        """Raise what has been raised, but for errors of this kind."""
-        self.errors = [e for e in self.errors if not isinstance(e, kind)]
-        if self.errors:
-            self.raise_errors(run)
+    def refuse_close(self, mistake: str) -> None:
+        """Refuse a handler that ConnectionClosed has left.
 
-
-class Feed:
-    """A producer whose values, or exceptions, the judge puts in.
-
-    Attributes:
-        asked: how often it was called.
-        waiting: how many calls wait for a value.
-    """
-
-    def __init__(self, *values):
-        self.asked = 0
-        self.waiting = 0
-        self._values = asyncio.Queue()
-        self.put(*values)
-
-    def put(self, *values):
-        for value in values:
-            self._values.put_nowait(value)
-
-    async def __call__(self):
-        self.asked += 1
-        self.waiting += 1
-        try:
-            value = await self._values.get()
-        finally:
-            self.waiting -= 1
-        if isinstance(value, Exception):
-            raise value
-        return value
-
-    async def stopped(self):
-        """Whether nobody waits for a value any more, or soon."""
-        return await within(3 * MOMENT, lambda: self.waiting == 0)
+        Raises:
+            Wrong: the mistake.
+        """
+        if self.closed:
+            raise Wrong(mistake, seen=str(self.closed[0]))
 
 
 class NoPrice(Exception):
@@ -112,56 +68,95 @@ class BadReading(Exception):
     """What a consumer raises."""
 
 
+class SoldOut(Exception):
+    """What executing an order raises."""
+
+
+class _Feed:
+    """A producer whose values, or exceptions, the judge puts in.
+
+    Attributes:
+        asked: how often it was called.
+        waiting: how many calls wait for a value.
+    """
+
+    def __init__(self, *values: str | Exception) -> None:
+        self.asked = 0
+        self.waiting = 0
+        self._values: asyncio.Queue[str | Exception] = asyncio.Queue()
+        self.put(*values)
+
+    def put(self, *values: str | Exception) -> None:
+        for value in values:
+            self._values.put_nowait(value)
+
+    async def producer(self) -> str:
+        self.asked += 1
+        self.waiting += 1
+        try:
+            value = await self._values.get()
+        finally:
+            self.waiting -= 1
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    async def next_price(self) -> str:
+        return await self.producer()
+
+    async def has_stopped(self) -> bool:
+        """Whether nobody waits for a value any more, or soon."""
+        return await until(lambda: self.waiting == 0, 2 * MOMENT)
+
+
 @exercise("07.1", parameters=2, limit=8, picture="wiretap")
-async def ticker(answer, run):
-    feed = Feed()
-    expected = ["latte 100", "latte 101", "latte 102"]
-    seen = []
-    async with Visit(answer, feed) as visit:
-        async with visit.connect() as websocket:
-            for price in expected:
-                feed.put(price)
-                seen += await receive(websocket, 1)
-                if seen != expected[: len(seen)] or not seen:
-                    break
-            ended_early = await visit.ends(0)
-        if seen != expected or not feed.asked:
-            visit.raise_errors(run)
-            _judge_prices(seen, expected, feed, ended_early)
+async def ticker(answer: Answer, run: Recorder) -> Right:
+    feed = _Feed()
+    async with _Desk(answer, feed.next_price, run=run) as desk:
+        async with desk.connect() as websocket:
+            await _judge_prices(websocket, desk, feed)
         asked = feed.asked
         for _ in range(3):
             feed.put("latte 103")
-            if await visit.ends(PATIENCE / 3):
+            if await until(desk.ended.is_set, PATIENCE / 3):
                 break
-    visit.raise_errors(run)
-    if not visit.ended.is_set() or feed.asked > asked + 2:
-        raise Wrong("goes-on")
-    if visit.closed is not None:
-        raise Wrong("close-escapes", seen=visit.closed)
-    await _judge_failing_price(answer, run)
+        desk.raise_errors()
+        if not desk.ended.is_set() or feed.asked > asked + 2:
+            raise Wrong("goes-on")
+        desk.refuse_close("close-escapes")
+    feed = _Feed("latte 100", NoPrice("no price"))
+    async with _Desk(answer, feed.next_price, run=run) as desk:
+        async with desk.connect() as websocket:
+            await receive(websocket, 1)
+            await until(desk.ended.is_set)
+        if not desk.has_raised(NoPrice):
+            raise Wrong("hides-errors")
     return Right()
 
 
-def _judge_prices(seen, expected, feed, ended_early):
-    if seen and not feed.asked:
-        raise Wrong("not-called", expected=expected, seen=seen)
+async def _judge_prices(
+    websocket: ClientConnection, desk: _Desk, feed: _Feed
+) -> None:
+    """Each of three prices comes as soon as there is one."""
+    expected = ["latte 100", "latte 101", "latte 102"]
+    seen: list[str | bytes] = []
+    for count, price in enumerate(expected, 1):
+        feed.put(price)
+        seen += await receive(websocket, 1)
+        if seen != expected[:count]:
+            break
+    if seen == expected and feed.asked:
+        return
+    both = {"expected": expected, "seen": seen}
+    desk.raise_errors()
     if not feed.asked:
-        raise Wrong("waits-for-messages", expected=expected, seen=seen)
-    if seen == expected[: len(seen)] and seen and ended_early:
-        raise Wrong("first-only", expected=expected, seen=seen)
-    raise Wrong("other-prices", expected=expected, seen=seen)
+        raise Wrong("not-called" if seen else "waits-for-messages", **both)
+    if seen and seen == expected[: len(seen)] and desk.ended.is_set():
+        raise Wrong("first-only", **both)
+    raise Wrong("other-prices", **both)
 
 
-async def _judge_failing_price(answer, run):
-    feed = Feed("latte 100", NoPrice("no price"))
-    async with Visit(answer, feed) as visit, visit.connect() as websocket:
-        await receive(websocket, 1)
-        await visit.ends()
-    if not visit.has_raised(NoPrice):
-        raise Wrong("hides-errors")
-
-
-class Readings:
+class _Readings:
     """A consumer that notes what it gets, and fails where it is asked to.
 
     Attributes:
@@ -170,13 +165,13 @@ class Readings:
         free: cleared, it keeps a call from ending.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.asked = 0
-        self.seen = []
+        self.seen: list[Any] = []
         self.free = asyncio.Event()
         self.free.set()
 
-    async def __call__(self, message):
+    async def consumer(self, message: Any) -> None:
         self.asked += 1
         if message == "hola":
             raise BadReading(message)
@@ -184,74 +179,37 @@ class Readings:
         self.seen.append(message)
 
 
-class Exchange(Visit):
-    """A visit of a handler that may call what it should hand on."""
-
-    called = False
-
-    def _note(self, error):
-        self._note_call(error)
-        super()._note(error)
-
-    def _note_call(self, error):
-        if isinstance(error, BaseExceptionGroup):
-            for inner in error.exceptions:
-                self._note_call(inner)
-        elif "'coroutine' object is not callable" in f"{error}":
-            self.called = True
-            _close_coroutines(error)
-
-    def raise_errors(self, run):
-        for lane in run.lanes:
-            if lane.shown and lane.outcome()[0] == "raised":
-                self._note_call(lane.task.exception())
-        if self.called:
-            raise Wrong("called-producer")
-        super().raise_errors(run)
-
-
-def _close_coroutines(error):
-    """Close those that an error's frames hold and nobody has awaited."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        for value in frame.f_locals.values():
-            if (
-                inspect.iscoroutine(value)
-                and inspect.getcoroutinestate(value) == inspect.CORO_CREATED
-            ):
-                value.close()
-
-
 @exercise("07.2", parameters=3, limit=10, picture="wiretap")
-async def both(answer, run):
-    readings, feed = Readings(), Feed()
-    async with Exchange(answer, readings, feed) as visit:
-        async with visit.connect() as websocket:
-            await _judge_talk(websocket, visit, readings, feed, run)
-        ended = await visit.ends()
-        stopped = await feed.stopped()
-        feed.put("latte 102", "latte 103")  # a send would find out
-    _judge_leaving(visit, ended, stopped, run)
+async def both(answer: Answer, run: Recorder) -> Right:
+    readings, feed = _Readings(), _Feed()
+    async with _talk(answer, readings, feed, run) as desk:
+        async with desk.connect() as websocket:
+            await _judge_talk(websocket, desk, readings, feed)
+        await _judge_leaving(desk, feed, "close-escapes")
     await _judge_busy_consumer(answer, run)
-    await _judge_failure(answer, run, "hola", None)
-    await _judge_failure(answer, run, None, NoPrice("no price"))
+    await _judge_failure(answer, run, _Feed("latte 100"), BadReading)
+    feed = _Feed("latte 100", NoPrice("no price"))
+    await _judge_failure(answer, run, feed, NoPrice)
     return Right()
 
 
-async def _judge_talk(websocket, visit, readings, feed, run):
-    """Two messages while there is no price, then two prices.
+def _talk(
+    answer: Answer, readings: _Readings, feed: _Feed, run: Recorder
+) -> _Desk:
+    return _Desk(answer, readings.consumer, feed.producer, run=run)
 
-    Raises:
-        Wrong: not-called, never-consumes, in-turns, never-produces or
-            other-messages.
-    """
+
+async def _judge_talk(
+    websocket: ClientConnection, desk: _Desk, readings: _Readings, feed: _Feed
+) -> None:
+    """Two messages while there is no price, then two prices."""
     messages, prices = ["93.5", "94.0"], ["latte 100", "latte 101"]
     await send_all(websocket, *messages)
-    await within(PATIENCE, lambda: len(readings.seen) >= 2)
-    if len(readings.seen) < 2:
-        visit.raise_errors(run)
+    if not await until(lambda: len(readings.seen) >= 2):
+        _raise_errors(desk)
     if not readings.asked and not feed.asked:
         raise Wrong("not-called")
-    if not readings.asked and len(visit.taken) >= len(messages):
+    if not readings.asked and len(desk.taken) >= len(messages):
         raise Wrong("consumer-not-called")
     if not readings.seen:
         raise Wrong("never-consumes", expected=messages, seen=readings.seen)
@@ -260,7 +218,7 @@ async def _judge_talk(websocket, visit, readings, feed, run):
     feed.put(*prices)
     seen = await receive(websocket, 2)
     if seen != prices:
-        visit.raise_errors(run)
+        _raise_errors(desk)
     if not seen:
         raise Wrong("never-produces", expected=prices, seen=seen)
     if not feed.asked:
@@ -273,75 +231,71 @@ async def _judge_talk(websocket, visit, readings, feed, run):
         )
 
 
-def _judge_leaving(visit, ended, stopped, run):
-    visit.raise_errors(run)
-    if visit.cancelled:
+def _raise_errors(desk: _Desk) -> None:
+    """Raise what the answer raised, as it may have called the producer."""
+    if any(NOT_CALLABLE in f"{error}" for error in desk.raised()):
+        raise Unawaited("called-producer")
+    desk.raise_errors()
+
+
+async def _judge_leaving(desk: _Desk, feed: _Feed, mistake: str) -> None:
+    """The client has left: both halves end, and none with an exception."""
+    ended = await until(desk.ended.is_set)
+    has_stopped = await feed.has_stopped()
+    _raise_errors(desk)
+    if desk.cancelled:
         raise Wrong("cancel-escapes")
     if not ended:
         raise Wrong("producer-goes-on")
-    if visit.closed is not None:
-        raise Wrong("close-escapes", seen=visit.closed)
-    if not stopped:
+    desk.refuse_close(mistake)
+    if not has_stopped:
         raise Wrong("left-behind")
 
 
-async def _judge_busy_consumer(answer, run):
-    """The client leaves while a message is consumed, and a price comes.
-
-    Raises:
-        Wrong: close-escapes, or what is wrong with any leaving.
-    """
-    readings, feed = Readings(), Feed()
+async def _judge_busy_consumer(answer: Answer, run: Recorder) -> None:
+    """The client leaves while a message is consumed, and a price comes."""
+    readings, feed = _Readings(), _Feed()
     readings.free.clear()
-    async with Exchange(answer, readings, feed) as visit:
-        async with visit.connect() as websocket:
+    async with _talk(answer, readings, feed, run) as desk:
+        async with desk.connect() as websocket:
             await send_all(websocket, "93.5")
-            await within(PATIENCE, lambda: readings.asked)
+            await until(lambda: readings.asked)
         feed.put("latte 100", "latte 101")
-        await visit.ends(2 * MOMENT)
+        await until(desk.ended.is_set, 2 * MOMENT)
         readings.free.set()
-        ended = await visit.ends()
-        stopped = await feed.stopped()
-    if visit.closed is not None:
-        visit.raise_errors(run)
-        raise Wrong("busy-close-escapes", seen=visit.closed)
-    _judge_leaving(visit, ended, stopped, run)
+        await _judge_leaving(desk, feed, "busy-close-escapes")
 
 
-async def _judge_failure(answer, run, message, price):
-    """One half fails, with a message or a price.
-
-    Raises:
-        Wrong: hidden-error or error-leaves-other.
-    """
-    feed = Feed("latte 100") if price is None else Feed("latte 100", price)
-    kind = BadReading if price is None else NoPrice
-    async with Exchange(answer, Readings(), feed) as visit:
-        async with visit.connect() as websocket:
+async def _judge_failure(
+    answer: Answer, run: Recorder, feed: _Feed, kind: type[Exception]
+) -> None:
+    """One half fails: at a message, or because there is no price."""
+    half = "consumer" if kind is BadReading else "producer"
+    async with _talk(answer, _Readings(), feed, run) as desk:
+        async with desk.connect() as websocket:
             await receive(websocket, 1)
-            if message is not None:
-                await send_all(websocket, message)
-            await visit.ends()
-            raised = visit.has_raised(kind)
-            stopped = await feed.stopped()
-            visit.raise_other(run, kind)
-        feed.put("latte 101", "latte 102")
-    half = "consumer" if price is None else "producer"
-    if not raised:
-        raise Wrong("hidden-error", half=half)
-    if not stopped:
-        raise Wrong("error-leaves-other", half=half)
+            if kind is BadReading:
+                await send_all(websocket, "hola")
+            await until(desk.ended.is_set)
+            has_stopped = await feed.has_stopped()
+        for error in desk.errors:
+            if not isinstance(error, kind):
+                raise error
+        if not desk.has_raised(kind):
+            raise Wrong("hidden-error", half=half)
+        if not has_stopped:
+            raise Wrong("error-leaves-other", half=half)
 
 
 @exercise("07.3", answer="function", parameters=2, picture=None)
-async def publish(answer):
+async def publish(answer: Answer) -> Right:
     prices = Queue(3)
     names = ["latte 100", "latte 101", "latte 102"]
     _publish(answer, prices, names[:1])
     _publish(answer, prices, names[1:])
     seen = _content(prices)
     if seen != names:
-        raise _dropped(seen, names, "latte 102")
+        _refuse_content(seen, names)
     for name in names:
         prices.put_nowait(name)
     _publish(answer, prices, ["latte 103"])
@@ -349,45 +303,36 @@ async def publish(answer):
     if seen == names:
         raise Wrong("drops-newest", expected=expected, seen=seen)
     if seen != expected:
-        raise _dropped(seen, expected, "latte 103")
+        _refuse_content(seen, expected)
     return Right()
 
 
-def _publish(answer, prices, names):
+def _publish(answer: Answer, prices: Queue, names: list[str]) -> None:
     for name in names:
         try:
             answer(prices, name)
         except Exception as error:
             if not prices.waits:
-                _judge_queue_error(error)
+                if isinstance(error, asyncio.QueueFull):
+                    raise Wrong("full", seen=repr(error)) from None
+                if isinstance(error, asyncio.QueueEmpty):
+                    raise Wrong("empty", seen=repr(error)) from None
                 raise
         if prices.waits:
             raise Unawaited("queue-unawaited")
 
 
-def _judge_queue_error(error):
-    """Name what the queue complains about.
-
-    Raises:
-        Wrong: full or empty.
-    """
-    if isinstance(error, asyncio.QueueFull):
-        raise Wrong("full", seen=repr(error)) from None
-    if isinstance(error, asyncio.QueueEmpty):
-        raise Wrong("empty", seen=repr(error)) from None
-
-
-def _content(prices):
+def _content(prices: Queue) -> list[Any]:
     return [prices.get_nowait() for _ in range(prices.qsize())]
 
 
-def _dropped(seen, expected, last):
-    """What is wrong with the prices that a queue holds."""
-    if seen == [last]:
-        return Wrong("drops-all", expected=expected, seen=seen)
+def _refuse_content(seen: list[Any], expected: list[str]) -> NoReturn:
+    both = {"expected": expected, "seen": seen}
+    if seen == expected[-1:]:
+        raise Wrong("drops-all", **both)
     if seen and seen == expected[-len(seen) :]:
-        return Wrong("drops-too-early", expected=expected, seen=seen)
-    return Wrong("other-prices", expected=expected, seen=seen)
+        raise Wrong("drops-too-early", **both)
+    raise Wrong("other-prices", **both)
 
 
 ORDERS = ["latte", "mocha", "chai", "mate", "cocoa", "lungo", "tonic"]
@@ -395,59 +340,49 @@ ORDERS += ["latte 0.3"]
 FAILING = "chai"
 
 
-class SoldOut(Exception):
-    """What executing an order raises."""
-
-
-@exercise("07.4", parameters=2, limit=10, picture="wiretap")
-async def broker(answer, run):
-    await _judge_desk(answer, run)
-    await _judge_goodbye(answer, run)
-    return Right()
-
-
-class Desk(Machine):
+class _Market(Machine):
     """A machine that fails at one order."""
 
-    async def __call__(self, order):
-        await super().__call__(order)
+    async def execute(self, order: Any) -> None:
+        await self.hold(order)
         if order == FAILING:
             raise SoldOut(order)
 
 
-async def _judge_desk(answer, run):
+@exercise("07.4", parameters=2, limit=10, picture="wiretap")
+async def broker(answer: Answer, run: Recorder) -> Right:
+    await _judge_day(answer, run)
+    await _judge_goodbye(answer, run)
+    return Right()
+
+
+async def _judge_day(answer: Answer, run: Recorder) -> None:
     """Eight orders from a client that waits for all replies."""
-    desk = Desk()
-    async with Visit(answer, desk) as visit:
-        try:
-            async with visit.connect() as websocket:
-                await send_all(websocket, *ORDERS)
-                if await within(PATIENCE, lambda: len(desk.started) >= 2):
-                    await within(PATIENCE, lambda: len(visit.taken) >= 5)
-                await asyncio.sleep(MOMENT)  # more would come now
-                if visit.has_raised(asyncio.QueueFull):
-                    raise _full()
-                if len(desk.started) < 2 or len(visit.taken) < 5:
-                    visit.raise_errors(run)
-                _judge_limits(desk, visit)
-                desk.let_all_out()
-                seen = await receive(websocket, len(ORDERS), 2 * PATIENCE)
-            _judge_replies(seen, desk, visit, run)
-            if not await visit.ends():
-                raise Wrong("never-ends")
-        finally:
-            desk.let_all_out()
-    visit.raise_errors(run)
-    _judge_escapes(visit)
-    if not await within(3 * MOMENT, lambda: not _alive(run)):
+    market = _Market()
+    async with _Desk(answer, market.execute, run=run) as desk:
+        async with desk.connect() as websocket:
+            await send_all(websocket, *ORDERS)
+            if await until(lambda: len(market.started) >= 2):
+                await until(lambda: len(desk.taken) >= 5)
+            await asyncio.sleep(MOMENT)  # more would come now
+            if desk.has_raised(asyncio.QueueFull):
+                raise Wrong("queue-full")
+            if len(market.started) < 2 or len(desk.taken) < 5:
+                desk.raise_errors()
+            _judge_limits(len(market.started), len(desk.taken))
+            market.let_all_out()
+            seen = await receive(websocket, len(ORDERS), 2 * PATIENCE)
+        _judge_replies(seen, market, desk)
+        if not await until(desk.ended.is_set):
+            raise Wrong("never-ends")
+        desk.raise_errors()
+        if desk.cancelled:
+            raise Wrong("cancel-escapes")
+    if not await until(lambda: not _alive(run), 2 * MOMENT):
         raise Wrong("left-behind")
 
 
-def _full():
-    return Wrong("queue-full")
-
-
-def _alive(run):
+def _alive(run: Recorder) -> list[asyncio.Task[Any]]:
     """The answer's tasks that have not ended."""
     judge = asyncio.current_task()
     return [
@@ -457,66 +392,59 @@ def _alive(run):
     ]
 
 
-def _judge_limits(desk, visit):
+def _judge_limits(started: int, taken: int) -> None:
     """How much it does at once, and how much it accepts, at most."""
-    if not desk.started:
+    if started == 0:
         raise Wrong("never-starts")
-    if len(desk.started) == 1:
+    if started == 1:
         raise Wrong("one-consumer", expected=2, seen=1)
-    if len(desk.started) > 2:
-        raise Wrong("too-many-consumers", expected=2, seen=len(desk.started))
-    if len(visit.taken) > 5:
-        raise Wrong("no-limit", expected=5, seen=len(visit.taken))
-    if len(visit.taken) < 5:
-        raise Wrong("no-places", expected=5, seen=len(visit.taken))
+    if started > 2:
+        raise Wrong("too-many-consumers", expected=2, seen=started)
+    if taken > 5:
+        raise Wrong("no-limit", expected=5, seen=taken)
+    if taken < 5:
+        raise Wrong("no-places", expected=5, seen=taken)
 
 
-def _judge_replies(seen, desk, visit, run):
+def _judge_replies(seen: list[Any], market: _Market, desk: _Desk) -> None:
     expected = [
         f"failed {order}" if order == FAILING else f"sold {order}"
         for order in ORDERS
     ]
+    both = {"expected": expected, "seen": seen}
+    replies = sorted(map(str, seen))
+    executed = sorted(map(str, market.started))
     first_words = sorted(" ".join(reply.split()[:2]) for reply in expected)
-    executed = sorted(map(str, desk.started))
-    if sorted(map(str, seen)) == first_words or (
+    if replies == first_words or (
         len(executed) == len(ORDERS) and executed != sorted(ORDERS)
     ):
-        raise Wrong("part-of-order", expected=expected, seen=seen)
-    if sorted(map(str, seen)) == sorted(expected):
+        raise Wrong("part-of-order", **both)
+    if replies == sorted(expected):
         return
-    missing = set(expected) - set(map(str, seen))
-    fell = visit.has_raised(SoldOut) or missing == {f"failed {FAILING}"}
-    if fell:
-        raise Wrong("consumer-falls", expected=expected, seen=seen)
-    visit.raise_errors(run)
-    raise Wrong("other-replies", expected=expected, seen=seen)
+    missing = set(expected) - set(replies)
+    if desk.has_raised(SoldOut) or missing == {f"failed {FAILING}"}:
+        raise Wrong("consumer-falls", **both)
+    desk.raise_errors()
+    raise Wrong("other-replies", **both)
 
 
-def _judge_escapes(visit):
-    if visit.cancelled:
-        raise Wrong("cancel-escapes")
-
-
-async def _judge_goodbye(answer, run):
+async def _judge_goodbye(answer: Answer, run: Recorder) -> None:
     """Four orders from a client that leaves before they are done."""
-    desk = Desk()
+    market = _Market()
     orders = [order for order in ORDERS if order != FAILING][:4]
-    async with Visit(answer, desk) as visit:
-        try:
-            async with visit.connect() as websocket:
-                await send_all(websocket, *orders)
-                await within(PATIENCE, lambda: len(visit.taken) == 4)
-            await visit.ends(2 * MOMENT)
-            early = visit.ended.is_set()
-        finally:
-            desk.let_all_out()
-        ended = await visit.ends()
-    if visit.closed is not None:
-        raise Wrong("close-escapes", seen=visit.closed)
-    visit.raise_errors(run)
-    if not early and not ended and len(desk.ended) < len(orders):
-        raise Wrong("consumers-leave", expected=orders, seen=desk.ended)
-    if early or sorted(desk.ended) != sorted(orders):
-        raise Wrong("lost-orders", expected=orders, seen=desk.ended)
-    if not ended:
-        raise Wrong("stays")
+    async with _Desk(answer, market.execute, run=run) as desk:
+        async with desk.connect() as websocket:
+            await send_all(websocket, *orders)
+            await until(lambda: len(desk.taken) == 4)
+        early = await until(desk.ended.is_set, 2 * MOMENT)
+        market.let_all_out()
+        ended = await until(desk.ended.is_set)
+        desk.refuse_close("close-escapes")
+        desk.raise_errors()
+        both = {"expected": orders, "seen": market.ended}
+        if not ended and len(market.ended) < len(orders):
+            raise Wrong("consumers-leave", **both)
+        if early or sorted(market.ended) != sorted(orders):
+            raise Wrong("lost-orders", **both)
+        if not ended:
+            raise Wrong("stays")

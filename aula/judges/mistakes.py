@@ -17,9 +17,13 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from websockets.exceptions import ConnectionClosed
+
 from aula.exercises.answer import close_unawaited
 from aula.exercises.exercise import UNSET, Unawaited, Wrong
 from aula.instruments.frames import refused_by_send
+from aula.instruments.record import Recorder
+from aula.instruments.tasks import failure, is_orphaned
 
 # What Python says of ``for message in websocket``, of ``with`` in the place
 # of ``async with`` and the reverse, and of a task made of a function.
@@ -35,6 +39,8 @@ NO_STAR_LATER = "Task got bad yield"
 NONE = "'NoneType'"
 # What unpacking says of one part where two were wanted.
 NOT_TWO_PARTS = "not enough values to unpack (expected 2, got 1)"
+# What is said where a function is wanted and its call's coroutine was given.
+NOT_CALLABLE = "'coroutine' object is not callable"
 # What send says of what is neither text nor bytes.
 NOT_DATA = "data must be"
 # What await says of a function, until Python 3.13 and from 3.14 on.
@@ -147,6 +153,31 @@ def named(error: BaseException) -> BaseException:
                 "no-parentheses", message=message.__name__, seen=error
             )
     return error
+
+
+def lost(run: Recorder) -> list[BaseException]:
+    """What the answer's tasks have raised and nobody has picked up.
+
+    An exception that the answer itself has seen (by ``await``, by ``gather``
+    or ``Task.exception()``, by a group that ends in ``except*``) is none of
+    the check's business; nor is it that a client has gone.
+
+    Returns:
+        the exceptions, groups taken apart; where one tells little, the
+        ``Wrong`` that is behind it.
+    """
+    orphans = [
+        failure(lane.task)
+        for lane in run.lanes
+        if lane.shown and is_orphaned(lane.task)
+    ]
+    return [
+        named(leaf)
+        for error in orphans
+        if error is not None
+        for leaf in leaves(error)
+        if not isinstance(leaf, ConnectionClosed)
+    ]
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

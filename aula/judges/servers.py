@@ -6,17 +6,19 @@ import asyncio
 import functools
 import logging
 import socket
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from aula.exercises.exercise import UNSET, Answer, Wrong
-from aula.judges.mistakes import leaves, named, naming_unawaited
+from aula.exercises.run import let_go
+from aula.instruments.record import Recorder
+from aula.judges.mistakes import leaves, lost, named, naming_unawaited
 from aula.judges.waiting import PATIENCE, patiently, until
 
 SMALL = 2**16  # bytes of a small buffer, which is soon full
@@ -48,11 +50,17 @@ class Service:
     Arguments:
         handler: the answer.
         arguments: what it is given after the connection.
+        run: the record of the run, where ``raise_errors`` shall also raise
+            what tasks of the answer have raised and nobody has picked up.
         small: whether the buffers between the ends are small.
     """
 
     def __init__(
-        self, handler: Answer, *arguments: Any, small: bool = False
+        self,
+        handler: Answer,
+        *arguments: Any,
+        run: Recorder | None = None,
+        small: bool = False,
     ) -> None:
         self.url = ""
         self.running = 0
@@ -60,6 +68,7 @@ class Service:
         self.errors: list[BaseException] = []
         self.closed: list[ConnectionClosed] = []
         self.cancelled = False
+        self._run = run
         self._small = small
         self._over = False
         self._tasks: set[asyncio.Task[Any] | None] = set()
@@ -74,9 +83,9 @@ class Service:
             try:
                 await self.handle(handler, websocket, *arguments)
             except BaseException as error:
-                self._note(error)
-                # What fails because the check is over is not shown.
+                # What fails because the check is over tells nothing.
                 if not self._over:
+                    self._note(error)
                     raise
             finally:
                 self.running -= 1
@@ -108,11 +117,13 @@ class Service:
         self._over = True
         for person in self._people:
             person.vanish()
+        self._server.close()
+        # What ends by itself forgets nothing that it would still await.
+        await until(lambda: not self.running, HANDLER_LIMIT)
         for task in self._tasks:
             # One that waits for ever would keep the server open.
             if task is not None:
                 task.cancel()
-        self._server.close()
         # Nor must one that hides from it hide what was found out.
         with suppress(TimeoutError):
             async with asyncio.timeout(HANDLER_LIMIT):
@@ -145,10 +156,14 @@ class Service:
         """
         await patiently(self.ended.wait())
 
+    def raised(self) -> list[BaseException]:
+        """What the handlers raised, then what their tasks lost."""
+        return self.errors + (lost(self._run) if self._run else [])
+
     def raise_errors(self) -> None:
-        """Raise what the handlers raised first, if they did."""
-        if self.errors:
-            raise self.errors[0]
+        """Raise the first of what the handlers or their tasks raised."""
+        for error in self.raised():
+            raise error
 
     def failure(self) -> Any:
         """What a handler raised first, for showing; UNSET if none raised.
@@ -156,7 +171,7 @@ class Service:
         Raises:
             Wrong: if that is a mistake with a name of its own.
         """
-        error = next(iter(self.errors), UNSET)
+        error = next(iter(self.raised()), UNSET)
         if isinstance(error, Wrong):
             raise error
         return error
@@ -166,12 +181,10 @@ class Service:
             if isinstance(leaf, ConnectionClosed):
                 self.closed.append(leaf)
             elif isinstance(leaf, asyncio.CancelledError):
-                self.cancelled = self.cancelled or not self._over
+                self.cancelled = True
             else:
                 self.errors.append(named(leaf))
-            # A coroutine that nobody awaited warns when it is dropped, and
-            # until then the traceback holds it.
-            traceback.clear_frames(leaf.__traceback__)
+            let_go(leaf)
 
 
 class Person:
@@ -211,6 +224,48 @@ class Person:
     def vanish(self) -> None:
         """Go without a word."""
         self._websocket.transport.abort()
+
+
+class Machine:
+    """What the learner's handler awaits: says who is in it, and holds them.
+
+    Attributes:
+        started, ended, cancelled: the orders, as they went in and came out.
+        most: how many were in it at once.
+    """
+
+    def __init__(self) -> None:
+        self.started: list[Any] = []
+        self.ended: list[Any] = []
+        self.cancelled: list[Any] = []
+        self.most = 0
+        self._doors: dict[Any, asyncio.Event] = {}
+        self._open = False
+
+    async def hold(self, order: Any) -> str:
+        """Go in with an order, and wait to be let out."""
+        self.started.append(order)
+        inside = len(self.started) - len(self.ended) - len(self.cancelled)
+        self.most = max(self.most, inside)
+        door = self._doors.setdefault(order, asyncio.Event())
+        try:
+            if not self._open:
+                await door.wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(order)
+            raise
+        self.ended.append(order)
+        return f"{order} ready"
+
+    def let_out(self, order: Any) -> None:
+        """Let one order out."""
+        self._doors[order].set()
+
+    def let_all_out(self) -> None:
+        """Let all out, also those that come later."""
+        self._open = True
+        for door in self._doors.values():
+            door.set()
 
 
 def address(server: Server) -> str:
@@ -288,7 +343,7 @@ async def tell(
     return await hear(websocket)
 
 
-async def send_all(websocket: ClientConnection, *messages: Any) -> None:
+async def send_all(websocket: Connection, *messages: Any) -> None:
     """Send messages to a peer that may have gone."""
     with suppress(ConnectionClosed):
         for message in messages:
@@ -296,7 +351,7 @@ async def send_all(websocket: ClientConnection, *messages: Any) -> None:
 
 
 async def receive(
-    websocket: ClientConnection, count: int, seconds: float = PATIENCE
+    websocket: Connection, count: int, seconds: float = PATIENCE
 ) -> list[str | bytes]:
     """As many messages as come in time, and at most so many."""
     received: list[str | bytes] = []

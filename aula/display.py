@@ -15,8 +15,14 @@ def show(bundle: dict[str, str]) -> None:
             in words what the other types say in pictures. A PNG, in base64,
             has twice the pixels of its size on the page, for sharp screens.
 
-    Outside IPython (a script, a test) the text alone is printed.
+    Outside IPython (a script, a test) the text alone is printed. Half a
+    surrogate pair, which no message to a page can bear, is written as Python
+    does: ``\\ud83d``.
     """
+    bundle = {
+        kind: data.encode("utf-8", "backslashreplace").decode()
+        for kind, data in bundle.items()
+    }
     ipython = sys.modules.get("IPython")
     if ipython is None or ipython.get_ipython() is None:
         print(bundle["text/plain"])
@@ -48,7 +54,7 @@ def columns(text: str) -> int:
     """How many columns a terminal takes to write a text."""
     return sum(
         0
-        if unicodedata.combining(c)
+        if unicodedata.category(c) in ("Mn", "Me", "Cf")
         else 2
         if unicodedata.east_asian_width(c) in "WF"
         else 1

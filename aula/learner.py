@@ -54,4 +54,6 @@ def describe(error: BaseException, language: str) -> str:
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             lines.append(textwrap.indent(describe(inner, language), "    "))
-    return "\n".join(line.rstrip("\n") for line in lines)
+    text = "\n".join(line.rstrip("\n") for line in lines)
+    # Half a surrogate pair cannot be sent to any page.
+    return text.encode("utf-8", "backslashreplace").decode()

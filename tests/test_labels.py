@@ -1,6 +1,7 @@
 """A label reads the same in every run, and only who deserves one has one."""
 
 import asyncio
+import contextlib
 import functools
 import os
 import sysconfig
@@ -9,7 +10,7 @@ import types
 from collections.abc import Coroutine
 
 import pytest
-from recordings import brew, labels, record, said, turns
+from recordings import brew, burn, labels, record, said, text_of, turns
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
@@ -36,6 +37,19 @@ class Hostile:
 class Matrix:
     def __repr__(self):
         return "Matrix([1, 2],\n       [3, 4])"
+
+
+class Half:
+    def __init__(self, text="\ude00 and \x1b[31m"):
+        self.text = text
+
+    def __repr__(self):
+        return self.text
+
+
+class Astronauts:
+    def __repr__(self):
+        return "🧑\u200d🚀" * 99
 
 
 async def order(drink, /, size="m", *extras, hot=True, **wishes):
@@ -100,6 +114,24 @@ LABELS = {
         lambda: make("x" * 30, 0),
         f'make("{"x" * 30}", 0)',
     ),
+    "half a surrogate pair": (
+        lambda: make("\ud83d", Half()),
+        r'make("\ud83d", \ude00 and \x1b[31m)',
+    ),
+    "Chinese": (lambda: make("拿铁", ["咖啡"]), "make(\"拿铁\", ['咖啡'])"),
+    "a long one": (lambda: make("拿" * 99, 0), f'make("{"拿" * 30}…, 0)'),
+    "emoji of many parts": (
+        lambda: make(Astronauts()),
+        "make(" + 10 * "🧑\u200d🚀" + "🧑…)",
+    ),
+    "an emoji newer than this Python": (
+        lambda: make("🫨", ["🧑\u200d🚀", r"\u200d"]),
+        "make(\"🫨\", ['🧑\u200d🚀', '\\\\u200d'])",
+    ),
+    "what turns a line around": (
+        lambda: make(Half("\u202elatte\u2028")),
+        r"make(\u202elatte\u2028)",
+    ),
     "many values": (
         lambda: order(*range(99)),
         "order(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,…",
@@ -148,8 +180,23 @@ def test_the_name_of_a_task_comes_first():
             group.create_task(brew("mocha")).set_name("Lima")
             group.create_task(brew("chai"), name="x" * 99)
             group.create_task(brew("té"), name="a\nb")
+            group.create_task(brew("té"), name="\ud83d\t拿铁 🫨")
 
-    assert labels(record(block)) == ["Ada", "Lima", f"{'x' * 59}…", "a b"]
+    assert labels(record(block)) == [
+        "Ada",
+        "Lima",
+        f"{'x' * 59}…",
+        "a b",
+        r"\ud83d\t拿铁 🫨",
+    ]
+
+
+def test_an_exception_with_half_a_surrogate_pair():
+    async def block():
+        with contextlib.suppress(ValueError):
+            await asyncio.create_task(burn("\ud83d 拿铁 🫨"))
+
+    assert r"ValueError: \ud83d 拿铁 🫨" in text_of(record(block))
 
 
 def test_what_is_awaited_without_being_a_coroutine():

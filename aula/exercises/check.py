@@ -32,6 +32,8 @@ TEXT = {
         "wrong": "**✘ {number}: todavía no.** {message}",
         "expected": "Se esperaba",
         "seen": "Se vio",
+        "not-kept": "El índice no podrá mostrar este acierto: no se pudo "
+        "guardar ({reason}).",
         "bad-number": "No existe el ejercicio {number!r}. Hay: {known}.",
     },
     "en": {
@@ -42,6 +44,8 @@ TEXT = {
         "wrong": "**✘ {number}: not yet.** {message}",
         "expected": "Expected",
         "seen": "Seen",
+        "not-kept": "The index will not show this success: it could not be "
+        "kept ({reason}).",
         "bad-number": "There is no exercise {number!r}. There are: {known}.",
     },
 }
@@ -83,9 +87,12 @@ class Check:
 
     async def __call__(self, number: str, answer: Any) -> None:
         found = await self.verdict(number, answer)
-        if found.state == "right":
-            remember(found.name)
         self.show(found)
+        if found.state == "right":
+            error = remember(found.name)
+            if error is not None:
+                text = TEXT[self.language]["not-kept"].format(reason=error)
+                show({"text/markdown": text, "text/plain": text})
 
     def show(self, found: Verdict) -> None:
         """Show a verdict, and the picture of a run that went wrong."""

@@ -12,7 +12,9 @@ import json
 import os
 import re
 import tempfile
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 
@@ -40,6 +42,7 @@ TEXT = {
 
 
 VERSION = 2
+PATIENCE = 2.0  # seconds for another process that writes or reads
 
 # What the numbers of version 1 meant. Nothing is added here any more.
 _NUMBERED = {
@@ -79,8 +82,19 @@ def solved() -> set[str]:
     A file that cannot be read, or holds something else, counts as none. What
     is no exercise of this course stays: it may be one of another version's.
     """
-    with suppress(ImportError, OSError, ValueError):
-        kept = json.loads(path().read_text(encoding="utf-8"))
+    with suppress(ImportError, OSError, RuntimeError):
+        return _read(path())
+    return set()
+
+
+def _read(file: Path) -> set[str]:
+    """The names in a file; none if there is no such file, or it is damaged.
+
+    Raises:
+        OSError: if it is there and cannot be read.
+    """
+    with suppress(FileNotFoundError, ValueError, RecursionError):
+        kept = json.loads(file.read_bytes().decode())
         if isinstance(kept, dict) and isinstance(kept.get("solved"), list):
             names = {n for n in kept["solved"] if isinstance(n, str)}
             if kept.get("version", 1) == 1:
@@ -89,43 +103,97 @@ def solved() -> set[str]:
     return set()
 
 
-def remember(name: str) -> None:
+def remember(name: str) -> Exception | None:
     """Keep that an exercise has been solved.
 
     Arguments:
         name: the exercise's name, such as ``"shout"``.
 
-    The file is replaced whole, so that a crash leaves the old one. One that
-    is damaged is put aside as ``progress.damaged.json``. Where nothing can be
-    written, or a script runs without Jupyter, nothing is kept, and nobody is
-    bothered. The solutions editions solve no exercise for the learner.
+    Returns:
+        what prevented it, if it could not be kept.
+
+    The file is replaced whole, so that a crash leaves the old one, and by
+    one process at a time, so that none loses what another keeps. One that is
+    damaged is put aside as ``progress.damaged.json``. Where a script runs
+    without Jupyter nothing is kept, and nobody is bothered. The solutions
+    editions solve no exercise for the learner.
     """
-    if Path.cwd().parent.name == "solutions":
-        return
-    known = solved()
-    if name in known:
-        return
-    with suppress(ImportError, OSError):
+    if _in_solutions() or name in solved():
+        return None
+    try:
         file = path()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if not known and file.exists():
-            os.replace(file, file.with_name("progress.damaged.json"))
-        kept = {"version": VERSION, "solved": sorted(known | {name})}
-        handle, draft = tempfile.mkstemp(dir=file.parent, text=True)
+        with _alone(file):
+            known = _read(file)
+            if not known and file.exists():
+                os.replace(file, file.with_name("progress.damaged.json"))
+            _write(file, known | {name})
+    except ImportError:
+        return None
+    # Without a home there is no path: that is a RuntimeError.
+    except (OSError, RuntimeError) as error:
+        return error
+    return None
+
+
+def _in_solutions() -> bool:
+    """Whether the notebook is of a solutions edition."""
+    try:
+        return Path.cwd().parent.name == "solutions"
+    except OSError:  # its folder has been deleted
+        return False
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Keep other processes from changing a file meanwhile.
+
+    Raises:
+        OSError: if another takes too long, or nothing can be written.
+    """
+    from filelock import FileLock
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the folder, which holds nothing but what is kept.
+    with FileLock(f"{file.parent}.lock", timeout=PATIENCE):
+        yield
+
+
+def _write(file: Path, names: set[str]) -> None:
+    """Replace a file by one with these names."""
+    handle, draft = tempfile.mkstemp(dir=file.parent, text=True)
+    try:
+        with open(handle, "w", encoding="utf-8") as text:
+            json.dump({"version": VERSION, "solved": sorted(names)}, text)
+        _replace(draft, file)
+    finally:
+        Path(draft).unlink(missing_ok=True)
+
+
+def _replace(draft: str, file: Path) -> None:
+    """Put a draft in a file's place, once nobody reads it.
+
+    Windows replaces no file that somebody has open.
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
         try:
-            with open(handle, "w", encoding="utf-8") as text:
-                json.dump(kept, text)
-            os.replace(draft, file)
-        finally:
-            Path(draft).unlink(missing_ok=True)
+            return os.replace(draft, file)
+        except PermissionError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.02)
 
 
 def forget() -> int:
     """Delete what is kept, and tell how many exercises it was."""
-    count = len(solved())
     with suppress(ImportError):
-        path().unlink(missing_ok=True)
-    return count
+        file = path()
+        if file.exists():
+            with _alone(file):
+                count = len(_read(file))
+                file.unlink(missing_ok=True)
+            return count
+    return 0
 
 
 class Progress:
@@ -166,8 +234,11 @@ class Progress:
 
 def _title(file: Path) -> str:
     """A built lesson's title, ``00 · Start here``: its first line."""
-    cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
-    opening = "".join(cells[0]["source"])
+    try:
+        cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
+        opening = "".join(cells[0]["source"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return file.stem  # the title of a notebook that is damaged
     found = re.match(r"# (.+)", opening)
     return found[1] if found else file.stem
 

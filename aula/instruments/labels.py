@@ -15,6 +15,13 @@ from aula.learner import is_aula, is_library
 
 LONGEST_VALUE = 32  # characters of a value in a label
 LONGEST_LABEL = 60  # characters of a label
+JOINER = "\N{ZERO WIDTH JOINER}"
+# What repr escapes: the parts' joiner, and an emoji newer than this Python.
+EMOJI = re.compile(r"\\\\|\\u200d|\\U0001f[0-9a-f]{3}")
+# What no font has, half a character, and what turns the line around.
+UNWRITABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def is_learners(coro: Any, asker: FrameType | None) -> bool:
@@ -123,6 +130,7 @@ def value(value: Any) -> str | None:
             text = f"{{{', '.join(sorted(map(repr, value)))}}}"
     except Exception:
         return None
+    text = EMOJI.sub(_plain, text)
     if type(value) is str:
         return cut(text if '"' in text else f'"{text[1:-1]}"')
     # An object without a repr of its own, or something that holds one.
@@ -132,6 +140,23 @@ def value(value: Any) -> str | None:
 
 
 def cut(text: str, longest: int = LONGEST_VALUE) -> str:
-    """A text in one line, cut off if long."""
+    """A text in one line, cut off if long, that can be shown anywhere."""
     text = re.sub(r"\s*[\r\n]\s*", " ", text)
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    text = UNWRITABLE.sub(_escaped, text)
+    if len(text) <= longest:
+        return text
+    # Half an emoji ends in what joins it to its other half.
+    return f"{text[: longest - 1].rstrip(JOINER)}…"
+
+
+def _plain(found: re.Match[str]) -> str:
+    """A character that repr has escaped; or a backslash, as it stands."""
+    text = found[0]
+    if text == r"\\":
+        return text
+    return text.encode("ascii").decode("unicode_escape")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A character as Python writes it in a string."""
+    return found[0].encode("unicode_escape").decode()

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import venv
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -26,6 +27,17 @@ from rounds import NOTEBOOKS, ROOT, play
 DEAD = "http://127.0.0.1:9"  # the port of "discard", where nobody listens
 FOLDER = "Año nuevo, café ☕"
 AT_ONCE = 20
+
+# As in Google Colab, August 2026.
+COLABS = {
+    "ipykernel": "6.17.1",
+    "ipython": "7.34.0",
+    "jupyter-client": "7.4.9",
+}
+# Cells that show something else there, and should: there is no JupyterLab to
+# look over; before ipykernel 7, what a task prints goes to the latest cell;
+# and nest_asyncio lost no cells.
+OTHERWISE = ("await diagnose()", "await counting\n", 'try_library, "nest_')
 
 
 class Skipped(Exception):
@@ -98,6 +110,59 @@ def locale_c() -> Round:
     return play(kept | {"LANG": "C", "LC_ALL": "C"})
 
 
+def older_kernel() -> Round:
+    """Colab's ipykernel 6.17 and IPython 7.34, without JupyterLab."""
+    python = _install_older_kernel(ROOT / ".venv" / "colab")
+    # Colab lets no page talk to its kernel.
+    paths = [
+        path.relative_to(ROOT)
+        for kind in NOTEBOOKS
+        for path in sorted((ROOT / kind).glob("*/*.ipynb"))
+        if "browser" not in path.stem
+    ]
+    cells, failed = play(python=python, what=tuple(map(str, paths)))
+    return cells, [cell for cell in failed if not _may_differ(cell)]
+
+
+def _install_older_kernel(folder: Path) -> Path:
+    """The interpreter of an environment with Colab's kernel and the course."""
+    locked = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    others = [
+        line
+        for line in locked.splitlines()
+        if line.partition("==")[0] not in COLABS
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    versions = folder / "constraints.txt"
+    versions.write_text("\n".join(others), encoding="utf-8")
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    what = ["-c", versions, "-e", ".", "nbval", "pytest", "pytest-xdist"]
+    what += [f"{name}=={version}" for name, version in COLABS.items()]
+    done = subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", *what],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise Skipped(f"its kernel cannot be had: {done.stderr[-200:]}")
+    return python
+
+
+def _may_differ(cell: str) -> bool:
+    """Whether a cell is one of OTHERWISE.
+
+    Arguments:
+        cell: as ``play`` names it.
+    """
+    kind, lang, rest = cell.split(".", 2)
+    name, _, number = rest.partition(" Cell ")
+    cells = nbformat.read(ROOT / kind / lang / name, as_version=4).cells
+    code = [c.source for c in cells if c.cell_type == "code"]
+    return any(words in code[int(number)] + "\n" for words in OTHERWISE)
+
+
 def many_at_once() -> Round:
     """Twenty notebooks open at the same time, each with Run All pressed."""
     found = sorted(ROOT.glob("solutions/*/*.ipynb"))
@@ -143,6 +208,7 @@ def main() -> int:
         read_only_home,
         odd_path,
         locale_c,
+        older_kernel,
         many_at_once,
     ):
         machines[play_one.__doc__.rstrip(".")] = play_one

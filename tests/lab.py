@@ -1,4 +1,7 @@
-"""A JupyterLab for tests, and what a browser does in it."""
+"""A JupyterLab for tests, and what a browser does in it.
+
+Its server also serves Notebook 7, whose pages take the same commands.
+"""
 
 import contextlib
 import json
@@ -40,6 +43,7 @@ def jupyterlab(folder):
                 "--IdentityProvider.token=",
                 "--ServerApp.root_dir=.",
                 "--LabApp.expose_app_in_browser=True",
+                "--JupyterNotebookApp.expose_app_in_browser=True",
             ],
             cwd=folder,
             env=environment(folder),
@@ -83,15 +87,23 @@ def address(pid, folder):
 
 
 @contextlib.contextmanager
-def opened(browser, lab, path):
-    """A page of JupyterLab with this notebook, and no other, open."""
+def opened(browser, lab, path, app="lab"):
+    """A page with this notebook, and no other, open.
+
+    Arguments:
+        app: "lab" for JupyterLab, or "notebook" for Notebook 7.
+    """
     page = browser.new_page(viewport={"width": 1200, "height": 1000})
     page.set_default_timeout(RUN_ALL)
     # A workspace of its own, or the tabs of the test before come back.
     workspace = path.replace("/", "-").removesuffix(".ipynb")
-    page.goto(f"{lab}lab/workspaces/{workspace}/tree/{path}")
+    place = {
+        "lab": f"lab/workspaces/{workspace}/tree",
+        "notebook": "notebooks",
+    }
+    page.goto(f"{lab}{place[app]}/{path}")
     page.wait_for_selector(".jp-Notebook .jp-Cell")
-    # Commands that come before JupyterLab has its kernel do nothing.
+    # Commands that come before the page has its kernel do nothing.
     page.evaluate(
         """async () => {
             const widget = jupyterapp.shell.currentWidget;

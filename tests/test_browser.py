@@ -1,4 +1,4 @@
-"""Lessons in a real JupyterLab, seen through a real browser."""
+"""Lessons in a real JupyterLab and Notebook 7, seen in a real browser."""
 
 import nbformat
 import pytest
@@ -7,13 +7,16 @@ from playwright.sync_api import expect
 
 from authoring import editions, source
 
+APPS = [("lab", "es"), ("lab", "en"), ("notebook", "es")]
 
-@pytest.mark.parametrize("lang", source.LANGUAGES)
-def test_lesson_02_runs_draws_and_checks(browser, lab, lang):
+
+@pytest.mark.parametrize(("app", "lang"), APPS)
+def test_lesson_02_runs_draws_and_checks(browser, lab, app, lang):
     path = next(p for p in source.lesson_paths() if p.stem.startswith("02"))
     lesson = source.read_lesson(path)
     file = editions.edition_path(lesson, lang, "solutions")
-    with opened(browser, lab, f"solutions/{lang}/{file.name}") as page:
+    path = f"solutions/{lang}/{file.name}"
+    with opened(browser, lab, path, app) as page:
         clear_outputs(page)
         run_all(page)
         right = {"es": "correcto.", "en": "right."}[lang]

@@ -1,9 +1,11 @@
 """The texts by which judges recognize an error are those of this Python."""
 
 import asyncio
+import gc
 from contextlib import suppress
 
 import pytest
+from aiohttp import test_utils, web
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosedOK
@@ -20,6 +22,8 @@ from aula.judges.mistakes import (
     lost,
     named,
     naming_unawaited,
+    refuse_bare_connect,
+    refuse_future,
     refuse_none,
     refuse_unawaited,
 )
@@ -108,6 +112,109 @@ def test_calling_a_coroutine():
     coroutine.close()
 
 
+async def in_a_loop():
+    coroutine = brew()
+    try:
+        asyncio.run(coroutine)
+    finally:
+        coroutine.close()
+
+
+async def wait_for_coroutines():
+    coroutine = brew()
+    try:
+        await asyncio.wait([coroutine])
+    finally:
+        coroutine.close()
+
+
+async def set_that_changes():
+    names = {"Ada"}
+    for _ in names:
+        names.add("Lima")
+
+
+async def dictionary_that_changes():
+    names = {"Ada": 1}
+    for _ in names:
+        names["Lima"] = 2
+
+
+async def number_of_text():
+    int("/3")
+
+
+async def unknown_argument():
+    await connect("ws://127.0.0.1:9", extra_headers={})
+
+
+async def three_parts():
+    _, _ = "Ada Lima Eva".split()
+
+
+async def one_part():
+    _, _ = "Ada".split()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        (in_a_loop, mistakes.NESTED_LOOP),
+        (wait_for_coroutines, mistakes.NO_COROUTINES),
+        (set_that_changes, mistakes.CHANGED_SIZE),
+        (dictionary_that_changes, mistakes.CHANGED_SIZE),
+        (number_of_text, mistakes.NOT_A_NUMBER),
+        (unknown_argument, f"{mistakes.UNKNOWN} 'extra_headers'"),
+        (three_parts, mistakes.UNPACKED),
+        (one_part, mistakes.UNPACKED),
+    ],
+)
+def test_texts_of_errors(wrong, text):
+    with pytest.raises(Exception) as caught:
+        asyncio.run(wrong())
+    assert text in f"{caught.value}"
+
+
+@pytest.mark.parametrize(
+    ("response", "text"),
+    [(None, mistakes.NO_RETURN), ("hola", mistakes.NO_RESPONSE)],
+)
+def test_what_aiohttp_says_of_no_response(response, text, caplog):
+    async def handler(request):
+        return response
+
+    async def ask():
+        app = web.Application()
+        app.router.add_get("/", handler)
+        async with test_utils.TestClient(test_utils.TestServer(app)) as client:
+            return (await client.get("/")).status
+
+    assert asyncio.run(ask()) == 500
+    assert text in caplog.text
+
+
+async def unconnected(use):
+    use(connect("ws://127.0.0.1:9"))
+
+
+def send(websocket):
+    websocket.send("hola")
+
+
+def enter(websocket):
+    with websocket:
+        pass
+
+
+@pytest.mark.parametrize("use", [send, enter])
+def test_a_bare_connect(use):
+    with pytest.raises((AttributeError, TypeError)) as caught:
+        asyncio.run(unconnected(use))
+    with pytest.raises(Wrong, match="not-connected"):
+        refuse_bare_connect(caught.value)
+    refuse_bare_connect(TypeError("another"))
+
+
 def no_star(*collection):
     async def gather():
         await asyncio.gather(*collection)
@@ -130,6 +237,10 @@ def test_gather_of_a_generator():
     error = no_star(coroutine for coroutine in (brew(),))
     assert has_no_star(error)
     mistakes.discard(error)
+
+
+def test_a_function_that_is_not_called_is_no_missing_star():
+    assert not has_no_star(no_star(brew, brew))
 
 
 def test_another_type_error_is_no_missing_star():
@@ -214,6 +325,24 @@ def test_refuse_unawaited(collect):
     with pytest.raises(Unawaited, match="recv-unawaited"):
         refuse_unawaited(collect(coroutine), "recv-unawaited")
     assert coroutine.cr_frame is None, "it is closed"
+
+
+def test_refuse_future():
+    reports = []
+
+    async def give():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, report: reports.append(report))
+        refuse_future("latte", "not-awaited")
+        for future in (asyncio.gather(brew()), asyncio.create_task(brew())):
+            with pytest.raises(Unawaited, match="not-awaited"):
+                refuse_future(future, "not-awaited")
+            await asyncio.wait([future])
+        del future
+        gc.collect()
+
+    asyncio.run(give())
+    assert not reports, "what was cancelled is no orphan"
 
 
 def test_leaves():

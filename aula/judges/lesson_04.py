@@ -19,6 +19,7 @@ from aula.judges.mistakes import (
     frames,
     leaves,
     naming_unawaited,
+    refuse_bare_connect,
     refuse_none,
     refuse_unawaited,
 )
@@ -75,7 +76,7 @@ async def ask(answer: Answer, run: Recorder) -> Right:
                 raise Wrong("left-open")
             equal(names, ["Ada"], "other-name")
     except (AttributeError, TypeError) as error:
-        _refuse_bare_connect(error)
+        refuse_bare_connect(error)
         raise
     except IndexError:
         if connections:
@@ -87,14 +88,6 @@ async def ask(answer: Answer, run: Recorder) -> Right:
         asking.cancel()
         await stop(server)
     return Right(close_code=connections[0].close_code)
-
-
-def _refuse_bare_connect(error: Exception) -> None:
-    """Without ``await`` or ``async``, ``connect()`` is no connection."""
-    if isinstance(getattr(error, "obj", None), connect) or (
-        "'connect' object" in f"{error}"
-    ):
-        raise Wrong("not-connected", seen=error) from None
 
 
 @exercise("04.2", parameters=1, limit=LIMIT, picture="wiretap")

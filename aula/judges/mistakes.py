@@ -8,6 +8,7 @@ each error on every Python.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 import traceback
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from aula.exercises.answer import close_unawaited
@@ -37,12 +39,25 @@ NO_STAR = ("unhashable type", "awaitable is required")
 NO_STAR_LATER = "Task got bad yield"
 # What Python says of an operation on what is None.
 NONE = "'NoneType'"
-# What unpacking says of one part where two were wanted.
+# What unpacking says, and what it says of one part where two were wanted.
+UNPACKED = "to unpack"
 NOT_TWO_PARTS = "not enough values to unpack (expected 2, got 1)"
 # What is said where a function is wanted and its call's coroutine was given.
 NOT_CALLABLE = "'coroutine' object is not callable"
 # What send says of what is neither text nor bytes.
 NOT_DATA = "data must be"
+# What asyncio.run, run_forever and the like say inside a loop, and what
+# asyncio.wait says of coroutines.
+NESTED_LOOP = "running"
+NO_COROUTINES = "coroutines is forbidden"
+# What int says of other texts, and a call of an argument it does not have.
+NOT_A_NUMBER = "invalid literal"
+UNKNOWN = "unexpected keyword argument"
+# What a loop over a collection says that has changed meanwhile.
+CHANGED_SIZE = "changed size during iteration"
+# What aiohttp's server says of a handler that returns no response.
+NO_RESPONSE = "should return a response instance"
+NO_RETURN = "Missing return statement"
 # What await says of a function, until Python 3.13 and from 3.14 on.
 AWAITED_FUNCTION = (
     "object function can't be used in 'await' expression",
@@ -93,6 +108,36 @@ def refuse_unawaited(seen: Any, mistake: str, **values: Any) -> None:
         raise Unawaited(mistake, **values)
 
 
+def refuse_future(seen: Any, mistake: str, **values: Any) -> None:
+    """Refuse a task or ``gather`` that was returned instead of awaited.
+
+    Arguments:
+        values: what the mistake's words quote.
+
+    Raises:
+        Unawaited: the mistake.
+    """
+    if asyncio.isfuture(seen):
+        # What gather is cancelled with is an orphan, unless it is retrieved.
+        seen.add_done_callback(
+            lambda done: done.cancelled() or done.exception()
+        )
+        seen.cancel()
+        raise Unawaited(mistake, **values)
+
+
+def refuse_bare_connect(error: Exception) -> None:
+    """Without ``await`` or ``async``, ``connect()`` is no connection.
+
+    Raises:
+        Wrong: not-connected.
+    """
+    if isinstance(getattr(error, "obj", None), connect) or (
+        "'connect' object" in f"{error}"
+    ):
+        raise Wrong("not-connected", seen=error) from None
+
+
 def refuse_no_star(error: BaseException) -> None:
     """Refuse a collection where ``gather`` wants each coroutine.
 
@@ -108,8 +153,14 @@ def has_no_star(error: BaseException) -> bool:
     """Whether ``gather`` complains of a collection given as one argument."""
     if NO_STAR_LATER in f"{error}":
         return True
-    in_gather = any(f.f_code.co_name == "gather" for f in frames(error))
-    return in_gather and any(said in f"{error}" for said in NO_STAR)
+    if not any(said in f"{error}" for said in NO_STAR):
+        return False
+    # It says the same of a function that was not called.
+    return any(
+        frame.f_code is asyncio.gather.__code__
+        and not any(map(callable, frame.f_locals.get("coros_or_futures", ())))
+        for frame in frames(error)
+    )
 
 
 def awaits_function(error: BaseException) -> bool:

@@ -1,50 +1,69 @@
-"""Judges the exercises of lesson 10."""
+"""Judges the exercises of lesson 10: aiohttp's servers and its client."""
+
+from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    suppress,
+)
+from typing import Any, NoReturn
+from unittest.mock import patch
 
 import aiohttp
 from aiohttp import web
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from aula.exercises.exercise import Right, Wrong, exercise
-from aula.judges.peers import finished, refuse_no_star, within
+from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.judges.mistakes import (
+    CHANGED_SIZE,
+    NO_RESPONSE,
+    NO_RETURN,
+    equal,
+    frames,
+    refuse_future,
+    refuse_no_star,
+    refuse_none,
+    refuse_unawaited,
+)
+from aula.judges.servers import Hung, Machine, hear
+from aula.judges.waiting import MOMENT, Silence, ends, patiently, until
 
-PATIENCE = 1.0  # seconds in which others turn up, if they do at all
-MOMENT = 0.15  # seconds in which what must not happen would have happened
 # A set's order is anybody's guess. That all of so many listeners come after
 # all of as many others happens once in 12,870 times.
 LOST = 8
+LONG = "latte, mocha, " * 2**15  # more than is sent without a drain
 
 
-class Complaints(logging.Handler):
+class _Complaints(logging.Handler):
     """Keeps what the server logs: exceptions of handlers, and the rest."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.errors = []
-        self.messages = []
+        self.errors: list[BaseException] = []
+        self.messages: list[str] = []
+        self.logger = logging.Logger("board")
+        self.logger.addHandler(self)
 
-    def emit(self, record):
+    def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
-        if message.startswith("Error handling request"):
-            self.errors.append(record.exc_info[1])
+        error = record.exc_info[1] if record.exc_info else None
+        if message.startswith("Error handling request") and error:
+            self.errors.append(error)
         else:
             self.messages.append(message)
 
-    def logger(self):
-        logger = logging.Logger("board")
-        logger.addHandler(self)
-        return logger
-
 
 @asynccontextmanager
-async def running(app, **options):
+async def _running(app: web.Application, **options: Any) -> AsyncIterator[str]:
     """An application on a free port; yields its address, without a path."""
-    options.setdefault("shutdown_timeout", 0.1)
-    runner = web.AppRunner(app, access_log=None, **options)
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=0.1, **options
+    )
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -54,176 +73,158 @@ async def running(app, **options):
         await runner.cleanup()
 
 
-def serving(*routes):
+def _serving(
+    *routes: web.AbstractRouteDef,
+) -> AbstractAsyncContextManager[str]:
     """An application with these routes; a client that left is let go."""
     app = web.Application()
     app.add_routes(routes)
-    return running(app, handler_cancellation=True)
+    return _running(app, handler_cancellation=True)
 
 
 @exercise("10.1", parameters=1, picture=None)
-async def order(answer):
-    errors, strange = [], []
+async def order(answer: Answer) -> Right:
+    # What the answer raised, or gave that is no response.
+    odd: list[Any] = []
 
-    async def watched(request):
+    async def watched(request: web.Request) -> web.StreamResponse:
         try:
             response = await answer(request)
         except web.HTTPException:
             raise
         except Exception as error:
-            errors.append(error)
-            return web.Response(status=500)
+            response = error
         if isinstance(response, web.StreamResponse):
             return response
-        strange.append(response)
+        odd.append(response)
         return web.Response(status=500)
 
-    async def ask(drink="", **body):
-        body = {"json": {"drink": drink}} if drink else body
-        async with session.post(url, **body) as response:
+    async def ask(**body: Any) -> tuple[int, Any]:
+        async with session.post(f"{address}/order", **body) as response:
             try:
                 return response.status, await response.json()
             except (ValueError, aiohttp.ContentTypeError):
                 return response.status, await response.text()
 
-    async with serving(web.post("/order", watched)) as address:
-        url = f"{address}/order"
-        async with aiohttp.ClientSession() as session:
-            seen = await ask("latte")
-            if strange:
-                raise Wrong("no-response", seen=strange[0])
-            if errors:
-                raise errors[0]
-            judge_order(seen, "latte")
-            judge_order(await ask("mocha"), "mocha")
-            seen = await ask(data="latte, please")
-            if errors or strange or seen[0] != 400:
-                raise Wrong(
-                    "bad-json",
-                    expected=400,
-                    seen=errors[0] if errors else seen[0],
-                )
-            seen = await ask(json={"size": "grande"})
-            if errors or strange:
-                raise Wrong(
-                    "no-drink",
-                    expected=400,
-                    seen=errors[0] if errors else strange[0],
-                )
-            if seen[0] != 400:
-                raise Wrong("accepted", expected=400, seen=seen[0])
+    async with (
+        _serving(web.post("/order", watched)) as address,
+        aiohttp.ClientSession() as session,
+    ):
+        for drink in ("latte", "mocha"):
+            reply = await ask(json={"drink": drink})
+            if odd and isinstance(odd[0], Exception):
+                raise odd[0]
+            if odd:
+                raise Wrong("no-response", seen=odd[0])
+            _judge_order(*reply, drink)
+        status, _ = await ask(data="latte, please")
+        if odd or status != 400:
+            seen = odd[0] if odd else status
+            raise Wrong("bad-json", expected=400, seen=seen)
+        status, _ = await ask(json={"size": "grande"})
+        if odd:
+            raise Wrong("no-drink", expected=400, seen=odd[0])
+        equal(status, 400, "accepted" if status < 400 else "other-refusal")
     return Right()
 
 
-def judge_order(seen, drink):
-    expected = 201, {"ready": drink}
-    if seen == expected:
-        return
-    if seen[1] == expected[1]:
-        raise Wrong("other-status", expected=expected[0], seen=seen[0])
-    if not isinstance(seen[1], dict):
-        raise Wrong("no-json", expected=expected, seen=seen)
-    raise Wrong("other-reply", expected=expected, seen=seen)
+def _judge_order(status: int, body: Any, drink: str) -> None:
+    ready = {"ready": drink}
+    if body == ready:
+        equal(status, 201, "other-status")
+    elif isinstance(body, dict):
+        raise Wrong("other-reply", expected=(201, ready), seen=(status, body))
+    else:
+        raise Wrong("no-json", expected=(201, ready), seen=(status, body))
 
 
-class Pages:
-    """A server's pages: says who is in, and holds them until let out.
+class _Pages(Machine):
+    """A server's pages; the status of each waits until ``heads`` is set.
 
-    The status of each waits as well, until ``heads`` is set.
+    Attributes:
+        strangers: how many requests did not come from the judge's session.
     """
 
-    def __init__(self):
-        self.started = []
-        self.inside = 0
-        self.most = 0
+    def __init__(self) -> None:
+        super().__init__()
         self.strangers = 0
         self.heads = asyncio.Event()
-        self._doors = {}
-        self._open = False
 
-    async def __call__(self, request):
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        self.started.append(name)
         self.strangers += request.headers.get("X-Session") != "aula"
-        self.inside += 1
-        self.most = max(self.most, self.inside)
+        held = asyncio.create_task(self.hold(name))
         response = web.StreamResponse()
         try:
             await self.heads.wait()
             await response.prepare(request)
             await response.write(b"page ")
-            if not self._open:
-                await self._doors.setdefault(name, asyncio.Event()).wait()
+            await held
         finally:
-            self.inside -= 1
+            held.cancel()
         with suppress(ConnectionResetError):
             await response.write(name.encode())
         return response
 
-    def let_out(self, name):
-        self._doors.setdefault(name, asyncio.Event()).set()
-
-    def let_all_out(self):
-        self._open = True
+    def let_all_out(self) -> None:
+        super().let_all_out()
         self.heads.set()
-        for door in self._doors.values():
-            door.set()
 
 
 @exercise("10.2", parameters=3)
-async def fetch_all(answer):
-    pages, limit = Pages(), 2
+async def fetch_all(answer: Answer) -> Right:
+    pages, limit = _Pages(), 2
     names = ["latte", "mocha", "chai", "mate", "horchata"]
     async with (
-        serving(web.get("/{name}", pages)) as url,
+        _serving(web.get("/{name}", pages)) as url,
         aiohttp.ClientSession(headers={"X-Session": "aula"}) as session,
     ):
         urls = [f"{url}/{name}" for name in names]
         task = asyncio.create_task(answer(session, urls, limit))
         try:
-            await within(PATIENCE, lambda: pages.most == limit or task.done())
+            await until(lambda: pages.most == limit or task.done())
             await asyncio.sleep(MOMENT)
-            if task.done() and task.exception() is not None:
-                refuse_no_star(task.exception())
-                raise task.exception()
             if task.done():
-                await refuse_awaitable(task.result())
-            judge_limit(pages, limit)
+                _result(task)
+            _judge_limit(pages, limit)
             pages.heads.set()
-            if await within(MOMENT, lambda: pages.most > limit):
+            if await until(lambda: pages.most > limit, MOMENT):
                 raise Wrong("body-outside", expected=limit, seen=pages.most)
-            second = next(name for name in pages.started if name != names[0])
+            second = next(
+                (n for n in pages.started if n != names[0]), names[0]
+            )
             pages.let_out(second)
-            if not await within(PATIENCE, lambda: len(pages.started) > limit):
+            if not await until(lambda: len(pages.started) > limit):
                 pages.let_all_out()
-                if await within(PATIENCE, lambda: len(pages.started) > limit):
+                await until(lambda: len(pages.started) > limit or task.done())
+                if len(pages.started) > limit:
                     raise Wrong("batches")
-                raise Wrong("never-released")
+                if not task.done():
+                    raise Wrong("never-released")
             pages.let_all_out()
-            if not await finished(task, PATIENCE):
+            if not await ends(task):
                 raise Wrong("never-ends")
-            await refuse_awaitable(task.result())
-            judge_limit(pages, limit)
+            seen = _result(task)
+            _judge_limit(pages, limit)
         finally:
             pages.let_all_out()
-            await finished(task, 0)
-    judge_texts(task.result(), [f"page {name}" for name in names], second)
+            task.cancel()
+    _judge_texts(seen, [f"page {name}" for name in names], second)
     return Right()
 
 
-async def refuse_awaitable(seen):
-    """Refuse what somebody would still have to await."""
-    if asyncio.isfuture(seen):
-        seen.cancel()
-        await asyncio.gather(seen, return_exceptions=True)
-    elif asyncio.iscoroutine(seen):
-        seen.close()
-    else:
-        return
-    raise Wrong("not-awaited")
+def _result(task: asyncio.Task[Any]) -> Any:
+    error = task.exception()
+    if error is not None:
+        refuse_no_star(error)
+        raise error
+    seen = task.result()
+    refuse_future(seen, "not-awaited")
+    refuse_unawaited(seen, "forgotten-await")
+    return seen
 
 
-def judge_limit(pages, limit):
+def _judge_limit(pages: _Pages, limit: int) -> None:
     if pages.strangers:
         raise Wrong("other-session")
     if pages.most == 0:
@@ -234,61 +235,50 @@ def judge_limit(pages, limit):
         raise Wrong("too-many", expected=limit, seen=pages.most)
 
 
-def judge_texts(seen, expected, second):
+def _judge_texts(seen: Any, expected: list[str], second: str) -> None:
+    refuse_none(seen, expected)
     items = list(seen) if isinstance(seen, list | tuple) else [seen]
-    if items == expected:
-        return
-    if seen is None:
-        raise Wrong("nothing-returned", expected=expected, seen=seen)
     if any(isinstance(item, aiohttp.ClientResponse) for item in items):
-        raise Wrong(
-            "no-texts",
-            expected=expected,
-            seen=[type(item).__name__ for item in items],
-        )
-    if sorted(map(str, items)) == sorted(expected):
+        kinds = [type(item).__name__ for item in items]
+        raise Wrong("no-texts", expected=expected, seen=kinds)
+    if items != expected and sorted(map(str, items)) == sorted(expected):
         raise Wrong(
             "as-they-came", expected=expected, seen=seen, second=second
         )
-    raise Wrong("other-texts", expected=expected, seen=seen)
+    equal(items, expected, "other-texts")
 
 
 @exercise("10.3", parameters=3, picture=None)
-async def save(answer):
+async def save(answer: Answer) -> Right:
     halves = [b"\xff" * 2**18, b"\xfe" * 2**18]
     size = sum(map(len, halves))
-    written, early, on_its_way, task = [], False, False, None
+    written: list[Any] = []
+    late = False
 
-    async def film(request):
-        nonlocal on_its_way
+    async def film(request: web.Request) -> web.StreamResponse:
+        nonlocal late
         response = web.StreamResponse()
         await response.prepare(request)
         await response.write(halves[0])
-        await within(PATIENCE, lambda: written or task.done())
-        on_its_way = True
+        if not await until(lambda: written):
+            late = True
         await response.write(halves[1])
         return response
 
-    def write(piece):
-        nonlocal early
-        early = early or not on_its_way
-        written.append(piece)
-
-    async def short(request):
+    async def short(request: web.Request) -> web.StreamResponse:
         return web.Response(body=b"latte")
 
     async with (
-        serving(web.get("/film", film), web.get("/short", short)) as url,
+        _serving(web.get("/film", film), web.get("/short", short)) as url,
         aiohttp.ClientSession() as session,
     ):
-        task = asyncio.create_task(answer(session, f"{url}/film", write))
-        await finished(task, 3)
-        seen, announced = task.result(), None
+        seen = await answer(session, f"{url}/film", written.append)
+        announced = None
         if written and seen is None:
             announced = await answer(session, f"{url}/short", len)
     if not written:
         raise Wrong("nothing-written")
-    if not early:
+    if late:
         raise Wrong("whole-body")
     kinds = {type(piece).__name__ for piece in written}
     if not kinds <= {"bytes", "bytearray", "memoryview"}:
@@ -298,249 +288,309 @@ async def save(answer):
         raise Wrong("one-piece", expected=size, seen=total)
     if b"".join(written) != b"".join(halves):
         raise Wrong("other-bytes", expected=size, seen=total)
-    if announced == 5:
+    if announced == len(b"latte"):
         raise Wrong("content-length", expected=size, seen=seen)
     if seen is None:
         raise Wrong("nothing-returned", expected=size, seen=seen)
-    if seen == len(written):
-        raise Wrong("counts-pieces", expected=size, seen=seen)
-    if seen != size:
-        raise Wrong("other-size", expected=size, seen=seen)
+    counted = seen == len(written)
+    equal(seen, size, "counts-pieces" if counted else "other-size")
     return Right()
+
+
+class _Troubles:
+    """A server of the replies that ``try_read`` has to tell apart."""
+
+    text = "latte\nmocha"
+
+    def routes(self) -> list[web.AbstractRouteDef]:
+        handlers = (
+            *(self.menu, self.wrong, self.busy),
+            *(self.slow, self.stalls, self.drips, self.cut, self.half),
+        )
+        return [web.get(f"/{each.__name__}", each) for each in handlers]
+
+    async def menu(self, request: web.Request) -> web.StreamResponse:
+        # The highest status of a reply that is none of the failures.
+        return web.Response(text=self.text, status=300)
+
+    async def wrong(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(text="no drink", status=400)
+
+    async def busy(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(text="sold out", status=503)
+
+    async def slow(self, request: web.Request) -> NoReturn:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def stalls(self, request: web.Request) -> NoReturn:
+        await self._begin(request)
+        await self.slow(request)
+
+    async def drips(self, request: web.Request) -> NoReturn:
+        response = await self._begin(request)
+        while True:
+            await response.write(b"latte")
+            await asyncio.sleep(0.02)
+
+    async def cut(self, request: web.Request) -> web.StreamResponse:
+        self._transport(request).abort()
+        return web.Response()
+
+    async def half(self, request: web.Request) -> web.StreamResponse:
+        response = await self._begin(request, {"Content-Length": "1000"})
+        self._transport(request).close()
+        return response
+
+    async def _begin(
+        self, request: web.Request, headers: dict[str, str] | None = None
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        await response.write(b"latte")
+        return response
+
+    def _transport(self, request: web.Request) -> asyncio.Transport:
+        assert request.transport is not None
+        return request.transport
+
+
+class _Try:
+    """A call of the answer: what came of it in one case.
+
+    Attributes:
+        seen: what it returned or raised; None where it did not end.
+        early: whether it ended before its time was up.
+    """
+
+    def __init__(self, case: str) -> None:
+        self.case = case
+        self.seen: Any = None
+        self.ended = False
+        self.early = False
+
+    async def run(self, answer: Answer, url: str, seconds: float) -> _Try:
+        loop = asyncio.get_running_loop()
+        # A session for each: what one leaves behind disturbs no other.
+        async with aiohttp.ClientSession() as session:
+            began = loop.time()
+            task = asyncio.create_task(answer(session, url, seconds))
+            self.ended = await ends(task, seconds + 0.8)
+            self.early = loop.time() < began + seconds - 0.05
+        if self.ended:
+            self.seen = task.exception() or task.result()
+        return self
+
+    def expect(self, expected: str) -> None:
+        """The last word: the result that the exercise asks for."""
+        if isinstance(self.seen, Exception):
+            raise self.seen
+        equal(self.seen, expected, "other-result", case=self.case)
+
+    @property
+    def seen_type(self) -> str:
+        return type(self.seen).__name__
 
 
 @exercise("10.4", parameters=3, picture=None, limit=9)
-async def try_read(answer):
-    enough = asyncio.Event()
+async def try_read(answer: Answer) -> Right:
+    troubles = _Troubles()
 
-    async def menu(request):
-        return web.Response(text="latte, mocha")
+    async def tried(path: str, seconds: float = 3, case: str = "") -> _Try:
+        url = f"{address}/{path}"
+        return await _Try(case or path).run(answer, url, seconds)
 
-    async def busy(request):
-        return web.Response(text="sold out", status=503)
-
-    async def slow(request):
-        await enough.wait()
-        return web.Response(text="late")
-
-    async def stalls(request):
-        response = web.StreamResponse()
-        await response.prepare(request)
-        await response.write(b"latte")
-        await enough.wait()
-        return response
-
-    async def drips(request):
-        response = web.StreamResponse()
-        await response.prepare(request)
-        while not enough.is_set():
-            await response.write(b"latte")
-            await asyncio.sleep(0.02)
-        return response
-
-    async def cut(request):
-        request.transport.abort()
-        return web.Response()
-
-    async def half(request):
-        response = web.StreamResponse(headers={"Content-Length": "1000"})
-        await response.prepare(request)
-        await response.write(b"hola")
-        request.transport.close()
-        return response
-
-    async def tried(path, seconds=3.0):
-        # A session for each: what one leaves behind disturbs no other.
-        async with aiohttp.ClientSession() as session:
-            task = asyncio.create_task(
-                answer(session, f"{url}/{path}", seconds)
-            )
-            ended = await finished(task, seconds + 1.2)
-        if not ended or task.cancelled():
-            return None, ended
-        return task.exception() or task.result(), ended
-
-    handlers = menu, busy, slow, stalls, drips, cut, half
-    routes = [web.get(f"/{each.__name__}", each) for each in handlers]
-    async with serving(*routes) as url:
-        seen, _ = await tried("menu")
-        if isinstance(seen, Exception):
-            raise seen
-        expect(seen, "latte, mocha", "menu")
-        judge_status(*await tried("nothing"), "404: Not Found", 404)
-        judge_status(*await tried("busy"), "sold out", 503)
-        judge_slow(*await tried("slow", 0.3))
-        judge_stalls(*await tried("stalls", 0.3))
+    async with _serving(*troubles.routes()) as address:
+        (await tried("menu")).expect(troubles.text)
+        _judge_status(await tried("wrong", case="400"), 400, "no drink")
+        _judge_status(await tried("busy", case="503"), 503, "sold out")
+        _judge_slow(await tried("slow", 0.2), "no-limit")
+        _judge_slow(await tried("stalls", 0.2), "limit-ends-early")
         # Long enough that no pause of the machine is a limit of one wait.
-        judge_drips(*await tried("drips", 1.0))
-        judge_broken(*await tried("cut"), "cut")
-        judge_half(*await tried("half"))
-    judge_broken(*await tried("menu"), "no server")
+        _judge_slow(await tried("drips", 1.2), "each-wait")
+        _judge_broken(await tried("cut"))
+        _judge_broken(await tried("half"))
+    _judge_broken(await tried("menu", case="no server"))
     return Right()
 
 
-def expect(seen, expected, case):
-    """The last word on a case: the result that the exercise asks for."""
-    if isinstance(seen, Exception):
-        raise seen
-    if seen != expected:
-        raise Wrong("other-result", expected=expected, seen=seen, case=case)
-
-
-def judge_status(seen, ended, text, status):
+def _judge_status(one: _Try, status: int, text: str) -> None:
     expected = f"status {status}"
-    if seen == text:
-        raise Wrong("status-unseen", expected=expected, seen=seen)
-    if isinstance(seen, aiohttp.ClientResponseError):
+    if one.seen == text:
+        raise Wrong("status-unseen", expected=expected, seen=one.seen)
+    if isinstance(one.seen, aiohttp.ClientResponseError):
+        raise Wrong("status-escapes", expected=expected, seen=one.seen_type)
+    if one.seen == "broken":
+        raise Wrong("status-broken", expected=expected, seen=one.seen)
+    one.expect(expected)
+
+
+def _judge_slow(one: _Try, mistake: str) -> None:
+    if not one.ended:
+        raise Wrong(mistake)
+    expected = "too slow"
+    if isinstance(one.seen, TimeoutError):
         raise Wrong(
-            "status-escapes", expected=expected, seen=type(seen).__name__
+            "timeout-escapes" if one.case == "slow" else "read-outside",
+            expected=expected,
+            seen=one.seen_type,
         )
-    if seen == "broken":
-        raise Wrong("status-broken", expected=expected, seen=seen)
-    expect(seen, expected, status)
+    if one.seen == "broken":
+        raise Wrong("all-broken", expected=expected, seen=one.seen)
+    one.expect(expected)
+    if one.early:
+        raise Wrong("too-early")
 
 
-def judge_slow(seen, ended):
-    if not ended:
-        raise Wrong("no-limit")
-    if isinstance(seen, TimeoutError):
+def _judge_broken(one: _Try) -> None:
+    if isinstance(one.seen, aiohttp.ClientError | OSError):
+        # Whoever names the ancestor has read where it is not caught.
+        names = {n for f in frames(one.seen) for n in f.f_code.co_names}
+        outside = one.case == "half" and "ClientError" in names
         raise Wrong(
-            "timeout-escapes", expected="too slow", seen=type(seen).__name__
-        )
-    if seen == "broken":
-        raise Wrong("all-broken", expected="too slow", seen=seen)
-    expect(seen, "too slow", "slow")
-
-
-def judge_stalls(seen, ended):
-    if not ended:
-        raise Wrong("limit-ends-early")
-    if isinstance(seen, TimeoutError):
-        raise read_outside("too slow", seen)
-    expect(seen, "too slow", "stalls")
-
-
-def judge_drips(seen, ended):
-    if not ended:
-        raise Wrong("each-wait")
-    expect(seen, "too slow", "drips")
-
-
-def read_outside(expected, seen):
-    return Wrong("read-outside", expected=expected, seen=type(seen).__name__)
-
-
-def judge_half(seen, ended):
-    if isinstance(seen, aiohttp.ClientPayloadError):
-        raise read_outside("broken", seen)
-    judge_broken(seen, ended, "half")
-
-
-def judge_broken(seen, ended, case):
-    if isinstance(seen, aiohttp.ClientError | OSError):
-        raise Wrong(
-            "error-escapes",
+            "read-outside" if outside else "error-escapes",
             expected="broken",
-            seen=type(seen).__name__,
-            case=case,
+            seen=one.seen_type,
+            case=one.case,
         )
-    expect(seen, "broken", case)
+    one.expect("broken")
 
 
 @exercise("10.5", "function", picture="wiretap", limit=9)
-async def make_board(answer):
-    app = answer()
-    try:
-        other = answer()
-    except RuntimeError:  # the routes are in the one application already
-        other = app
+async def make_board(answer: Answer) -> Right:
+    with patch.object(web, "run_app", _refuse_run_app):
+        app = answer()
+        try:
+            other = answer()
+        except RuntimeError:  # the routes are in the one application already
+            other = app
     if not isinstance(app, web.Application):
         raise Wrong("no-app", seen=app)
-    board = Board()
-    app.middlewares.append(board.middleware)
-    async with (
-        running(app, logger=board.complaints.logger()) as board.url,
-        aiohttp.ClientSession() as board.session,
-    ):
-        try:
-            await judge_board(board)
-            await judge_other(board, app, other)
-            await judge_losses(board)
-        finally:
-            await asyncio.gather(*[each.close() for each in board.listeners])
+    async with _Board().run(app) as board:
+        ada = await _judge_board(board)
+        await _judge_silence(board, ada)
+        await _judge_leaving(board, ada)
+        await _judge_other(app, other)
+        await _judge_change(board)
+        await _judge_losses(board)
     board.raise_errors()
     return Right()
 
 
-async def judge_board(board):
+def _refuse_run_app(*_: Any, **__: Any) -> NoReturn:
+    raise Wrong("runs-app")
+
+
+async def _judge_board(board: _Board) -> ClientConnection:
     ada, lima = await board.listen(), await board.listen()
-    if await within(MOMENT, lambda: ada.close_code is not None):
+    if await until(lambda: ada.close_code is not None, MOMENT):
         board.raise_errors()
         raise Wrong("closes-at-once")
-    seen = await board.say("hola")
+    count = await board.say("hola")
     board.raise_errors()
-    judge_heard([await board.heard(each) for each in (ada, lima)])
-    if seen != "2":
-        raise Wrong("other-count", expected="2", seen=seen)
-    await judge_silence(board, ada)
-    await lima.close()
-    await board.expect_one()
-    chai = await board.listen()
-    await board.settles("2")
-    chai.transport.abort()
-    await board.expect_one()
-    await within(MOMENT, lambda: board.complaints.messages)
-    board.raise_errors()
-    await judge_loss(board, ada)
+    _judge_heard([await board.heard(each) for each in (ada, lima)], "hola")
+    equal(count, "2", "other-count")
+    return ada
 
 
-async def judge_silence(board, ada):
+def _judge_heard(heard: list[Any], text: str) -> None:
+    expected = [text] * len(heard)
+    if text in heard and None in heard:
+        raise Wrong("last-only", expected=expected, seen=heard)
+    if any(heard):
+        equal(heard, expected, "other-text")
+    else:
+        raise Wrong("nobody-hears", expected=expected, seen=heard)
+
+
+async def _judge_silence(board: _Board, ada: ClientConnection) -> None:
     """What comes over /ws goes nowhere; but it is received."""
     speaker = await board.listen()
     try:
         for _ in range(3):
             await speaker.send("latte")
-        async with asyncio.timeout(PATIENCE):
-            await (await speaker.ping())
+        await patiently(await speaker.ping())
     except ConnectionClosed:
         board.raise_errors()
         raise Wrong("received-once") from None
-    except TimeoutError:
+    except Silence:
         board.deaf = True
     await board.say("chai")
     board.raise_errors()
-    if (heard := await board.heard(ada)) != "chai":
+    heard = await board.heard(ada)
+    if heard is not None and "latte" in f"{heard!s}":
         raise Wrong("speaks-on-ws", seen=heard)
+    _judge_heard([heard], "chai")
     await speaker.close()
 
 
-async def judge_loss(board, ada):
-    """A connection is lost when the text is on its way to it."""
+async def _judge_leaving(board: _Board, ada: ClientConnection) -> None:
+    """One leaves with a goodbye, one without, one when a text is coming."""
+    await board.listeners[1].close()
+    await board.expect_one()
+    chai = await board.listen()
+    await board.settles("2")
+    chai.transport.abort()
+    await board.expect_one()
+    await until(lambda: board.complaints.messages, MOMENT)
+    board.raise_errors()
     await board.listen()
     await board.settles("2")
     chai = await board.listen()
     await board.settles("3")
     board.lost = board.transports[-2:-1]
     await board.say("mate")
-    await within(MOMENT, lambda: board.complaints.errors)
-    if any(isinstance(e, OSError) for e in board.complaints.errors):
-        raise Wrong("speaker-fails", seen=board.complaints.errors[0])
+    await until(lambda: board.complaints.errors, MOMENT)
+    for error in board.complaints.errors:
+        if isinstance(error, OSError):
+            raise Wrong("speaker-fails", seen=error)
     board.raise_errors()
-    await judge_all_hear([ada, chai], "mate")
+    await _judge_all_hear([ada, chai], "mate")
 
 
-async def judge_losses(board):
+async def _judge_other(app: web.Application, other: Any) -> None:
+    """A second board counts its own listeners."""
+    seen = None
+    if other is not app:
+        async with _Board().run(other) as second:
+            await second.listen()
+            seen = await second.settles("1")
+    equal(seen, "1", "shared")
+
+
+async def _judge_change(board: _Board) -> None:
+    """One leaves while another is being sent to."""
+    slow, hasty = await board.listen(), await board.listen()
+    transport = board.transports[-2]
+    transport.set_write_buffer_limits(high=2 * len(LONG))
+    protocol = transport.get_protocol()
+    assert isinstance(protocol, asyncio.Protocol)
+    protocol.pause_writing()
+    saying = asyncio.create_task(board.say(LONG))
+    await board.heard(slow)
+    await hasty.close()
+    await until(board.transports[-1].is_closing)
+    protocol.resume_writing()
+    await saying
+    board.raise_errors()
+    await slow.close()
+    await board.settles("2")
+
+
+async def _judge_losses(board: _Board) -> None:
     """Several are lost, before and after others, whatever the order."""
     there = [await board.listen() for _ in range(2 * LOST)]
     await board.settles(f"{2 + len(there)}")
     board.lost = board.transports[-len(there) :: 2]
     await board.say("horchata")
-    await judge_all_hear(there[1::2], "horchata")
+    await _judge_all_hear(there[1::2], "horchata")
 
 
-async def judge_all_hear(listeners, text):
-    async def hears(websocket):
-        while (said := await Board.heard(websocket)) == "mocha":
+async def _judge_all_hear(
+    listeners: list[ClientConnection], text: str
+) -> None:
+    async def hears(websocket: ClientConnection) -> Any:
+        while (said := await _Board.heard(websocket)) == "mocha":
             pass
         return said
 
@@ -551,53 +601,30 @@ async def judge_all_hear(listeners, text):
         )
 
 
-async def judge_other(board, app, other):
-    """A second board counts its own listeners."""
-    seen = None
-    if other is not app:
-        second = Board()
-        async with (
-            running(other, logger=second.complaints.logger()) as second.url,
-            aiohttp.ClientSession() as second.session,
-        ):
-            try:
-                await second.listen()
-                seen = await second.settles("1")
-            finally:
-                for each in second.listeners:
-                    await each.close()
-    if seen != "1":
-        raise Wrong("shared", expected="1", seen=seen)
+class _Board:
+    """The learner's server, and how the judge talks to it.
 
+    Attributes:
+        deaf: whether what is sent to it over /ws is not received.
+        lost: connections to cut off when there is a text for them.
+        transports: the server's end of each WebSocket.
+    """
 
-def judge_heard(heard):
-    if heard == ["hola", "hola"]:
-        return
-    if "hola" in heard:
-        raise Wrong("last-only", expected=["hola", "hola"], seen=heard)
-    raise Wrong("nobody-hears", expected=["hola", "hola"], seen=heard)
-
-
-class Board:
-    """The learner's server, and how the judge talks to it."""
-
-    def __init__(self):
-        self.complaints = Complaints()
-        self.listeners = []
-        self.url = ""
-        self.session = None
+    def __init__(self) -> None:
+        self.complaints = _Complaints()
+        self.listeners: list[ClientConnection] = []
         self.deaf = False
-        self.lost = []
-        self.silent = None
-        self.transports = []
+        self.lost: list[asyncio.Transport] = []
+        self.transports: list[asyncio.Transport] = []
+        self._silent = ""  # the path whose handler returned nothing
 
-    @property
-    def middleware(self):
-        """Cuts WebSockets off when there is a text for them."""
+    @asynccontextmanager
+    async def run(self, app: web.Application) -> AsyncIterator[_Board]:
+        """Serve an application, and close all WebSockets in the end."""
 
         @web.middleware
-        async def watched(request, handler):
-            if request.path == "/ws":
+        async def watched(request: web.Request, handler: Any) -> Any:
+            if request.path == "/ws" and request.transport:
                 self.transports.append(request.transport)
             elif self.lost:
                 # Now the handler reads the body without giving way.
@@ -606,65 +633,75 @@ class Board:
                     self.lost.pop().abort()
             response = await handler(request)
             if response is None:
-                self.silent = request.path
+                self._silent = request.path
             return response
 
-        return watched
+        app.middlewares.append(watched)
+        async with (
+            _running(app, logger=self.complaints.logger) as self._url,
+            aiohttp.ClientSession() as self._session,
+        ):
+            try:
+                yield self
+            finally:
+                closing = [each.close() for each in self.listeners]
+                await asyncio.gather(*closing)
 
-    async def listen(self):
-        url = self.url.replace("http", "ws") + "/ws"
+    async def listen(self) -> ClientConnection:
+        url = self._url.replace("http", "ws") + "/ws"
         try:
-            websocket = await connect(url, close_timeout=1)
+            websocket = await connect(url, close_timeout=1, compression=None)
         except InvalidStatus as error:
             self.raise_errors()
             raise Wrong("no-websocket", seen=error) from None
         self.listeners.append(websocket)
         return websocket
 
-    async def say(self, text):
-        async with self.session.post(f"{self.url}/say", data=text) as response:
+    async def say(self, text: str) -> str:
+        url = f"{self._url}/say"
+        async with self._session.post(url, data=text) as response:
             if response.status in (404, 405):
                 raise Wrong("wrong-method", seen=response.status)
             return (await response.text()).strip()
 
     @staticmethod
-    async def heard(websocket):
-        with suppress(TimeoutError, ConnectionClosed):
-            async with asyncio.timeout(PATIENCE):
-                return await websocket.recv()
+    async def heard(websocket: ClientConnection) -> str | bytes | None:
+        with suppress(Silence, Hung):
+            return await hear(websocket)
         return None
 
-    async def settles(self, count):
+    async def settles(self, count: str) -> str:
         """What the count of listeners comes to, or what it stays at."""
-        seen = None
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                while (seen := await self.say("mocha")) != count:
-                    await asyncio.sleep(0.02)
+        for _ in range(50):
+            if (seen := await self.say("mocha")) == count:
+                break
+            await asyncio.sleep(0.02)
         return seen
 
-    async def expect_one(self):
+    async def expect_one(self) -> None:
         """The count falls to one soon after a client has left."""
-        if (seen := await self.settles("1")) != "1":
-            if self.deaf:
-                raise Wrong("deaf", expected="1", seen=seen)
-            raise Wrong("never-forgets", expected="1", seen=seen)
+        seen = await self.settles("1")
+        equal(seen, "1", "deaf" if self.deaf else "never-forgets")
 
-    def raise_errors(self):
+    def raise_errors(self) -> None:
+        """Raise what went wrong in the handlers, if something did."""
         for error in self.complaints.errors:
-            refuse_other_library(error)
+            _refuse_other_library(error)
+            if isinstance(error, RuntimeError) and CHANGED_SIZE in f"{error}":
+                raise Wrong("no-copy", seen=error)
             raise error
         for message in self.complaints.messages:
-            if "response instance" in message:
+            if NO_RESPONSE in message:
                 raise Wrong("no-response", seen=message)
-            if "Missing return" in message:
-                raise Wrong("no-return", seen=message, silent=self.silent)
+            if NO_RETURN in message:
+                raise Wrong("no-return", seen=message, silent=self._silent)
 
 
-def refuse_other_library(error):
+def _refuse_other_library(error: BaseException) -> None:
     """Name what belongs to the WebSockets of websockets."""
-    names = {"send": "send", "protocol": "broadcast"}
-    name = names.get(getattr(error, "name", None))
-    theirs = isinstance(getattr(error, "obj", None), web.WebSocketResponse)
-    if isinstance(error, AttributeError) and theirs and name:
-        raise Wrong("other-library", seen=error, name=name) from None
+    if isinstance(error, AttributeError) and isinstance(
+        error.obj, web.WebSocketResponse
+    ):
+        names = {"send": "send", "protocol": "broadcast"}
+        if error.name in names:
+            raise Wrong("other-library", seen=error, name=names[error.name])

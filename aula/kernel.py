@@ -14,7 +14,6 @@ import contextvars
 import logging
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -22,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from aula.learner import describe
+from aula.leftovers import close_before_reruns
 
 if TYPE_CHECKING:  # a script that imports an instrument has no IPython
     from IPython.core.interactiveshell import (
-        ExecutionInfo,
         ExecutionResult,
         InteractiveShell,
     )
@@ -55,8 +54,8 @@ _latest_cell: contextvars.Context | None = None
 def be_honest(language: str) -> None:
     """Show orphaned exceptions, let Stop through, keep loopback direct.
 
-    What a cell has left running under a name (a server, a process) is closed
-    when that cell is run again.
+    What a cell has started and left running under a name (a server, a
+    process) is closed when that cell is run again.
 
     Arguments:
         language: ``"es"`` or ``"en"``, for what is shown.
@@ -79,7 +78,7 @@ def be_honest(language: str) -> None:
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is not None:
         _follow_cells(shell)
-        _close_before_reruns(shell)
+        close_before_reruns(shell)
         _keep_replies(shell)
     _notice_stop(loop)
 
@@ -148,61 +147,6 @@ def _follow_cells(shell: InteractiveShell) -> None:
 
     shell.events.register("pre_run_cell", remember)
     remember()
-
-
-def _close_before_reruns(shell: InteractiveShell) -> None:
-    """Close what a cell left running before it runs again.
-
-    A cell that is run again gives the same name to a new server, and nobody
-    could close the old one any more.
-    """
-    before: dict[int, Any] = {}
-    left: dict[str | None, list[Any]] = {}
-
-    def running() -> dict[int, Any]:
-        return {id(v): v for v in shell.user_ns.values() if _runs(v)}
-
-    def begin(info: ExecutionInfo) -> None:
-        for thing in left.pop(info.cell_id, ()):
-            _close(thing)
-        before.clear()
-        before.update(running())
-
-    def end(result: ExecutionResult) -> None:
-        new = running()
-        info = result.info
-        if info is not None and info.cell_id is not None:
-            left[info.cell_id] = [
-                thing for key, thing in new.items() if key not in before
-            ]
-        before.clear()
-
-    shell.events.register("pre_run_cell", begin)
-    shell.events.register("post_run_cell", end)
-
-
-def _runs(value: Any) -> bool:
-    """Whether it is a process or a server; one that has ended may count."""
-    if isinstance(value, type):
-        return False
-    return (
-        isinstance(value, subprocess.Popen)
-        # The servers of asyncio and websockets, and the AppRunner of aiohttp.
-        or (hasattr(value, "serve_forever") and hasattr(value, "close"))
-        or (hasattr(value, "sites") and hasattr(value, "cleanup"))
-    )
-
-
-def _close(thing: Any) -> None:
-    """Close a server or end a process; nothing happens a second time."""
-    if isinstance(thing, subprocess.Popen):
-        if thing.poll() is None:
-            thing.terminate()
-            thing.wait()
-    elif hasattr(thing, "close"):
-        thing.close()
-    else:
-        asyncio.ensure_future(thing.cleanup())
 
 
 def _keep_replies(shell: InteractiveShell) -> None:

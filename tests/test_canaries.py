@@ -6,6 +6,7 @@ changed what, and which file of the course has to learn its new way.
 
 import asyncio
 import contextlib
+import importlib
 import inspect
 import logging
 import platform
@@ -23,15 +24,18 @@ import websockets.asyncio.server
 import websockets.sync.client
 import websockets.sync.connection
 import websockets.sync.server
+from aiohttp import web
 from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelbase import Kernel
 from ipykernel.zmqshell import ZMQInteractiveShell
-from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame
 from websockets.protocol import Protocol, Side
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
+
+from aula import leftovers
 
 
 def relies(holds, file, library, on):
@@ -488,10 +492,53 @@ def test_a_shell_knows_its_kernel():
     kernel_relies(hasattr(ZMQInteractiveShell, "kernel"), "ipykernel", on)
 
 
-def test_a_cell_has_an_id():
-    on = "pre_run_cell and post_run_cell are told the id of the cell"
-    parameters = inspect.signature(ExecutionInfo).parameters
-    kernel_relies("cell_id" in parameters, "ipython", on)
-    result = ExecutionResult("what pre_run_cell was told")
-    told = getattr(result, "info", None) == "what pre_run_cell was told"
-    kernel_relies(told, "ipython", on)
+def leftovers_relies(holds, library, on):
+    relies(holds, "aula/leftovers.py", library, on)
+
+
+def test_the_kernel_awaits_the_handler_of_a_request():
+    names = IPythonKernel.dispatch_shell.__code__.co_names
+    on = "dispatch_shell awaits what it finds in shell_handlers"
+    awaits = {"shell_handlers", "isawaitable"} <= {*names}
+    leftovers_relies(awaits, "ipykernel", on)
+    on = "shell_handlers has the method execute_request(stream, ident, parent)"
+    method = IPythonKernel.execute_request
+    parameters = [*inspect.signature(method).parameters]
+    told = parameters == ["self", "stream", "ident", "parent"]
+    leftovers_relies("execute_request" in Kernel.msg_types, "ipykernel", on)
+    leftovers_relies(told, "ipykernel", on)
+    leftovers_relies(inspect.iscoroutinefunction(method), "ipykernel", on)
+    on = "a request has the id of its cell in its metadata, as cellId"
+    constants = Kernel.execute_request.__code__.co_consts
+    leftovers_relies("cellId" in constants, "ipykernel", on)
+
+
+@pytest.mark.filterwarnings("ignore:websockets.legacy:DeprecationWarning")
+def test_what_is_closed_exists():
+    for kind in leftovers.KINDS:
+        for module, names in kind.classes.items():
+            library = module.partition(".")[0]
+            if library in sys.stdlib_module_names:
+                library = "Python"
+            for name in names:
+                of = getattr(importlib.import_module(module), name, None)
+                on = f"{module} has a class {name}"
+                leftovers_relies(isinstance(of, type), library, on)
+
+
+def test_a_site_knows_its_runner():
+    async def main():
+        runner = web.AppRunner(web.Application())
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        known = getattr(site, "_runner", None) is runner
+        await site.start()
+        during = site in runner.sites
+        await site.stop()
+        after = site in runner.sites
+        await runner.cleanup()
+        return known, during, after, runner.server
+
+    on = "a site has its runner, which has those that run, in _runner"
+    held = asyncio.run(main())
+    leftovers_relies(held == (True, True, False, None), "aiohttp", on)

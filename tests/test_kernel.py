@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -199,48 +198,6 @@ def test_second_door_changes_nothing(running):
     before = running.run(count).stdout()
     running.run("from aula.en import check")
     assert running.run(count).stdout() == before
-
-
-SERVERS = {
-    "websockets": (
-        "from websockets.asyncio.server import serve\n"
-        "server = await serve(print, '127.0.0.1', {port})\n"
-    ),
-    "asyncio": (
-        "server = await asyncio.start_server(print, '127.0.0.1', {port})\n"
-    ),
-    "aiohttp": (
-        "from aiohttp import web\n"
-        "runner = web.AppRunner(web.Application())\n"
-        "await runner.setup()\n"
-        "await web.TCPSite(runner, '127.0.0.1', {port}).start()\n"
-    ),
-    "a process": (
-        "import subprocess, sys\n"
-        "server = subprocess.Popen([sys.executable, '-c', "
-        '\'import socket; s = socket.create_server(("127.0.0.1", {port}));'
-        "print(1, flush=True); input()'], stdin=subprocess.PIPE, "
-        "stdout=subprocess.PIPE)\n"
-        "assert server.stdout.readline(), 'port in use'\n"
-    ),
-}
-
-
-@pytest.mark.parametrize("library", SERVERS)
-def test_cell_that_left_a_server_runs_again(running, library):
-    """On the same port, and other cells' servers go on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    running.run("import asyncio")
-    running.run("other = await asyncio.start_server(print, '127.0.0.1', 0)")
-    start = SERVERS[library].format(port=port)
-    for _ in range(3):
-        ran = running.run(start, cell="start")
-        assert ran.status == "ok", ran.error()
-    ran = running.run("other.is_serving()")
-    assert ran.text() == "True"
-    taken = running.run(start, may_fail=True, cell="elsewhere")
-    assert taken.status == "error"
 
 
 def test_check_tells_of_an_answers_cell_that_failed(running):

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 from aiohttp import test_utils, web
@@ -14,10 +14,11 @@ from aula.exercises.exercise import Unawaited, Wrong
 from aula.instruments.record import Recorder
 from aula.judges import mistakes
 from aula.judges.mistakes import (
-    awaits_function,
+    awaited,
     awaits_none,
     equal,
     has_no_star,
+    holds_futures,
     leaves,
     lost,
     named,
@@ -26,6 +27,7 @@ from aula.judges.mistakes import (
     refuse_future,
     refuse_none,
     refuse_unawaited,
+    runs_second_loop,
 )
 
 
@@ -112,14 +114,6 @@ def test_calling_a_coroutine():
     coroutine.close()
 
 
-async def in_a_loop():
-    coroutine = brew()
-    try:
-        asyncio.run(coroutine)
-    finally:
-        coroutine.close()
-
-
 async def wait_for_coroutines():
     coroutine = brew()
     try:
@@ -159,7 +153,6 @@ async def one_part():
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        (in_a_loop, mistakes.NESTED_LOOP),
         (wait_for_coroutines, mistakes.NO_COROUTINES),
         (set_that_changes, mistakes.CHANGED_SIZE),
         (dictionary_that_changes, mistakes.CHANGED_SIZE),
@@ -249,22 +242,14 @@ def test_another_type_error_is_no_missing_star():
     assert not has_no_star(caught.value)
 
 
-def test_awaiting_a_function():
+@pytest.mark.parametrize("value", [brew, None, "latte"])
+def test_what_was_awaited(value):
     async def wrong():
-        await brew
+        await value
 
     with pytest.raises(TypeError) as caught:
         asyncio.run(wrong())
-    assert awaits_function(caught.value)
-
-
-def test_awaiting_nothing():
-    async def wrong():
-        await print()
-
-    with pytest.raises(TypeError) as caught:
-        asyncio.run(wrong())
-    assert awaits_none(caught.value)
+    assert awaited(caught.value) == type(value).__name__
 
 
 @pytest.mark.parametrize(
@@ -274,14 +259,75 @@ def test_awaiting_nothing():
         "'function' object can't be awaited",  # 3.14
     ],
 )
-def test_awaiting_on_any_python(text):
-    assert awaits_function(TypeError(text))
-    assert not awaits_function(ValueError(text))
-    assert not awaits_function(TypeError(text.replace("function", "str")))
+def test_what_was_awaited_on_any_python(text):
+    assert awaited(TypeError(text)) == "function"
+    assert awaited(ValueError(text)) is None
+    assert awaited(TypeError("latte")) is None
     assert not awaits_none(TypeError(text))
-    text = text.replace("function", "NoneType")
-    assert awaits_none(TypeError(text))
-    assert not awaits_none(ValueError(text))
+    assert awaits_none(TypeError(text.replace("function", "NoneType")))
+
+
+def raised_by(function):
+    with pytest.raises(Exception) as caught:
+        asyncio.run(function())
+    return f"{caught.value}"
+
+
+def test_texts_of_asyncio():
+    async def async_for():
+        async for _ in []:
+            pass
+
+    async def star():
+        asyncio.as_completed(*"ab")
+
+    async def gathered_number():
+        await asyncio.gather(42)
+
+    async def task_of_number():
+        asyncio.create_task(42)
+
+    async def ended():
+        coroutine = brew()
+        await coroutine
+        coroutine.send(None)
+
+    assert mistakes.NOT_ASYNC_ITERABLE in raised_by(async_for)
+    assert mistakes.AS_COMPLETED_STAR in raised_by(star)
+    assert mistakes.NEEDS_AWAITABLE in raised_by(gathered_number)
+    assert mistakes.NEEDS_COROUTINE in raised_by(task_of_number)
+    assert mistakes.SENT_AFTER_ITS_END in raised_by(ended)
+
+
+def run_in_this_loop(main):
+    asyncio.get_running_loop().run_until_complete(main)
+
+
+def run_in_a_new_loop(main):
+    with closing(asyncio.new_event_loop()) as loop:
+        loop.run_until_complete(main)
+
+
+@pytest.mark.parametrize(
+    "run", [asyncio.run, run_in_this_loop, run_in_a_new_loop]
+)
+def test_a_loop_inside_another(run):
+    async def wrong():
+        main = asyncio.sleep(0)
+        try:
+            run(main)
+        finally:
+            main.close()
+
+    with pytest.raises(RuntimeError) as caught:
+        asyncio.run(wrong())
+    assert runs_second_loop(caught.value)
+
+
+def test_no_loop_at_all():
+    with pytest.raises(RuntimeError) as caught:
+        asyncio.get_running_loop()
+    assert not runs_second_loop(caught.value)
 
 
 def test_unpacking_one_part():
@@ -345,6 +391,16 @@ def test_refuse_future():
     assert not reports, "what was cancelled is no orphan"
 
 
+def test_holds_futures():
+    async def look():
+        task = asyncio.create_task(brew())
+        found = [holds_futures(seen) for seen in (task, [1, task], [1])]
+        await task
+        return found
+
+    assert asyncio.run(look()) == [True, True, False]
+
+
 def test_leaves():
     inner = [ValueError(1), ExceptionGroup("", [KeyError(2)])]
     found = leaves(ExceptionGroup("", inner))
@@ -368,7 +424,7 @@ async def grouped():
         pass
 
 
-async def awaited():
+async def awaited_later():
     with suppress(ValueError):
         await asyncio.create_task(fail())
 
@@ -429,7 +485,7 @@ def what_is_lost(answer):
     [
         gathered,
         grouped,
-        awaited,
+        awaited_later,
         looked_at,
         looked_at_when_done,
         cancelled,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import functools
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from types import CoroutineType, MethodType
@@ -87,7 +89,7 @@ def _blanks(source: str) -> list[Any]:
 
 
 def close_unawaited(value: Any) -> bool:
-    """Close the coroutines in a value that nobody has awaited.
+    """Close the coroutines in a value that nobody awaits: no task either.
 
     Those that they were given are closed, too: Python 3.12 and later keeps
     them until the closed one goes, and says only then that they were never
@@ -96,11 +98,15 @@ def close_unawaited(value: Any) -> bool:
     Returns:
         whether there was any.
     """
+    begun: set[Any] = set()
+    with suppress(RuntimeError):  # where no loop runs, there are no tasks
+        begun = {task.get_coro() for task in asyncio.all_tasks()}
     forgotten = [
         piece
         for piece in pieces(value)
         if inspect.iscoroutine(piece)
         and inspect.getcoroutinestate(piece) == inspect.CORO_CREATED
+        and piece not in begun
     ]
     for coroutine in forgotten:
         close_unawaited(_arguments(coroutine))

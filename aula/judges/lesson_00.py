@@ -1,54 +1,47 @@
 """Judges the exercise of lesson 00."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 import warnings
 
-from aula.exercises.exercise import Right, Unawaited, Wrong, exercise
-from aula.judges.peers import refuse_printed
+from aula.exercises.exercise import Answer, Right, Unawaited, Wrong, exercise
+from aula.judges.mistakes import equal, refuse_none
+from aula.judges.waiting import timer
 
 
 @exercise("00.1", parameters=1)
-async def greet(answer):
-    turns, turned, due = 0, [], []
+async def greet(answer: Answer) -> Right:
+    turns = 0
 
-    async def count_turns():
+    async def count_turns() -> None:
         nonlocal turns
         while True:
             turns += 1
             await asyncio.sleep(0.01)
 
-    async def wait_longer():
-        await asyncio.sleep(0.4)
-
-    loop = asyncio.get_running_loop()
-    counting = asyncio.create_task(count_turns())
+    asyncio.create_task(count_turns())
     await asyncio.sleep(0)
-    # Timers of one loop end in their order, however slow the machine is.
-    loop.call_later(0.05, due.append, True)
-    loop.call_soon(turned.append, True)
-    late = asyncio.create_task(wait_longer())
+    turned = asyncio.Event()
+    asyncio.get_running_loop().call_soon(turned.set)
+    short, long = timer(0.05), timer(0.4, slack=True)
     began = time.monotonic()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         seen = await answer("Ada")
-    took, too_long = time.monotonic() - began, late.done()
-    counting.cancel()
-    late.cancel()
-    if any("was never awaited" in str(w.message) for w in caught):
+    took, too_long = time.monotonic() - began, long.is_set()
+    if any("was never awaited" in f"{w.message}" for w in caught):
         raise Unawaited("sleep-unawaited")
-    refuse_printed(seen, "Hola, Ada")
-    if seen != "Hola, Ada":
-        raise Wrong("other-text", expected="Hola, Ada", seen=seen)
+    refuse_none(seen, "Hola, Ada")
+    equal(seen, "Hola, Ada", "other-text")
     if turns < 2 and took >= 0.05:
         raise Wrong("blocking")
-    if not turned:
+    if not turned.is_set():
         raise Wrong("never-waits")
-    if not due:
+    if not short.is_set():
         raise Wrong("too-short")
     if too_long:
         raise Wrong("too-long")
-    again = await answer("Lima")
-    if again != "Hola, Lima":
-        raise Wrong("always-the-same", expected="Hola, Lima", seen=again)
+    equal(await answer("Lima"), "Hola, Lima", "always-the-same")
     return Right()

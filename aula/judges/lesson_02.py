@@ -1,74 +1,74 @@
 """Judges the exercises of lesson 02."""
 
-import asyncio
-import inspect
-import traceback
-import warnings
+from __future__ import annotations
 
-from aula.exercises.exercise import Right, Wrong, exercise
-from aula.judges.peers import refuse_no_star
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, NoReturn
+
+from aula.exercises.answer import close_unawaited
+from aula.exercises.exercise import Answer, Right, Unawaited, Wrong, exercise
+from aula.judges.mistakes import (
+    AS_COMPLETED_STAR,
+    NEEDS_AWAITABLE,
+    NOT_A_COROUTINE,
+    NOT_ASYNC_ITERABLE,
+    awaited,
+    equal,
+    holds_futures,
+    refuse_no_star,
+    refuse_none,
+    refuse_unawaited,
+)
+from aula.judges.waiting import MOMENT, ends, timer, until
 
 LONG = 0.2  # seconds a drink gets in 02.4
 
 
-async def until(condition):
-    """Let the event loop turn until a condition holds; tell whether it did.
-
-    Counted in turns, so that a slow machine gets more time.
-    """
-    for _ in range(30):
-        if condition():
-            return True
-        await asyncio.sleep(0.005)
-    return condition()
-
-
 @exercise("02.1", parameters=2, limit=3)
-async def breakfast_together(answer):
-    await _breakfast(answer, boil_turns=0, toast_turns=30)
-    await _breakfast(answer, boil_turns=30, toast_turns=0)
+async def breakfast_together(answer: Answer) -> Right:
+    await _judge_breakfast(answer, boil_turns=0, toast_turns=30)
+    await _judge_breakfast(answer, boil_turns=30, toast_turns=0)
     return Right()
 
 
-async def _breakfast(answer, boil_turns, toast_turns):
-    started, ended, both = [], [], asyncio.Event()
+async def _judge_breakfast(
+    answer: Answer, boil_turns: int, toast_turns: int
+) -> None:
+    started: list[str] = []
+    ended: list[str] = []
+    both = asyncio.Event()
     boiled_in = None
 
-    async def boil():
+    async def cook(name: str, turns: int) -> None:
+        started.append(name)
+        await both.wait()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        ended.append(name)
+
+    async def boil() -> str:
         nonlocal boiled_in
         boiled_in = asyncio.current_task()
-        started.append("boil")
-        await both.wait()
-        for _ in range(boil_turns):
-            await asyncio.sleep(0)
-        ended.append("boil")
+        await cook("boil", boil_turns)
         return "chai"
 
-    async def toast():
-        started.append("toast")
-        await both.wait()
-        for _ in range(toast_turns):
-            await asyncio.sleep(0)
-        ended.append("toast")
+    async def toast() -> str:
+        await cook("toast", toast_turns)
         return "croissant"
 
     task = asyncio.create_task(answer(boil, toast))
-    together = await until(lambda: task.done() or len(started) == 2)
+    together = await until(lambda: task.done() or len(started) == 2, MOMENT)
     both.set()
     try:
         seen = await task
     except TypeError as error:
-        if "object function can't be used in 'await'" in str(error):
-            name = "boil" if "toast" in started else "toast"
-            raise Wrong("function-awaited", seen=error, name=name) from None
-        if not any(why in str(error) for why in NO_COROUTINE):
-            refuse_no_star(error)
-            raise
-        raise Wrong("not-called", seen=error) from None
+        _refuse_functions(error, started)
+        refuse_no_star(error)
+        raise
     except asyncio.InvalidStateError:
-        if toast_turns == 0:
-            raise Wrong("too-early-then") from None
-        raise Wrong("too-early") from None
+        toast_first = toast_turns == 0
+        raise Wrong("too-early-then" if toast_first else "too-early") from None
     if not together and "toast" in started:
         raise Wrong("one-after-another")
     for name in ("boil", "toast"):
@@ -78,175 +78,196 @@ async def _breakfast(answer, boil_turns, toast_turns):
         raise Wrong("returned-task", expected="chai")
     if "toast" not in ended:
         raise Wrong("toast-left-behind")
-    if seen is None:
-        raise _no_return("breakfast")
-    if seen != "chai":
-        raise Wrong("other-result", expected="chai", seen=seen)
+    refuse_none(seen, "chai")
+    equal(seen, "chai", "other-result")
     if boiled_in is task:
         raise Wrong("in-the-foreground")
 
 
+def _refuse_functions(error: TypeError, started: list[str]) -> None:
+    """A function stands where what its call gives is wanted."""
+    if awaited(error) == "function":
+        name = "boil" if "toast" in started else "toast"
+        raise Wrong("function-awaited", seen=error, name=name)
+    if any(
+        said in f"{error}"
+        for said in (f"{NOT_A_COROUTINE}function", NEEDS_AWAITABLE)
+    ):
+        raise Wrong("not-called", seen=error)
+
+
 @exercise("02.2", parameters=2, limit=3)
-async def brew_all(answer):
+async def brew_all(answer: Answer) -> Right:
     drinks = ["latte", "mocha", "chai", "latte"]
     expected = [drink.upper() for drink in drinks]
-    started, made, gates, asked = [], [], [], []
+    asked: list[str] = []
+    gates: list[asyncio.Event] = []
+    made: list[Coroutine[Any, Any, str]] = []
+    started: list[str] = []
     all_open = False
 
-    async def brew(drink, gate):
+    async def brew(drink: str, gate: asyncio.Event) -> str:
         started.append(drink)
         if not all_open:
             await gate.wait()
         return f"{drink}".upper()
 
-    def make(drink):
+    def make(drink: str) -> Coroutine[Any, Any, str]:
         asked.append(drink)
         gates.append(asyncio.Event())
         made.append(brew(drink, gates[-1]))
         return made[-1]
 
     task = asyncio.create_task(answer(make, list(drinks)))
-    together = await until(lambda: task.done() or len(started) == len(drinks))
+    together = await until(
+        lambda: task.done() or len(started) == len(drinks), MOMENT
+    )
     # The last one asked for is the first one ready.
     for gate in reversed(gates):
         gate.set()
         for _ in range(5):
             await asyncio.sleep(0)
     all_open = True
-    await until(task.done)
+    await until(task.done, MOMENT)
     try:
         _refuse_whole_list(asked)
-        if task.done() and not task.cancelled() and task.exception():
-            raise task.exception()
-        _refuse_alone(together)
+        if task.done():
+            task.result()
+        if not together:
+            raise Wrong("one-after-another")
         seen = await task
     except (TypeError, RuntimeError) as error:
         if isinstance(error, TypeError):
-            _refuse_none(asked, expected)
+            _refuse_never_made(asked, expected)
         if not started:
             refuse_no_star(error)
         raise
     finally:
-        unstarted = _close(made)
-    _refuse_none(asked, expected)
+        unstarted = close_unawaited(made)
+    _refuse_never_made(asked, expected)
     if unstarted:
         raise Wrong("never-awaited")
-    if seen is None:
-        raise _no_return("brew_all")
+    refuse_none(seen, expected)
     if isinstance(seen, asyncio.Future):
         raise Wrong("returned-future", expected=expected)
-    if _holds_tasks(seen):
+    if holds_futures(seen):
         raise Wrong("returned-tasks", expected=expected)
     if not isinstance(seen, list | tuple) or (
         sorted(map(repr, seen)) != sorted(map(repr, expected))
     ):
         raise Wrong("other-result", expected=expected, seen=seen)
-    if list(seen) != expected:
-        raise Wrong("completion-order", expected=expected, seen=seen)
+    equal(list(seen), expected, "completion-order")
     return Right()
 
 
-def _no_return(name):
-    return Wrong("no-return", name=name)
+def _refuse_never_made(asked: list[str], expected: list[Any]) -> None:
+    """The answer has not called make at all."""
+    if not asked:
+        raise Wrong("never-made", expected=expected)
 
 
-def _refuse_alone(together):
-    if not together:
-        raise Wrong("one-after-another")
+def _refuse_whole_list(asked: list[str]) -> None:
+    """A call of make got all drinks at once."""
+    if any(not isinstance(drink, str) for drink in asked):
+        raise Wrong("whole-list", seen=asked[0])
 
 
 @exercise("02.3", parameters=3, limit=3)
-async def announce(answer):
+async def announce(answer: Answer) -> Right:
     drinks = ["latte", "mocha", "chai"]
     gates = {drink: asyncio.Event() for drink in drinks}
-    started, shouted = [], []
+    started: list[str] = []
+    shouted: list[Any] = []
 
-    async def make(drink):
+    async def make(drink: str) -> str:
         started.append(drink)
         await gates[drink].wait()
         return drink.upper()
 
     task = asyncio.create_task(answer(make, list(drinks), shouted.append))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        together = await until(lambda: task.done() or len(started) == 3)
-    _refuse_starred(task)
-    for warning in caught:
-        warnings.warn(warning.message, warning.category, stacklevel=1)
+    together = await until(lambda: task.done() or len(started) == 3, MOMENT)
     _refuse_whole_list(started)
-    if task.done():
-        _refuse_ends(task, shouted)
-    _refuse_tasks(shouted)
-    _refuse_alone(together)
+    _refuse_failure(task, shouted)
+    _refuse_unfinished(shouted)
+    if not together:
+        raise Wrong("one-after-another")
     if task.done():
         for gate in gates.values():
             gate.set()
-        await until(lambda: len(shouted) == len(drinks))
+        await until(lambda: len(shouted) == len(drinks), MOMENT)
         raise Wrong("left-early")
-    ready = []
+    ready: list[str] = []
     for drink in ("mocha", "chai", "latte"):
         gates[drink].set()
         ready.append(drink.upper())
-        heard = await until(lambda: task.done() or len(shouted) >= len(ready))
-        _refuse_tasks(shouted)
-        if task.done():
-            _refuse_ends(task, shouted)
+        heard = await until(
+            lambda: task.done() or len(shouted) >= len(ready), MOMENT
+        )
+        _refuse_unfinished(shouted)
+        _refuse_failure(task, shouted)
         if not heard:
             await _refuse_delay(task, gates, ready, shouted)
-        _refuse_other(shouted, ready)
+        equal(shouted, ready, "other-result")
     await asyncio.wait([task])
-    _refuse_ends(task, shouted)
-    _refuse_other(shouted, ready)
+    _refuse_failure(task, shouted)
+    equal(shouted, ready, "other-result")
     return Right()
 
 
-def _refuse_other(shouted, ready):
-    if shouted != ready:
-        raise Wrong("other-result", expected=ready, seen=shouted)
+def _refuse_unfinished(shouted: list[Any]) -> None:
+    """What was announced is still to be awaited."""
+    refuse_unawaited(shouted, "not-a-result")
+    if holds_futures(shouted):
+        raise Wrong("not-a-result")
 
 
-def _refuse_starred(task):
-    failed = task.done() and not task.cancelled() and task.exception()
-    if "as_completed() takes 1 positional" in f"{failed}":
-        _forget(failed)
-        raise Wrong("starred")
-
-
-def _refuse_ends(task, shouted):
-    """Refuse an answer that raised, naming the slip that is known."""
+def _refuse_failure(task: asyncio.Task[Any], shouted: list[Any]) -> None:
+    """The answer raised: name the slip that is known, or raise it, too."""
+    if not task.done():
+        return
     try:
         task.result()
     except TypeError as error:
-        if shouted and "await" in str(error):
+        text = f"{error}"
+        if AS_COMPLETED_STAR in text:
+            raise Unawaited("starred") from None
+        if shouted and (awaited(error) or NEEDS_AWAITABLE in text):
             raise Wrong("awaited-shout", seen=error) from None
-        if "'async for'" in str(error):
+        if NOT_ASYNC_ITERABLE in text:
             raise Wrong("async-for", seen=error) from None
         raise
 
 
-async def _refuse_delay(task, gates, ready, shouted):
+async def _refuse_delay(
+    task: asyncio.Task[Any],
+    gates: dict[str, asyncio.Event],
+    ready: list[str],
+    shouted: list[Any],
+) -> NoReturn:
     """Find out what an answer waits for that did not announce a drink."""
     gates["latte"].set()
-    heard = await until(lambda: len(shouted) >= len(ready))
-    expected, seen = list(ready), list(shouted)
+    heard = await until(lambda: len(shouted) >= len(ready), MOMENT)
+    seen = list(shouted)
     gates["chai"].set()
-    await until(lambda: task.done() or shouted)
+    await until(lambda: task.done() or shouted, MOMENT)
     if not shouted:
-        raise Wrong("never-shouted", expected=expected, seen=seen)
-    if heard:
-        raise Wrong("asked-order", expected=expected, seen=seen)
-    raise Wrong("all-at-the-end", expected=expected, seen=seen)
+        raise Wrong("never-shouted", expected=ready, seen=seen)
+    raise Wrong(
+        "asked-order" if heard else "all-at-the-end", expected=ready, seen=seen
+    )
 
 
 @exercise("02.4", parameters=3, limit=3)
-async def brew_in_time(answer):
+async def brew_in_time(answer: Answer) -> Right:
     drinks = ["latte", "mocha", "chai", "espresso", "cortado"]
     expected = ["LATTE", None, None, None, "CORTADO"]
-    started, late, all_started = [], [], asyncio.Event()
-    given_up = asyncio.Event()
-    alone, due, overdue = False, [], []
+    started: list[str] = []
+    late: list[str] = []
+    overdue: list[str] = []
+    all_started, given_up = asyncio.Event(), asyncio.Event()
+    alone = False
 
-    async def make(drink):
+    async def make(drink: str) -> str:
         nonlocal alone
         started.append(drink)
         if len(started) == len(drinks):
@@ -268,72 +289,59 @@ async def brew_in_time(answer):
                 given_up.set()
         return drink.upper()
 
-    async def sleep(seconds):
-        await asyncio.sleep(seconds)
-        # A slow machine may come to both ends at the same time.
-        for _ in range(50):
-            await asyncio.sleep(0)
-
-    async def look_for_overdue():
+    async def look_for_overdue() -> None:
         await given_up.wait()
-        await sleep(0.5 * LONG)
+        await timer(0.5 * LONG, slack=True).wait()
         overdue.extend(late)
 
-    # Timers of one loop end in their order, however slow the machine is.
-    asyncio.get_running_loop().call_later(0.75 * LONG, due.append, True)
+    short, long = timer(0.75 * LONG), timer(1.5 * LONG, slack=True)
     task = asyncio.create_task(answer(make, list(drinks), LONG))
-    longer = asyncio.create_task(sleep(1.5 * LONG))
     looking = asyncio.create_task(look_for_overdue())
-    await asyncio.wait([task], timeout=8 * LONG)
-    in_time = due and not longer.done()
-    longer.cancel()
+    ended = await ends(task, 8 * LONG)
+    in_time = short.is_set() and not long.is_set()
     looking.cancel()
     _refuse_whole_list(started)
-    if alone or (not task.done() and len(started) < len(drinks)):
+    if alone or (not ended and len(started) < len(drinks)):
         raise Wrong("one-after-another")
-    if not task.done():
+    if not ended:
         raise Wrong("no-deadline")
     try:
         seen = task.result()
     except TimeoutError:
-        raise _late_ruins_all() from None
+        raise Wrong("late-ruins-all") from None
     except TypeError as error:
         refuse_no_star(error)
         raise
     except (ValueError, BaseExceptionGroup) as error:
         raise Wrong("failure-ruins-all", seen=error) from None
+    refuse_none(seen, expected)
     if not isinstance(seen, list | tuple):
         raise Wrong("no-list", expected=expected, seen=seen)
     if len(seen) < len(expected):
         raise Wrong("left-out", expected=expected, seen=seen)
     if any(isinstance(value, BaseException) for value in seen):
         raise Wrong("errors-left-in", expected=expected, seen=seen)
-    _refuse_none(started, expected)
-    if list(seen) == [None] * len(drinks) and due:
-        raise _late_ruins_all()
+    _refuse_never_made(started, expected)
     if list(seen) == [None] * len(drinks):
+        if short.is_set():
+            raise Wrong("late-ruins-all")
         raise Wrong("all-given-up", expected=expected, seen=seen)
-    if list(seen) != expected:
-        raise Wrong("other-result", expected=expected, seen=seen)
+    equal(list(seen), expected, "other-result")
     if overdue:
         raise Wrong("late-deadlines", overdue=overdue[0])
     if not in_time:
         raise Wrong("other-deadline")
-    if not await until(lambda: not late):
+    if not await until(lambda: not late, MOMENT):
         raise Wrong("still-running", late=late[0])
     return Right()
 
 
-def _late_ruins_all():
-    return Wrong("late-ruins-all")
-
-
 @exercise("02.5", parameters=1, limit=3, picture=None)
-async def retry(answer):
+async def retry(answer: Answer) -> Right:
     errors = [ValueError("latte"), OSError("latte")]
     calls = 0
 
-    async def fail_twice():
+    async def fail_twice() -> str:
         nonlocal calls
         calls += 1
         await asyncio.sleep(0)
@@ -344,25 +352,23 @@ async def retry(answer):
     try:
         seen = await answer(fail_twice)
     except (ValueError, OSError) as error:
-        if calls == 1:
-            raise Wrong("no-retry", seen=error) from None
-        raise Wrong("only-some-errors", seen=error) from None
-    if inspect.iscoroutine(seen):
-        seen.close()
-        raise Wrong("returned-coroutine")
+        only_once = calls == 1
+        raise Wrong(
+            "no-retry" if only_once else "only-some-errors", seen=error
+        ) from None
+    refuse_unawaited(seen, "returned-coroutine")
     if calls == 0:
         raise Wrong("never-called", seen=seen)
-    if seen != "LATTE":
-        raise Wrong("gives-up", expected="LATTE", seen=seen)
-    await _refuse_deafness(answer)
+    equal(seen, "LATTE", "gives-up")
+    await _judge_cancelling(answer)
     return Right()
 
 
-async def _refuse_deafness(answer):
+async def _judge_cancelling(answer: Answer) -> None:
     """Cancel the answer while it waits and see how it ends."""
     calls = 0
 
-    async def wait_once():
+    async def wait_once() -> str:
         nonlocal calls
         calls += 1
         if calls == 1:
@@ -370,69 +376,14 @@ async def _refuse_deafness(answer):
         return "LATTE"
 
     task = asyncio.create_task(answer(wait_once))
-    await until(lambda: calls)
+    await until(lambda: calls, MOMENT)
     task.cancel()
     await asyncio.wait([task])
     if calls > 1:
         raise Wrong("swallowed")
     if not task.cancelled():
-        end = task.exception() or task.result()
         raise Wrong(
-            "cancel-covered-up", expected=asyncio.CancelledError(), seen=end
+            "cancel-covered-up",
+            expected=asyncio.CancelledError(),
+            seen=task.exception() or task.result(),
         )
-
-
-# What asyncio says of a function where a coroutine is wanted.
-NO_COROUTINE = ("was expected, got <function", "awaitable is required")
-
-
-def _refuse_none(asked, expected):
-    """Refuse an answer that has not called make at all."""
-    if not asked:
-        raise Wrong("never-made", expected=expected)
-
-
-def _refuse_whole_list(asked):
-    """Refuse a call of make that got all drinks at once."""
-    if any(not isinstance(drink, str) for drink in asked):
-        raise Wrong("whole-list", seen=asked[0])
-
-
-def _forget(error):
-    """Drop the coroutines of an error's frames: not awaited for a reason."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        traceback.clear_frames(error.__traceback__)
-
-
-def _close(coroutines):
-    """Close the coroutines that never started, and count them."""
-    unstarted = [
-        coroutine
-        for coroutine in coroutines
-        if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED
-        and not _has_task(coroutine)
-    ]
-    for coroutine in unstarted:
-        coroutine.close()
-    return len(unstarted)
-
-
-def _has_task(coroutine):
-    return any(t.get_coro() is coroutine for t in asyncio.all_tasks())
-
-
-def _holds_tasks(value):
-    return isinstance(value, list | tuple | set) and any(
-        isinstance(item, asyncio.Future) for item in value
-    )
-
-
-def _refuse_tasks(shouted):
-    """Refuse an announcement of what is still to be awaited."""
-    pending = [item for item in shouted if inspect.isawaitable(item)]
-    for item in pending:
-        if inspect.iscoroutine(item):
-            item.close()
-    if pending:
-        raise Wrong("not-a-result")

@@ -21,7 +21,6 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.judges.mistakes import (
-    NESTED_LOOP,
     NO_COROUTINES,
     NOT_A_NUMBER,
     NOT_DATA,
@@ -36,6 +35,7 @@ from aula.judges.mistakes import (
     refuse_no_star,
     refuse_none,
     refuse_unawaited,
+    runs_second_loop,
 )
 from aula.judges.servers import Hung, Service, hear, path_of, stop, tell
 from aula.judges.waiting import Silence, patiently, until
@@ -238,7 +238,7 @@ class _Program:
         error = self._task.exception()
         if isinstance(error, AttributeError) and isinstance(error.obj, Server):
             raise Wrong("not-served", seen=error)
-        if isinstance(error, RuntimeError) and NESTED_LOOP in f"{error}":
+        if runs_second_loop(error):
             discard(error)
             raise Wrong("nested-loop", seen=error)
         if isinstance(error, OSError):

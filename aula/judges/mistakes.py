@@ -21,7 +21,7 @@ from typing import Any
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from aula.exercises.answer import close_unawaited
+from aula.exercises.answer import close_unawaited, pieces
 from aula.exercises.exercise import UNSET, Unawaited, Wrong
 from aula.instruments.frames import refused_by_send
 from aula.instruments.record import Recorder
@@ -32,10 +32,12 @@ from aula.instruments.tasks import failure, is_orphaned
 NOT_ITERABLE = "Connection' object is not iterable"
 NOT_PLAIN_WITH = "does not support the context manager protocol"
 NOT_ASYNC_SUPPRESS = "'suppress' object does not support the async"
-NOT_A_COROUTINE = "a coroutine was expected, got <"
+NEEDS_COROUTINE = "a coroutine was expected"
+NOT_A_COROUTINE = f"{NEEDS_COROUTINE}, got <"
 # What gather says of a collection given as one argument. Python 3.11 takes a
 # generator for a coroutine, and fails later.
-NO_STAR = ("unhashable type", "awaitable is required")
+NEEDS_AWAITABLE = "awaitable is required"
+NO_STAR = ("unhashable type", NEEDS_AWAITABLE)
 NO_STAR_LATER = "Task got bad yield"
 # What Python says of an operation on what is None.
 NONE = "'NoneType'"
@@ -46,9 +48,7 @@ NOT_TWO_PARTS = "not enough values to unpack (expected 2, got 1)"
 NOT_CALLABLE = "'coroutine' object is not callable"
 # What send says of what is neither text nor bytes.
 NOT_DATA = "data must be"
-# What asyncio.run, run_forever and the like say inside a loop, and what
-# asyncio.wait says of coroutines.
-NESTED_LOOP = "running"
+# What asyncio.wait says of coroutines.
 NO_COROUTINES = "coroutines is forbidden"
 # What int says of other texts, and a call of an argument it does not have.
 NOT_A_NUMBER = "invalid literal"
@@ -58,14 +58,21 @@ CHANGED_SIZE = "changed size during iteration"
 # What aiohttp's server says of a handler that returns no response.
 NO_RESPONSE = "should return a response instance"
 NO_RETURN = "Missing return statement"
-# What await says of a function, until Python 3.13 and from 3.14 on.
-AWAITED_FUNCTION = (
-    "object function can't be used in 'await' expression",
-    "'function' object can't be awaited",
+# What ``async for`` says of a list, and as_completed of ``*tasks``.
+NOT_ASYNC_ITERABLE = "'async for' requires an object with __aiter__"
+AS_COMPLETED_STAR = "as_completed() takes 1 positional argument"
+# What asyncio says to those who would run a loop inside the one that runs.
+SECOND_LOOP = (
+    "from a running event loop",
+    "event loop is already running",
+    "while another loop is running",
 )
-# And of None.
-AWAITED_NONE = tuple(
-    said.replace("function", "NoneType") for said in AWAITED_FUNCTION
+# What a coroutine says that has ended and is sent more.
+SENT_AFTER_ITS_END = "cannot reuse already awaited coroutine"
+# What await says of what it cannot await, until Python 3.13 and from 3.14 on.
+NOT_AWAITABLE = re.compile(
+    r"object (\S+) can't be used in 'await' expression"
+    r"|'(\S+)' object can't be awaited"
 )
 
 
@@ -138,6 +145,11 @@ def refuse_bare_connect(error: Exception) -> None:
         raise Wrong("not-connected", seen=error) from None
 
 
+def holds_futures(seen: Any) -> bool:
+    """Whether there are tasks or futures in the place of their results."""
+    return any(isinstance(piece, asyncio.Future) for piece in pieces(seen))
+
+
 def refuse_no_star(error: BaseException) -> None:
     """Refuse a collection where ``gather`` wants each coroutine.
 
@@ -163,18 +175,26 @@ def has_no_star(error: BaseException) -> bool:
     )
 
 
-def awaits_function(error: BaseException) -> bool:
-    """Whether a function was awaited instead of what its call gives."""
-    return isinstance(error, TypeError) and any(
-        said in f"{error}" for said in AWAITED_FUNCTION
-    )
+def awaited(error: BaseException | None) -> str | None:
+    """The type of what was awaited and cannot be, such as ``"function"``.
+
+    Returns:
+        its name; None if the error says something else.
+    """
+    said = NOT_AWAITABLE.search(f"{error}")
+    if said is None or not isinstance(error, TypeError):
+        return None
+    return said[1] or said[2]
 
 
 def awaits_none(error: BaseException) -> bool:
     """Whether None was awaited, such as the call of a plain function."""
-    return isinstance(error, TypeError) and any(
-        said in f"{error}" for said in AWAITED_NONE
-    )
+    return awaited(error) == "NoneType"
+
+
+def runs_second_loop(error: BaseException | None) -> bool:
+    """Whether a loop was to run inside the one that runs already."""
+    return any(said in f"{error}" for said in SECOND_LOOP)
 
 
 def named(error: BaseException) -> BaseException:

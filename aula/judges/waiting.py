@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 PATIENCE = 1.0  # seconds to wait for what comes at once or never
 MOMENT = 0.15  # seconds in which what must not happen would have happened
 TURN = 0.01  # seconds between two looks
+SLACK = 50  # turns of the loop in which a task ends whose time is up
 
 T = TypeVar("T")
 
@@ -62,6 +63,42 @@ async def _done(task: asyncio.Future[Any], seconds: float) -> bool:
         if task.done():
             return True
     return False
+
+
+def timer(seconds: float, slack: bool = False) -> asyncio.Event:
+    """An event that is set when the event loop has waited so long.
+
+    Timers of one loop end in their order, however slow the machine is: an
+    answer that sleeps longer than a timer started before ends after it.
+
+    Arguments:
+        slack: when the machine stood still, and the answer's own time was
+            up as well, whether the answer may end first.
+    """
+    loop = asyncio.get_running_loop()
+    over = asyncio.Event()
+
+    def count(left: int) -> None:
+        if left:
+            loop.call_soon(count, left - 1)
+        else:
+            over.set()
+
+    loop.call_later(seconds, count, SLACK if slack else 0)
+    return over
+
+
+async def ends_before(task: asyncio.Future[Any], seconds: float) -> bool:
+    """Whether a task ends before such a timer, started now, would.
+
+    As with ``timer``, that is no matter of how slow the machine is. The task
+    goes on.
+    """
+    await asyncio.wait({task}, timeout=seconds)
+    for _ in range(SLACK):
+        if not task.done():
+            await asyncio.sleep(0)
+    return task.done()
 
 
 class Queue(asyncio.Queue[Any]):

@@ -26,10 +26,10 @@ def test_a_timer_is_over_before_a_longer_sleep_ends():
 
 def test_a_task_ends_before_a_longer_timer():
     async def judge():
-        task = asyncio.create_task(asyncio.sleep(0.03))
-        still = asyncio.create_task(stand_still(0.1))
+        task = asyncio.create_task(asyncio.sleep(0.05))
         assert not await ends_before(task, 0.01)
-        assert await ends_before(task, 0.05)
+        still = asyncio.create_task(stand_still(0.2))
+        assert await ends_before(task, 0.1)
         await still
 
     asyncio.run(judge())

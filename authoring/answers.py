@@ -22,7 +22,7 @@ from authoring.source import LANGUAGES, Cell, Reader, SourceError
 
 GENERAL = "general"
 MINIMUM_WRONG = 3
-MINIMUM_RIGHT = 0
+MINIMUM_RIGHT = 2
 
 _HEADING = re.compile(r"(##?) ([a-z][a-z0-9_-]*)")
 # A line break in prose is none in a verdict, unless these come after it.

@@ -12,7 +12,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
-from aula.instruments.timeline import Recorder
+from aula.instruments.record import Recorder
 from aula.judges.mistakes import (
     NOT_DATA,
     equal,

@@ -38,12 +38,12 @@ class _Desk(Service):
         receive = websocket.recv
 
         async def recv(*arguments: Any, **options: Any) -> str | bytes:
-            message = await receive(*arguments, **options)
+            message: str | bytes = await receive(*arguments, **options)
             self.taken.append(message)
             return message
 
         # "async for" calls it, too.
-        websocket.recv = recv  # type: ignore[method-assign]
+        websocket.recv = recv  # type: ignore[assignment, method-assign]
         await handler(websocket, *arguments)
 
     def has_raised(self, kind: type[Exception]) -> bool:

@@ -238,7 +238,7 @@ class _Program:
         error = self._task.exception()
         if isinstance(error, AttributeError) and isinstance(error.obj, Server):
             raise Wrong("not-served", seen=error)
-        if runs_second_loop(error):
+        if error is not None and runs_second_loop(error):
             discard(error)
             raise Wrong("nested-loop", seen=error)
         if isinstance(error, OSError):

@@ -192,7 +192,7 @@ def awaits_none(error: BaseException) -> bool:
     return awaited(error) == "NoneType"
 
 
-def runs_second_loop(error: BaseException | None) -> bool:
+def runs_second_loop(error: BaseException) -> bool:
     """Whether a loop was to run inside the one that runs already."""
     return any(said in f"{error}" for said in SECOND_LOOP)
 

@@ -8,7 +8,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.connection import Connection
@@ -100,7 +100,7 @@ class Service:
         """Run the handler; a judge that watches its calls does more."""
         await handler(websocket, *arguments)
 
-    async def __aenter__(self) -> Service:
+    async def __aenter__(self) -> Self:
         options: dict[str, Any] = {"host": "127.0.0.1", "port": 0}
         if self._small:
             # Connections inherit the buffer.

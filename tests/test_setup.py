@@ -232,3 +232,12 @@ def test_jupyterlab_opens_without_the_news_question():
     )
     choices = schema["properties"]["fetchNews"]["oneOf"]
     assert "false" in [choice["const"] for choice in choices]
+
+
+@pytest.mark.parametrize("name", README)
+def test_readme_opens_lessons_that_exist_in_colab(name):
+    opened = re.findall(r"/OWNER/REPO/blob/main/(\S+\.ipynb)", read(name))
+    assert opened and all((ROOT / path).exists() for path in opened)
+    assert "%pip install --quiet git+https://github.com/OWNER/REPO\n" in read(
+        name
+    )

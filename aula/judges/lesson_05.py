@@ -26,6 +26,21 @@ from aula.judges.waiting import MOMENT, PATIENCE, ends, until
 
 @exercise("05.1", parameters=1, picture="wiretap")
 async def kitchen(answer: Answer, run: Recorder) -> Right:
+    if not await _judge_orders(answer, run):
+        await _judge_orders(answer, run, again=True)
+    await _judge_leaving(answer, run)
+    return Right()
+
+
+async def _judge_orders(
+    answer: Answer, run: Recorder, again: bool = False
+) -> bool:
+    """Two orders, and what takes less is ready first.
+
+    Returns:
+        whether they were; else the machine may have stood still between the
+        first order and the second.
+    """
     expected = [
         "ordered latte",
         "ordered mocha",
@@ -36,12 +51,12 @@ async def kitchen(answer: Answer, run: Recorder) -> Right:
         async with service.connect() as websocket:
             await send_all(websocket, "latte 0.3", "mocha 0.1")
             seen = await receive(websocket, 4, 2 * PATIENCE)
-            if seen != expected:
+            complete = sorted(map(str, seen)) == sorted(expected)
+            if seen != expected and (again or not complete):
                 service.raise_errors()
                 _refuse_replies(seen, expected)
         await until(service.ended.is_set)
-    await _judge_leaving(answer, run)
-    return Right()
+    return seen == expected
 
 
 def _refuse_replies(seen: list[Any], expected: list[str]) -> NoReturn:
@@ -68,16 +83,21 @@ def _refuse_replies(seen: list[Any], expected: list[str]) -> NoReturn:
 async def _judge_leaving(answer: Answer, run: Recorder) -> None:
     """The client leaves as soon as its order is taken."""
     loop = asyncio.get_running_loop()
-    async with Service(answer, run=run) as service:
-        async with service.connect() as websocket:
-            began = loop.time()
-            await send_all(websocket, "latte 0.4")
-            await receive(websocket, 1)
-        ended = await until(service.ended.is_set)
-        took = loop.time() - began
-        service.raise_errors()
-    if ended and took < 0.3:
-        raise Wrong("walks-off")
+    for _ in range(3):
+        async with Service(answer, run=run) as service:
+            async with service.connect() as websocket:
+                began = loop.time()
+                await send_all(websocket, "latte 0.4")
+                await receive(websocket, 1)
+            early = await until(service.ended.is_set, 0.2)
+            took = loop.time() - began
+            await until(service.ended.is_set)
+            service.raise_errors()
+        if not early:
+            return
+        # Else the machine may have stood still while the order was prepared.
+        if took < 0.35:
+            raise Wrong("walks-off")
 
 
 NAMES = (
@@ -229,7 +249,7 @@ async def _judge_alone(
     """Two of Ada's orders are prepared; when one is done, then a third."""
     await send_all(ada, *ADA)
     await until(lambda: len(machine.started) == 2)
-    await asyncio.sleep(MOMENT)
+    await until(lambda: len(machine.started) > 2, MOMENT)
     if machine.most != 2:
         _refuse_prepare(service)
         service.raise_errors()

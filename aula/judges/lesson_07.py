@@ -364,7 +364,7 @@ async def _judge_day(answer: Answer, run: Recorder) -> None:
             await send_all(websocket, *ORDERS)
             if await until(lambda: len(market.started) >= 2):
                 await until(lambda: len(desk.taken) >= 5)
-            await asyncio.sleep(MOMENT)  # more would come now
+            await until(lambda: len(desk.taken) > 5, MOMENT)
             if desk.has_raised(asyncio.QueueFull):
                 raise Wrong("queue-full")
             if len(market.started) < 2 or len(desk.taken) < 5:
@@ -378,18 +378,17 @@ async def _judge_day(answer: Answer, run: Recorder) -> None:
         desk.raise_errors()
         if desk.cancelled:
             raise Wrong("cancel-escapes")
-    if not await until(lambda: not _alive(run), 2 * MOMENT):
+    if not await until(lambda: not _has_tasks(run), 2 * MOMENT):
         raise Wrong("left-behind")
 
 
-def _alive(run: Recorder) -> list[asyncio.Task[Any]]:
-    """The answer's tasks that have not ended."""
+def _has_tasks(run: Recorder) -> bool:
+    """Whether tasks of the answer have not ended."""
     judge = asyncio.current_task()
-    return [
-        lane.task
+    return any(
+        lane.shown and lane.task is not judge and not lane.task.done()
         for lane in run.lanes[1:]  # the first is the cell's
-        if lane.shown and lane.task is not judge and not lane.task.done()
-    ]
+    )
 
 
 def _judge_limits(started: int, taken: int) -> None:

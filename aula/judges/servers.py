@@ -19,7 +19,7 @@ from aula.exercises.exercise import UNSET, Answer, Wrong
 from aula.exercises.run import let_go
 from aula.instruments.record import Recorder
 from aula.judges.mistakes import leaves, lost, named, naming_unawaited
-from aula.judges.waiting import PATIENCE, patiently, until
+from aula.judges.waiting import PATIENCE, ends, patiently, until
 
 SMALL = 2**16  # bytes of a small buffer, which is soon full
 HANDLER_LIMIT = 0.5  # seconds that handlers have to end when a check is over
@@ -355,8 +355,11 @@ async def receive(
 ) -> list[str | bytes]:
     """As many messages as come in time, and at most so many."""
     received: list[str | bytes] = []
-    with suppress(TimeoutError, ConnectionClosed):
-        async with asyncio.timeout(seconds):
+
+    async def listen() -> None:
+        with suppress(ConnectionClosed):
             while len(received) < count:
                 received.append(await websocket.recv())
+
+    await ends(asyncio.create_task(listen()), seconds)
     return received

@@ -16,6 +16,7 @@ from aula.judges.mistakes import (
     awaited,
     equal,
     holds_futures,
+    refuse_future,
     refuse_no_star,
     refuse_none,
     refuse_unawaited,
@@ -74,8 +75,7 @@ async def _judge_breakfast(
     for name in ("boil", "toast"):
         if started.count(name) > 1:
             raise Wrong("called-twice", name=name)
-    if isinstance(seen, asyncio.Future):
-        raise Wrong("returned-task", expected="chai")
+    refuse_future(seen, "returned-task", expected="chai")
     if "toast" not in ended:
         raise Wrong("toast-left-behind")
     refuse_none(seen, "chai")
@@ -148,8 +148,7 @@ async def brew_all(answer: Answer) -> Right:
     if unstarted:
         raise Wrong("never-awaited")
     refuse_none(seen, expected)
-    if isinstance(seen, asyncio.Future):
-        raise Wrong("returned-future", expected=expected)
+    refuse_future(seen, "returned-future", expected=expected)
     if holds_futures(seen):
         raise Wrong("returned-tasks", expected=expected)
     if not isinstance(seen, list | tuple) or (

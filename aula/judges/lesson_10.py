@@ -30,9 +30,10 @@ from aula.judges.mistakes import (
     refuse_none,
     refuse_unawaited,
 )
-from aula.judges.servers import Hung, Machine, hear
+from aula.judges.servers import HANDLER_LIMIT, Hung, Machine, hear
 from aula.judges.waiting import MOMENT, Silence, ends, patiently, until
 
+LIMIT = 12  # seconds for an answer with which much may be waited for in vain
 # A set's order is anybody's guess. That all of so many listeners come after
 # all of as many others happens once in 12,870 times.
 LOST = 8
@@ -171,7 +172,7 @@ class _Pages(Machine):
         self.heads.set()
 
 
-@exercise("10.2", parameters=3)
+@exercise("10.2", parameters=3, limit=LIMIT)
 async def fetch_all(answer: Answer) -> Right:
     pages, limit = _Pages(), 2
     names = ["latte", "mocha", "chai", "mate", "horchata"]
@@ -303,14 +304,11 @@ class _Troubles:
     text = "latte\nmocha"
 
     def routes(self) -> list[web.AbstractRouteDef]:
-        handlers = (
-            *(self.menu, self.wrong, self.busy),
-            *(self.slow, self.stalls, self.drips, self.cut, self.half),
-        )
-        return [web.get(f"/{each.__name__}", each) for each in handlers]
+        names = "menu wrong busy slow stalls drips cut half".split()
+        return [web.get(f"/{name}", getattr(self, name)) for name in names]
 
     async def menu(self, request: web.Request) -> web.StreamResponse:
-        # The highest status of a reply that is none of the failures.
+        # Not 200, and no failure either.
         return web.Response(text=self.text, status=300)
 
     async def wrong(self, request: web.Request) -> web.StreamResponse:
@@ -392,7 +390,7 @@ class _Try:
         return type(self.seen).__name__
 
 
-@exercise("10.4", parameters=3, picture=None, limit=9)
+@exercise("10.4", parameters=3, limit=LIMIT, picture=None)
 async def try_read(answer: Answer) -> Right:
     troubles = _Troubles()
 
@@ -405,7 +403,7 @@ async def try_read(answer: Answer) -> Right:
         _judge_status(await tried("wrong", case="400"), 400, "no drink")
         _judge_status(await tried("busy", case="503"), 503, "sold out")
         _judge_slow(await tried("slow", 0.2), "no-limit")
-        _judge_slow(await tried("stalls", 0.2), "limit-ends-early")
+        _judge_slow(await tried("stalls", 0.5), "limit-ends-early")
         # Long enough that no pause of the machine is a limit of one wait.
         _judge_slow(await tried("drips", 1.2), "each-wait")
         _judge_broken(await tried("cut"))
@@ -456,7 +454,7 @@ def _judge_broken(one: _Try) -> None:
     one.expect("broken")
 
 
-@exercise("10.5", "function", picture="wiretap", limit=9)
+@exercise("10.5", "function", limit=LIMIT, picture="wiretap")
 async def make_board(answer: Answer) -> Right:
     with patch.object(web, "run_app", _refuse_run_app):
         app = answer()
@@ -650,7 +648,9 @@ class _Board:
     async def listen(self) -> ClientConnection:
         url = self._url.replace("http", "ws") + "/ws"
         try:
-            websocket = await connect(url, close_timeout=1, compression=None)
+            websocket = await connect(
+                url, close_timeout=HANDLER_LIMIT, compression=None
+            )
         except InvalidStatus as error:
             self.raise_errors()
             raise Wrong("no-websocket", seen=error) from None

@@ -37,10 +37,18 @@ from aula.judges.mistakes import (
     refuse_unawaited,
     runs_second_loop,
 )
-from aula.judges.servers import Hung, Service, hear, path_of, stop, tell
+from aula.judges.servers import (
+    HANDLER_LIMIT,
+    Hung,
+    Service,
+    hear,
+    path_of,
+    stop,
+    tell,
+)
 from aula.judges.waiting import Silence, patiently, until
 
-LIMIT = 6  # seconds for a whole answer
+LIMIT = 9  # seconds for a whole answer
 NEAR = timedelta(minutes=5)  # for clocks that tell the right time
 # Between the first and the third time of a clock that keeps its sleep(0.1)
 # pass two tenths of a second.
@@ -221,7 +229,7 @@ class _Program:
 
     async def clear(self) -> None:
         self._task.cancel()
-        await until(self._task.done)
+        await asyncio.wait({self._task}, timeout=HANDLER_LIMIT)
         if self._websocket is not None:
             await self._websocket.close()
 

@@ -26,7 +26,7 @@ def run(main, **options):
             return await main()
         finally:
             assert hooks() == before
-            assert not tasks._watches
+            assert asyncio.get_running_loop() not in tasks._watches
 
     return asyncio.run(cell(), **options)
 

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
+from recordings import recording
 
-from aula.instruments.record import Recorder
 from aula.judges.servers import Machine, Service
 from aula.judges.waiting import until
 
@@ -57,14 +57,13 @@ def test_what_tasks_of_a_handler_have_lost(given):
         await asyncio.wait([asyncio.create_task(fail())])
 
     async def judge():
-        run = Recorder()
-        run.start()
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
-        async with Service(handler, run=run if given else None) as service:
-            async with service.connect():
-                await until(service.ended.is_set)
-            service.raise_errors()
-        run.stop()
+        with recording() as run:
+            watched = Service(handler, run=run if given else None)
+            async with watched as service:
+                async with service.connect():
+                    await until(service.ended.is_set)
+                service.raise_errors()
 
     if given:
         with pytest.raises(ValueError, match="sin leche"):

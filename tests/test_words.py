@@ -1,5 +1,6 @@
 """The words of verdicts: complete, current, and refused where they are not."""
 
+import gc
 import re
 import shutil
 from string import Formatter
@@ -15,6 +16,16 @@ LESSON = "lessons/04_first_server_and_client.answers.md"
 JUDGE = "aula/judges/lesson_04.py"
 RUNNER = "aula/exercises/run.py"
 GENERAL = "lessons/general.answers.md"
+
+
+@pytest.fixture(autouse=True)
+def no_garbage():
+    """What other tests left behind is told of when it is collected.
+
+    A traceback that is written while ast.parse works breaks it on the older
+    releases of Python 3.11 (CPython gh-106905).
+    """
+    gc.collect()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@
 # make update  takes a new version of the course and keeps your answers
 # make reset   forgets which exercises were solved
 # make release gives the course a version: notebooks, tag, wheel (VERSION=0.3.0)
-# make bench   measures what the checks and the imports cost
+# make bench   measures imports, pictures, recording, sizes and validation
 # make lock    moves requirements.txt to the newest versions, or to the oldest
 #              that pyproject.toml admits (RESOLUTION=lowest-direct)
 

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aula.exercises.words import RIGHT, SHARED, Words
+from aula.exercises.answer import is_written
+from aula.exercises.words import GIVEN, LANGUAGES, RIGHT, SHARED, Words
 from authoring import source
 from authoring.answers import (
     GENERAL,
@@ -263,7 +264,16 @@ def read_words(lessons: list[str]) -> dict[str, Words]:
     comparison.compare_general()
     if comparison.problems:
         raise SourceError(comparison.problems)
-    return {lesson: _texts(found) for lesson, found in read.items()}
+    texts = {lesson: _texts(found) for lesson, found in read.items()}
+    for path in source.lesson_paths():
+        read_now = source.read_lesson(path)
+        number = read_now.number
+        names = [name for name in read[number] if name != SHARED]
+        for name, one in zip(names, read_now.exercises, strict=True):
+            if is_written(one.stub.source):  # more than dots
+                code = dict.fromkeys(LANGUAGES, one.stub.source)
+                texts[number][name][GIVEN] = code
+    return texts
 
 
 def _texts(found: dict[str, Answers]) -> Words:

@@ -1,5 +1,6 @@
 """The check survives any answer, says what is wrong with it, and cleans up."""
 
+import abc
 import asyncio
 import contextlib
 import functools
@@ -14,6 +15,7 @@ import textwrap
 import threading
 import time
 import types
+import typing
 import warnings
 
 import pytest
@@ -28,6 +30,7 @@ from aula.exercises.answer import close_unawaited
 from aula.exercises.check import TEXT, Check
 from aula.exercises.exercise import Right, Unawaited, Wrong, exercise
 from aula.instruments import chart
+from aula.instruments.timeline import Timeline
 
 LESSON = "99"
 NUMBER = "99.1"
@@ -164,20 +167,6 @@ class Stub:
 async def blank(): ...
 
 
-async def blank_argument():
-    await asyncio.sleep(...)
-    return 42
-
-
-async def blank_inside():
-    async def inner():
-        while True:
-            if await asyncio.sleep(0, ...):
-                return 42
-
-    return await inner()
-
-
 @functools.wraps(blank)
 async def wrapper():
     return 42
@@ -197,8 +186,6 @@ loop_of_lists.append(loop_of_lists)
         {...: 1},
         [*loop_of_lists, ...],
         blank,
-        blank_argument,
-        blank_inside,
         lambda: ...,
         functools.partial(blank),
         functools.partial(right, ...),
@@ -220,35 +207,208 @@ def test_not_started(answer, kind):
     )
 
 
-def test_dots_after_an_except_are_no_blank():
-    async def answer():
-        try:
-            return 42
-        except ValueError:
-            ...
+# Dots that somebody has written, each in a right answer.
 
+
+class Sender(typing.Protocol):
+    def send(self, message): ...
+
+
+class Base(abc.ABC):
+    @abc.abstractmethod
+    def close(self): ...
+
+
+async def dots_after_an_except():
+    try:
+        return 42
+    except ValueError:
+        ...
+
+
+async def dots_in_a_loop():
+    for _ in range(3):
+        ...
+    return 42
+
+
+async def dots_in_a_while():
+    numbers = iter([1, 2, 0])
+    while next(numbers):
+        ...
+    else:
+        return 42
+
+
+async def dots_in_an_async_for():
+    async def numbers():
+        yield 41
+
+    async for _ in numbers():
+        ...
+    return 42
+
+
+async def dots_in_an_inner_class():
+    class Stop(Exception):
+        """Nothing more to do."""
+
+        ...
+
+    try:
+        raise Stop
+    except Stop:
+        return 42
+
+
+async def dots_in_a_protocol():
+    class Sender(typing.Protocol):
+        def send(self, message): ...
+
+    return 42
+
+
+async def dots_in_an_if():
+    if dots_in_an_if is None:
+        ...
+    else:
+        return 42
+
+
+async def dots_in_a_match():
+    match 42:
+        case 0:
+            ...
+        case number:
+            return number
+
+
+async def dots_in_a_function_that_does_nothing():
+    async def ignore(message): ...
+
+    await ignore("latte")
+    return 42
+
+
+async def dots_in_an_index():
+    class Matrix:
+        def __getitem__(self, key):
+            return 42 if key == (..., 0) else 0
+
+    return Matrix()[..., 0]
+
+
+async def dots_in_annotations():
+    numbers: tuple[int, ...] = (42,)
+    call: typing.Callable[..., int] = max
+    return call(numbers)
+
+
+async def dots_as_an_argument():
+    return 42 if await asyncio.sleep(0, ...) is ... else 0
+
+
+async def dots_left_above():
+    ...
+    return 42
+
+
+async def dots_left_below():
+    number = await right()
+    return number
+    ...
+
+
+async def dots_below_the_text():
+    """Return the answer."""
+    ...
+    return await right()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        dots_after_an_except,
+        dots_in_a_loop,
+        dots_in_a_while,
+        dots_in_an_async_for,
+        dots_in_an_inner_class,
+        dots_in_a_protocol,
+        dots_in_an_if,
+        dots_in_a_match,
+        dots_in_a_function_that_does_nothing,
+        dots_in_an_index,
+        dots_in_annotations,
+        dots_as_an_argument,
+        dots_left_above,
+        dots_left_below,
+        dots_below_the_text,
+    ],
+    ids=lambda answer: answer.__name__,
+)
+def test_dots_that_are_no_blank(answer):
     assert ask(answer).state == "right"
 
 
-async def blank_after_a_call():
-    try:
-        return 42
-    except ValueError:
-        print()
-        ...
+async def with_a_text():
+    """Return the answer."""
+    ...
 
 
-async def blank_after_pass():
-    try:
-        return 42
-    except ValueError:
-        pass
-        ...
+async def twice():
+    ...
+    ...
 
 
-@pytest.mark.parametrize("answer", [blank_after_a_call, blank_after_pass])
-def test_dots_after_an_except_and_more_are_a_blank(answer):
+@pytest.mark.parametrize("answer", [with_a_text, twice])
+def test_dots_alone_are_a_blank(answer):
     assert ask(answer, then=None).state == "unstarted"
+
+
+GIVEN = """
+async def retry(call):
+    ...
+    for _ in range(3):
+        return await call()
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        (lambda source: source, "unstarted"),
+        (
+            lambda source: source.replace("(3):", "( 3 ):  # times"),
+            "unstarted",
+        ),
+        (lambda source: source.replace("call", "brew"), "right"),
+        (lambda source: source.replace("    ...\n", ""), "right"),
+        (lambda source: source.replace("(3)", "(9)"), "right"),
+    ],
+    ids=["as it came", "layout", "renamed", "no dots", "changed"],
+)
+def test_code_that_came_with_the_cell(change, state, monkeypatch):
+    """It is not started as long as it stands as it came, with its dots."""
+    came = {words.GIVEN: {"es": GIVEN, "en": GIVEN}}
+    monkeypatch.setitem(WORDS, "judge_call", came)
+    source = change(GIVEN)
+    name = "<cell of this test>"
+    linecache.cache[name] = len(source), None, source.splitlines(True), name
+    names = {}
+    exec(compile(source, name, "exec"), names)
+
+    async def judge_call(answer, run):
+        await answer(right)
+        return Right()
+
+    verdict = ask(names["retry"], judge_call, parameters=1, then=None)
+    assert (verdict.state, verdict.mistake) == (state, None)
+
+
+def test_the_advice_makes_no_syntax_error():
+    """Whoever deletes the line ``...`` has an empty function left."""
+    for text in GENERAL["unstarted"].values():
+        assert not re.search("borra|delete", text)
 
 
 def test_not_started_in_a_notebook():
@@ -275,7 +435,11 @@ async def annotated(drinks: tuple[str, ...] = ()) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize(
-    "answer", [0, None, [], loop_of_lists, "...", annotated, len, Right]
+    "answer",
+    [
+        *[0, None, [], loop_of_lists, "...", annotated, len, Right],
+        *[Sender, Base, typing.Callable[..., int], tuple[int, ...]],
+    ],
 )
 def test_started(answer):
     verdict = ask(answer, judge_value, answer="value", then=0)
@@ -359,12 +523,164 @@ def test_form(answer, name):
         )
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [right, functools.partial(right), Callable(), Callable().__call__],
-)
+def counted(function):
+    """A decorator as most write them: its wrapper is a plain function."""
+
+    @functools.wraps(function)
+    def wrapper(*args):
+        return function(*args)
+
+    return wrapper
+
+
+def bare(function):
+    def wrapper(*args):
+        return function(*args)
+
+    return wrapper
+
+
+def careless(function):
+    """A decorator that forgets to return what it was given."""
+
+    def wrapper(*args):
+        function(*args).close()
+
+    return wrapper
+
+
+class Later:
+    """What can be awaited, though it is no coroutine."""
+
+    def __await__(self):
+        return right().__await__()
+
+
+class Sync:
+    def __call__(self):
+        return right()
+
+    def method(self):
+        return right()
+
+    @staticmethod
+    def static():
+        return right()
+
+
+def in_a_task():
+    return asyncio.create_task(right())
+
+
+def in_a_group():
+    return asyncio.gather(right())
+
+
+def returns_a_coroutine():
+    return right()
+
+
+@types.coroutine
+def of_a_generator():
+    yield
+    return 42
+
+
+FORMS = {
+    "async def": right,
+    "partial": functools.partial(right),
+    "object": Callable(),
+    "method": Callable().__call__,
+    "decorated": counted(right),
+    "decorated twice": bare(counted(right)),
+    "decorated partial": counted(functools.partial(right)),
+    "bare decorator": bare(right),
+    "lambda": lambda: right(),
+    "plain function": returns_a_coroutine,
+    "plain object": Sync(),
+    "plain method": Sync().method,
+    "static method": Sync.static,
+    "partial of a lambda": functools.partial(lambda f: f(), right),
+    "task": in_a_task,
+    "wait_for": lambda: asyncio.wait_for(right(), 60),
+    "awaitable": lambda: Later(),
+    "class of awaitables": Later,
+    "generator": of_a_generator,
+}
+
+
+@pytest.mark.parametrize("answer", FORMS.values(), ids=FORMS)
 def test_forms_that_will_do(answer):
     assert ask(answer).state == "right"
+
+
+def returns_a_generator():
+    return generator()
+
+
+def calls_and_forgets():
+    right()
+
+
+def of_no_use():
+    return [].pop()
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"),
+    [
+        (careless(right), "not-async"),
+        (functools.partial(plain), "not-async"),
+        (calls_and_forgets, "not-async"),
+        (of_no_use, "not-async"),
+        (counted(plain), "not-async"),
+        (lambda: [right()], "not-async"),
+        (counted(generator), "yields"),
+        (returns_a_generator, "yields"),
+        (lambda: latte(), "raises"),  # noqa: F821
+        (counted(of_no_use), "raises"),
+        (in_a_group, "other"),
+    ],
+)
+def test_a_call_tells(answer, name):
+    assert mistake(answer) == name
+
+
+def test_a_plain_function_runs_once():
+    calls = []
+
+    def answer():
+        calls.append(1)
+
+    async def judge(answer, run):
+        with contextlib.suppress(Exception):
+            await answer()
+        await asyncio.Event().wait()
+
+    with promptly():
+        assert mistake(answer, judge, limit=60, then=None) == "not-async"
+    assert calls == [1]
+
+
+def test_the_error_of_a_plain_function_is_shown():
+    verdict = ask(of_no_use)
+    assert "IndexError: pop from empty list" in verdict.said["en"]
+
+
+def test_a_plain_handler(shown):
+    """Its mistake is told as that of any other, and nothing is drawn."""
+    options = {"parameters": 1, "picture": "wiretap"}
+    exercise(NUMBER, **options)(judge_handler)
+
+    def handler(websocket):
+        return websocket.recv().upper()
+
+    show_verdict(handler)
+    (bundle,) = shown
+    assert GENERAL["not-async"]["en"] in bundle["text/plain"]
+    shown.clear()
+    show_verdict(counted(shout))
+    assert shown[0]["text/plain"].startswith("**✔")
 
 
 def test_plain_functions():
@@ -1474,3 +1790,300 @@ def test_all_lessons_are_read_for_all_numbers(monkeypatch):
     assert {f"lesson_{one.lesson}" for one in registry.exercises()} == {
         *lessons
     }
+
+
+# Several checks at once, and other cells' tasks meanwhile.
+
+
+async def wait_and_return():
+    await asyncio.sleep(0.05)
+    return 42
+
+
+async def replaces_everything():
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)
+    loop.set_task_factory(None)
+    call_soon = loop.call_soon
+    loop.call_soon = lambda *args, **options: call_soon(*args, **options)
+    asyncio.sleep = asyncio.gather = None
+    warnings.simplefilter("ignore")
+    return 42
+
+
+async def checks_another():
+    await Check("en").verdict(NUMBER, right)
+    return 42
+
+
+async def checks_others():
+    verdict = Check("en").verdict
+    answers = right, wrong, wait_and_return
+    found = await asyncio.gather(*(verdict(NUMBER, a) for a in answers))
+    assert [one.state for one in found] == ["right", "wrong", "right"]
+    return 42
+
+
+TOGETHER = {
+    "right": [right, right],
+    "right and wrong": [wait_and_return, wrong, right, wrong],
+    "one blocks": [sleep, right, wait_and_return],
+    "one hangs": [asyncio.Event().wait, right],
+    "one forgets": [wait_and_return, forgotten, right],
+    "one raises": [generator, blank, of_no_use, right],
+    "one replaces all": [wait_and_return, replaces_everything, right],
+    "one checks": [checks_another, right, checks_others],
+}
+
+
+@pytest.mark.parametrize("answers", TOGETHER.values(), ids=TOGETHER)
+@pytest.mark.parametrize("way", ["gather", "group", "cells"])
+def test_checks_at_once(answers, way):
+    """Each has the verdict that it has alone, and the loop is as it was."""
+    exercise(NUMBER, limit=0.6)(judge_number)
+
+    async def cell():
+        loop = asyncio.get_running_loop()
+        reports = []
+        loop.set_exception_handler(lambda _, report: reports.append(report))
+        before = state(loop), vars(asyncio).copy()
+        verdict = Check("en").verdict
+        alone = [await verdict(NUMBER, answer) for answer in answers]
+        asked = [verdict(NUMBER, answer) for answer in answers]
+        if way == "gather":
+            found = await asyncio.gather(*asked)
+        elif way == "group":
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one) for one in asked]
+            found = [task.result() for task in tasks]
+        else:
+            tasks = [asyncio.create_task(one) for one in asked]
+            found = [await task for task in reversed(tasks)][::-1]
+        for one, other in zip(found, alone, strict=True):
+            assert (one.state, one.mistake) == (other.state, other.mistake)
+        assert (state(loop), vars(asyncio)) == before
+        # What fails from now on is shown.
+        task = asyncio.create_task(fail_unseen())
+        await asyncio.wait([task])
+        del task
+        gc.collect()
+        assert [str(one["exception"]) for one in reports] == ["unseen"]
+
+    with promptly(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        asyncio.run(cell())
+        assert [str(warning.message) for warning in caught] == []
+        right()
+        assert "never awaited" in str(caught[0].message)
+
+
+async def fail_unseen():
+    raise ValueError("unseen")
+
+
+def test_checks_at_once_in_threads():
+    exercise(NUMBER, limit=5)(judge_number)
+    verdict = Check("en").verdict
+    answers = [right, wrong, forgotten] * 3
+
+    async def cell():
+        return await asyncio.gather(
+            *(
+                asyncio.to_thread(asyncio.run, verdict(NUMBER, answer))
+                for answer in answers
+            ),
+            verdict(NUMBER, right),
+        )
+
+    before = warnings.filters[:], warnings.showwarning
+    found = asyncio.run(cell())
+    assert [one.mistake for one in found] == [
+        *[None, "other", "forgotten-await"] * 3,
+        None,
+    ]
+    assert (warnings.filters, warnings.showwarning) == before
+
+
+def test_a_check_that_is_cancelled_while_it_waits_for_its_turn():
+    exercise(NUMBER, limit=5)(judge_number)
+
+    async def cell():
+        verdict = Check("en").verdict
+        first = asyncio.create_task(verdict(NUMBER, wait_and_return))
+        second = asyncio.create_task(verdict(NUMBER, right))
+        await asyncio.sleep(0.03)
+        second.cancel()
+        assert (await first).state == "right"
+        assert (await verdict(NUMBER, right)).state == "right"
+        assert second.cancelled()
+
+    asyncio.run(cell())
+
+
+async def wrong_but_patient():
+    await asyncio.sleep(0.1)
+    return 0
+
+
+async def task_of_another_cell():
+    async def fail():
+        raise ValueError("task")
+
+    task = asyncio.create_task(fail())
+    await asyncio.wait([task])
+    del task
+    gc.collect()
+
+
+async def callback_of_another_cell():
+    def fail():
+        raise ValueError("callback")
+
+    asyncio.get_running_loop().call_soon(fail)
+    await asyncio.sleep(0)
+
+
+async def gathered_by_another_cell():
+    async def fail():
+        raise ValueError("gather")
+
+    future = asyncio.gather(fail())
+    await asyncio.wait([future])
+    del future
+    gc.collect()
+
+
+async def future_of_another_cell():
+    future = asyncio.get_running_loop().create_future()
+    future.set_exception(ValueError("future"))
+    del future
+    gc.collect()
+
+
+OTHERS = {
+    "task": task_of_another_cell,
+    "callback": callback_of_another_cell,
+    "gather": gathered_by_another_cell,
+    "future": future_of_another_cell,
+}
+
+
+@pytest.mark.parametrize("said", OTHERS)
+@pytest.mark.parametrize("own", [None, "task", "callback"])
+def test_what_fails_elsewhere_while_a_check_runs(said, own):
+    """It is reported, and what the answer does is not."""
+    exercise(NUMBER, limit=5)(judge_number)
+    ready = []
+
+    async def answer():
+        ready.append(True)
+        if own is not None:
+            await OTHERS[own]()
+        await asyncio.sleep(0.1)
+        return 42
+
+    async def background():
+        while not ready:
+            await asyncio.sleep(0)
+        await OTHERS[said]()
+
+    async def cell():
+        reports = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, report: reports.append(report))
+        task = asyncio.create_task(background())
+        verdict = await Check("en").verdict(NUMBER, answer)
+        during = [str(report["exception"]) for report in reports]
+        await task
+        assert verdict.state == "right", verdict
+        return during
+
+    assert asyncio.run(cell()) == [said]
+
+
+def test_a_task_that_fails_elsewhere_is_reported_by_default(caplog):
+    exercise(NUMBER, limit=5)(judge_number)
+
+    async def cell():
+        task = asyncio.create_task(task_of_another_cell())
+        await Check("en").verdict(NUMBER, wait_and_return)
+        await task
+
+    asyncio.run(cell())
+    assert "Task exception was never retrieved" in caplog.text
+
+
+@pytest.mark.parametrize("answer", [wait_and_return, wrong_but_patient])
+def test_an_await_that_another_cell_forgets(answer):
+    """It is no mistake of the answer's, and it is told."""
+    exercise(NUMBER, limit=5)(judge_number)
+
+    async def latte():
+        pass
+
+    async def background():
+        await asyncio.sleep(0.01)
+        latte()
+
+    async def cell():
+        task = asyncio.create_task(background())
+        verdict = await Check("en").verdict(NUMBER, answer)
+        await task
+        return verdict
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        verdict = asyncio.run(cell())
+    assert verdict.mistake in (None, "other")
+    (warning,) = caught
+    assert "latte' was never awaited" in str(warning.message)
+
+
+def test_a_timeline_of_another_cell_that_begins_meanwhile():
+    """It goes on to record when the check is over."""
+    exercise(NUMBER, limit=5)(judge_number)
+
+    async def brew():
+        await asyncio.sleep(0)
+
+    async def background():
+        await asyncio.sleep(0.01)
+        line = Timeline()
+        line.start()
+        await asyncio.sleep(0.1)
+        await asyncio.create_task(brew())
+        line.stop()
+        return line.bundle("en")["text/plain"]
+
+    async def cell():
+        loop = asyncio.get_running_loop()
+        before = loop.get_task_factory(), vars(loop).get("call_soon")
+        task = asyncio.create_task(background())
+        verdict = await Check("en").verdict(NUMBER, wait_and_return)
+        assert verdict.state == "right"
+        assert not task.done()
+        text = await task
+        assert (loop.get_task_factory(), vars(loop).get("call_soon")) == before
+        return text
+
+    assert "brew()" in asyncio.run(cell())
+
+
+def test_the_tasks_of_other_cells_are_not_drawn(shown):
+    exercise(NUMBER)(judge_number)
+
+    async def brew():
+        await asyncio.sleep(0.02)
+
+    async def background():
+        await asyncio.sleep(0.01)
+        await asyncio.create_task(brew())
+
+    async def cell():
+        task = asyncio.create_task(background())
+        await Check("en")(NUMBER, wrong_but_patient)
+        await task
+
+    asyncio.run(cell())
+    assert "brew" not in shown[-1]["text/plain"]
+    assert "wrong_but_patient" in shown[-1]["text/plain"]

@@ -6,29 +6,114 @@ import ast
 import asyncio
 import functools
 import inspect
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
-from types import CoroutineType, MethodType
+from types import CoroutineType, FunctionType, MethodType
 from typing import Any
 
+from aula.exercises import words
 from aula.exercises.exercise import Exercise, Wrong
 
 
-def is_started(answer: Any) -> bool:
-    """Whether nothing in the answer is still ``...``."""
-    return not any(piece is ... for piece in pieces(answer))
+def is_started(answer: Any, given: str = "") -> bool:
+    """Whether an answer is more than what its cell came with.
+
+    What somebody has written may well hold dots: a class, a loop or another
+    function that has nothing to do.
+
+    Arguments:
+        given: the code in the exercise's cell, where it is more than dots.
+    """
+    came = _bodies(given)
+    return not any(
+        piece is ... or (inspect.isfunction(piece) and _is_blank(piece, came))
+        for piece in pieces(answer)
+    )
+
+
+def is_written(source: str, given: str = "") -> bool:
+    """Whether a program is more than what its cell came with."""
+    nodes = _parse(source)
+    bodies = [_body(node) for node in nodes if _is_function(node)]
+    return not (
+        any(map(_is_dots, nodes))
+        or (bodies and all(map(_is_all_dots, bodies)))
+        or (bodies and _bodies(source) <= _bodies(given))
+    )
+
+
+_DOTS = (lambda: ...).__code__
+
+
+def _is_blank(function: FunctionType, came: set[str]) -> bool:
+    """Whether a function's body is dots alone, or one that came so."""
+    code = function.__code__
+    if (code.co_code, code.co_consts) == (_DOTS.co_code, _DOTS.co_consts):
+        return True  # that of a lambda
+    if getattr(function, "__isabstractmethod__", False):
+        return False  # nor will it ever have another
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError, ValueError):
+        return False
+    if source[:1].isspace():  # a method, or within a function
+        source = f"if True:\n{source}"
+    nodes = _parse(source)
+    if nodes and isinstance(nodes[0], ast.If):
+        nodes = nodes[0].body
+    if not nodes or not _is_function(nodes[0]):
+        return False
+    body = _body(nodes[0])
+    return _is_all_dots(body) or _dump(body) in came
+
+
+def _parse(source: str) -> list[ast.stmt]:
+    try:
+        return ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+
+
+def _is_function(node: ast.stmt) -> bool:
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+
+
+def _bodies(source: str) -> set[str]:
+    """The bodies of a source's functions, whatever their layout."""
+    return {_dump(_body(n)) for n in _parse(source) if _is_function(n)}
+
+
+def _body(function: Any) -> list[ast.stmt]:
+    """The statements of a function, without its docstring."""
+    body: list[ast.stmt] = function.body
+    return body[ast.get_docstring(function, clean=False) is not None :]
+
+
+def _dump(body: list[ast.stmt]) -> str:
+    return "\n".join(map(ast.dump, body))
+
+
+def _is_all_dots(body: list[ast.stmt]) -> bool:
+    return bool(body) and all(map(_is_dots, body))
+
+
+def _is_dots(node: ast.stmt) -> bool:
+    """Whether a statement is ``...``, alone or returned or given a name."""
+    value = getattr(node, "value", None)
+    if isinstance(value, ast.Await):
+        value = value.value
+    return isinstance(value, ast.Constant) and value.value is ...
 
 
 def pieces(value: Any) -> Iterator[Any]:
-    """A value and what it is made of, functions down to their constants."""
+    """A value and what it is made of."""
     return _pieces(value, set())
 
 
 def _pieces(value: Any, known: set[int]) -> Iterator[Any]:
-    """A value and what it is made of, functions down to their constants."""
+    """A value and what it is made of."""
     if id(value) in known:  # a list may contain itself
         return
     known.add(id(value))
@@ -39,53 +124,17 @@ def _pieces(value: Any, known: set[int]) -> Iterator[Any]:
     elif kind in (list, tuple, set, frozenset):
         inner = [*value]
     elif inspect.isclass(value):
-        inner = [*vars(value).values()]
+        # The methods of a protocol have no body but dots.
+        if not vars(value).get("_is_protocol"):
+            inner = [*vars(value).values()]
     elif kind is functools.partial:
         inner = [value.func, value.args, value.keywords]
     elif kind is property:
         inner = [value.fget]
     elif kind in (MethodType, classmethod, staticmethod):
         inner = [value.__func__]
-    elif inspect.isfunction(value):
-        inner = _constants(value)
     for piece in inner:
         yield from _pieces(piece, known)
-
-
-def _constants(function: Callable[..., Any]) -> list[Any]:
-    """The constants in a function's source, where they may be blanks."""
-    try:
-        return _blanks(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, ValueError):
-        return []
-
-
-def _blanks(source: str) -> list[Any]:
-    """The constants in a source, but for dots that are no blank."""
-    try:
-        nodes = list(ast.walk(ast.parse(source)))
-    except SyntaxError:
-        return []
-    # The dots of tuple[int, ...] are no blank.
-    others = {
-        id(part)
-        for node in nodes
-        if isinstance(node, ast.Subscript)
-        and isinstance(node.slice, ast.Tuple)
-        for part in node.slice.elts
-    }
-    # Nor are those that stand for nothing at all after an except.
-    others |= {
-        id(node.body[0].value)
-        for node in nodes
-        if isinstance(node, ast.ExceptHandler)
-        and isinstance(node.body[0], ast.Expr)
-    }
-    return [
-        node.value
-        for node in nodes
-        if isinstance(node, ast.Constant) and id(node) not in others
-    ]
 
 
 def close_unawaited(value: Any) -> bool:
@@ -123,11 +172,85 @@ def _arguments(coroutine: CoroutineType[Any, Any, Any]) -> list[Any]:
     return [v for name, v in frame.f_locals.items() if name in names]
 
 
+class Calls:
+    """Calls an answer, and sees that what a call gives can be awaited.
+
+    An ``async def`` under a decorator, a lambda that gives a coroutine, an
+    object: only a call can tell.
+
+    Attributes:
+        answer: what a judge shall call.
+        refused: the mistake, as soon as a call has shown it.
+    """
+
+    def __init__(self, answer: Any) -> None:
+        loop = asyncio.get_running_loop()
+        self.refused: asyncio.Future[Wrong] = loop.create_future()
+        self.answer = answer
+        if not _is_async(answer):
+
+            @functools.wraps(answer)  # for the picture, which shows its name
+            def call(*args: Any, **options: Any) -> Any:
+                return self._call(answer, args, options)
+
+            self.answer = call
+
+    def _call(
+        self, answer: Any, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
+        try:
+            result = answer(*args, **options)
+        except Exception as error:
+            if _is_plain(answer):
+                # An AttributeError holds what has no such attribute.
+                close_unawaited(getattr(error, "obj", None))
+                raise self._refuse(Wrong("not-async", seen=error)) from None
+            raise
+        if inspect.isasyncgen(result):
+            raise self._refuse(Wrong("yields"))
+        if not inspect.isawaitable(result):
+            raise self._refuse(Wrong("not-async"))
+        return result if inspect.iscoroutine(result) else _wait_for(result)
+
+    def _refuse(self, wrong: Wrong) -> Wrong:
+        if not self.refused.done():
+            self.refused.set_result(wrong)
+        return wrong
+
+
+def _is_async(answer: Any) -> bool:
+    """Whether its form tells that an answer gives a coroutine."""
+    return inspect.iscoroutinefunction(answer) or (
+        inspect.iscoroutinefunction(type(answer).__call__)
+    )
+
+
+def _is_mere_class(answer: Any) -> bool:
+    """Whether an answer is a class, and its objects have nothing to await."""
+    return inspect.isclass(answer) and (
+        not hasattr(answer, "__await__") or issubclass(answer, asyncio.Future)
+    )
+
+
+def _is_plain(answer: Any) -> bool:
+    """Whether an answer was written with ``def``, as far as can be seen."""
+    return (
+        inspect.isfunction(answer)
+        and not hasattr(answer, "__wrapped__")
+        and answer.__name__ != "<lambda>"
+    )
+
+
+async def _wait_for(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
 def misshapen(asked: Exercise, answer: Any) -> Wrong | None:
     """What keeps an answer from being called as its exercise says."""
     if asked.answer == "script":
         return _no_script(asked, answer)
-    if not is_started(answer):
+    given = words.given(asked.lesson, asked.name)
+    if not is_started(answer, given):
         return Wrong("unstarted", number=asked.number)
     if asked.answer == "value":
         return None
@@ -135,16 +258,11 @@ def misshapen(asked: Exercise, answer: Any) -> Wrong | None:
         close_unawaited(answer)
         return Wrong("called")
     needs_async = asked.answer == "async"
-    if not callable(answer) or (needs_async and inspect.isclass(answer)):
+    if not callable(answer) or (needs_async and _is_mere_class(answer)):
         return Wrong("not-function", seen=answer)
-    is_async = inspect.iscoroutinefunction(answer) or (
-        inspect.iscoroutinefunction(type(answer).__call__)
-    )
     if needs_async and inspect.isasyncgenfunction(answer):
         return Wrong("yields")
-    if needs_async and not is_async:
-        return Wrong("not-async")
-    if is_async and not needs_async:
+    if not needs_async and _is_async(answer):
         return Wrong("not-plain")
     try:
         inspect.signature(answer).bind(*[None] * asked.parameters)
@@ -168,6 +286,6 @@ def _no_script(asked: Exercise, answer: Any) -> Wrong | None:
         source = path.read_text(encoding="utf-8")
     except (OSError, ValueError):  # or it is no text at all
         return Wrong("no-script", path=path.name, seen=str(path))
-    if ... in _blanks(source):
+    if not is_written(source, words.given(asked.lesson, asked.name)):
         return Wrong("unstarted", number=asked.number)
     return None

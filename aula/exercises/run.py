@@ -7,25 +7,26 @@ is answered here once; the rest is its judge's.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import signal
 import threading
 import time
 import traceback
-import warnings
-from collections.abc import Coroutine
-from contextlib import suppress
+from asyncio import sleep  # which another answer may be replacing
 from types import FrameType
 from typing import Any
 
-from aula.exercises.answer import close_unawaited
+from aula.exercises.answer import Calls, close_unawaited
 from aula.exercises.exercise import Exercise, Right, Unawaited, Wrong
+from aula.exercises.scope import Scope, current, hear_warnings_of
 from aula.instruments import tasks
 from aula.instruments.timeline import Timeline
 from aula.instruments.wiretap import Wiretap
 
 GRACE = 1.0  # seconds its tasks have to end after they are cancelled
 STOP = 0.5  # seconds until Stop breaks off an answer that blocks
+TURN = 0.02  # seconds between two looks whether another check is over
+
+_turn = threading.Lock()  # held while an answer runs, in whichever thread
 
 
 async def run_answer(
@@ -33,41 +34,76 @@ async def run_answer(
 ) -> Right | Wrong:
     """Judge an answer under its time limit and clear up after it.
 
+    One at a time, in all threads: what an answer may do to a loop, to signals
+    and to modules is undone in the reverse order, and one that blocks uses up
+    no other's time.
+
     It returns what is wrong instead of raising it: the less holds on to the
     answer's tracebacks, the sooner its forgotten coroutines come to light.
     """
+    outer = current.get()
+    # An answer may call check itself, while its own check runs.
+    nested = outer is not None and not outer.over
+    turn = outer.turn if outer is not None and nested else _turn
+    while not turn.acquire(blocking=False):  # noqa: ASYNC110, also a thread's
+        await sleep(TURN)
+    try:
+        return await _run_answer(asked, answer, line, tap)
+    finally:
+        turn.release()
+
+
+async def _run_answer(
+    asked: Exercise, answer: Any, line: Timeline, tap: Wiretap
+) -> Right | Wrong:
     loop = asyncio.get_running_loop()
-    factory = loop.get_task_factory()
     handler = loop.get_exception_handler()
     # An answer may put something else in place of asyncio.sleep.
     library = vars(asyncio).copy()
-    scope = _Scope()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        with _Watchdog(asked.limit + GRACE, scope) as watchdog:
-            tasks.observe(loop, scope)
-            line.start()
-            tap.start()
-            run = line.recorder
-            # The verdict says what failed.
-            loop.set_exception_handler(lambda *_: None)
+    calls = Calls(answer) if asked.answer == "async" else None
+    scope = Scope(GRACE)
+    with (
+        hear_warnings_of(scope) as caught,
+        _Watchdog(asked.limit + GRACE, scope) as watchdog,
+    ):
+        line.start()
+        run = scope.run = line.recorder
+        tasks.observe(loop, scope)
+        tap.start()
+        hooks = loop.get_task_factory(), loop.call_soon
+        # The verdict says what failed.
+        loop.set_exception_handler(scope.hear_unless_own(handler))
+        try:
+            about = {"run": run} if asked.wants_run else {}
+            judging = asked.judge(calls.answer if calls else answer, **about)
+            task = scope.enter(judging, asked.number)
+            ends = {task, calls.refused} if calls else {task}
+            await asyncio.wait(
+                ends,
+                timeout=asked.limit,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            late = not task.done()
+            vars(asyncio).update(library)
+            tap.stop()
+            line.stop()
+            watchdog.wait_until(time.monotonic() + 2 * GRACE)
             try:
-                about = {"run": run} if asked.wants_run else {}
-                judging = asked.judge(answer, **about)
-                task = scope.enter(judging, asked.number)
-                await asyncio.wait({task}, timeout=asked.limit)
+                await scope.clear()
             finally:
-                late = not task.done()
-                tap.stop()
-                line.stop()
-                watchdog.wait_until(time.monotonic() + 2 * GRACE)
-                try:
-                    await scope.clear()
-                finally:
-                    tasks.ignore(loop, scope)
-                    loop.set_task_factory(factory)
-                    loop.set_exception_handler(handler)
-                    vars(asyncio).update(library)
+                # Whoever else observes the loop by now goes on to do so.
+                if loop.get_task_factory() is not hooks[0]:
+                    loop.set_task_factory(hooks[0])
+                if loop.call_soon != hooks[1]:
+                    setattr(loop, "call_soon", hooks[1])  # noqa: B010
+                tasks.ignore(loop, scope)
+                loop.set_exception_handler(handler)
+                vars(asyncio).update(library)
+        refused = None
+        if calls and calls.refused.done():
+            refused = calls.refused.result()
+            scope.let_go(refused)
         # The cell only waits; the judge matters where it runs the answer.
         for lane in run.lanes:
             lane.shown &= lane.task not in (asyncio.current_task(), task)
@@ -79,6 +115,9 @@ async def run_answer(
         forgotten |= any("was never awaited" in str(w.message) for w in caught)
     if watchdog.fired:
         return Wrong("blocks", limit=asked.limit)
+    if refused is not None:
+        run.lanes.clear()  # it has not run, and there is nothing to be seen
+        return refused
     if isinstance(error, Unawaited):
         return error
     # An exception of the answer's own tells more; but "object of type
@@ -98,94 +137,6 @@ async def run_answer(
     return Wrong("raises", seen=error)
 
 
-def let_go(error: BaseException | None) -> None:
-    """Free the variables of the frames an exception has come through.
-
-    A coroutine that nobody awaited warns when it is dropped, and until then
-    the traceback holds it.
-    """
-    known: set[int] = set()
-    errors: list[Any] = [error]
-    while errors:
-        error = errors.pop()
-        if isinstance(error, BaseException) and id(error) not in known:
-            known.add(id(error))
-            for frame, _ in traceback.walk_tb(error.__traceback__):
-                with suppress(RuntimeError):  # it still runs
-                    frame.clear()
-                    # Until Python 3.13 it keeps a copy of its variables for
-                    # whoever asked; asked again, it drops what is gone.
-                    frame.f_locals  # noqa: B018
-            errors += [error.__cause__, error.__context__]
-            if isinstance(error, Wrong):
-                errors.append(error.seen)
-            if isinstance(error, BaseExceptionGroup):
-                errors += error.exceptions
-
-
-_scope: contextvars.ContextVar[_Scope | None] = contextvars.ContextVar(
-    "scope", default=None
-)
-
-
-class _Scope(tasks.Observer):
-    """Knows the tasks that an answer starts, and ends them.
-
-    What an answer starts, directly or not, runs in a context that bears its
-    scope. The tasks of other cells do not, and go on meanwhile.
-    """
-
-    def __init__(self) -> None:
-        self.tasks: set[tasks.Task] = set()
-        self.stopped = False
-
-    def enter(self, coro: Coroutine[Any, Any, Any], name: str) -> tasks.Task:
-        """Start the first task in it."""
-        token = _scope.set(self)
-        try:
-            return asyncio.create_task(coro, name=name)
-        finally:
-            _scope.reset(token)
-
-    def task_spawned(self, task: tasks.Task, note: Any) -> None:
-        self.before_task_step(task)
-
-    def before_task_step(self, task: tasks.Task) -> None:
-        # Some tasks are made without the task factory.
-        if _scope.get() is self:
-            self.tasks.add(task)
-
-    def contains(self, task: tasks.Task) -> bool:
-        # After Stop, KeyboardInterrupt is meant for the event loop.
-        return task in self.tasks and not self.stopped
-
-    async def clear(self) -> None:
-        """End all tasks, because nobody else will await them."""
-        brief = GRACE / 10
-        for patience in (GRACE, brief, brief):
-            if not await self._cancel(patience):
-                break
-        for task in self.tasks:
-            if not task.done():
-                # It swallows each cancellation. So its next step fails.
-                with suppress(Exception):
-                    task.get_coro().close()
-        await self._cancel(brief)
-        for task in self.tasks:
-            if task.done() and not task.cancelled():
-                # Retrieved, and so no orphan.
-                let_go(task.exception())
-
-    async def _cancel(self, patience: float) -> bool:
-        """Cancel all tasks and tell whether one is still alive."""
-        alive = {task for task in self.tasks if not task.done()}
-        for task in alive:
-            task.cancel()
-        if alive:
-            await asyncio.wait(alive, timeout=patience)
-        return any(not task.done() for task in self.tasks)
-
-
 class Interrupted(BaseException):
     """Raised inside an answer that holds the event loop too long."""
 
@@ -197,7 +148,7 @@ class _Watchdog:
     what holds the loop, if it is the answer's.
     """
 
-    def __init__(self, limit: float, scope: _Scope) -> None:
+    def __init__(self, limit: float, scope: Scope) -> None:
         self.fired = False
         self._deadline = time.monotonic() + limit
         self._scope = scope
@@ -246,6 +197,6 @@ class _Watchdog:
                 self._before(number, frame)
             return
         self._sent = False
-        if _scope.get() is self._scope:
+        if current.get() is self._scope:
             self.fired = True
             raise Interrupted

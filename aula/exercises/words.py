@@ -15,6 +15,7 @@ from typing import Any
 LANGUAGES = ("es", "en")
 SHARED = "*"  # in a lesson's words, those of mistakes that exercises share
 RIGHT = "right"  # the name under which the words of a right answer stand
+GIVEN = "given"  # and that of the code in an exercise's cell, if any
 
 Words = dict[str, dict[str, dict[str, str]]]
 
@@ -59,6 +60,11 @@ def find(lesson: str, exercise: str, mistake: str) -> dict[str, str]:
         if mistake in words.get(key, {}):
             return words[key][mistake]
     raise LookupError(f"no words for {mistake!r} of {exercise!r}")
+
+
+def given(lesson: str, exercise: str) -> str:
+    """The code that an exercise's cell came with; empty for dots alone."""
+    return load(lesson).get(exercise, {}).get(GIVEN, {}).get("en", "")
 
 
 def fill(text: str, values: dict[str, Any]) -> str:

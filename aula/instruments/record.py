@@ -150,6 +150,13 @@ class Recorder(tasks.Observer):
             self.own = lane
             self.events.remove(("ended", lane))
 
+    def leave_out(self, task: Task) -> None:
+        """Forget a task that has been made: nothing of it is told."""
+        lane = self._by_task.pop(task, None)
+        if lane is not None:
+            self.lanes.remove(lane)
+            self.events.remove(("created", lane))
+
     # What the event loop tells: see tasks.Observer.
 
     def before_task_spawned(

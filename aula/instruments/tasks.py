@@ -253,6 +253,14 @@ def is_orphaned(task: Task) -> bool:
     return task._log_traceback
 
 
+def context_of(handle: Any) -> Context | None:
+    """The context that a loop's callback runs in; None where it has none."""
+    if hasattr(handle, "get_context"):  # since Python 3.12
+        handle = handle.get_context()
+        return handle if isinstance(handle, Context) else None
+    return getattr(handle, "_context", None)
+
+
 def await_chain(task: Task) -> list[Any]:
     """The coroutines that a suspended task stands in, outermost first."""
     chain: list[Any] = []

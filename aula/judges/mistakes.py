@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed
 
 from aula.exercises.answer import close_unawaited, pieces
 from aula.exercises.exercise import UNSET, Unawaited, Wrong
+from aula.exercises.scope import hear_warnings
 from aula.instruments.frames import refused_by_send
 from aula.instruments.record import Recorder
 from aula.instruments.tasks import failure, is_orphaned
@@ -282,28 +283,18 @@ def naming_unawaited() -> Iterator[None]:
     Raises:
         Unawaited: call-unawaited, in place of what the block raised.
     """
-    caught: list[warnings.WarningMessage] = []
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+    with hear_warnings() as heard:
+        try:
             yield
-    except (AttributeError, Wrong) as error:
-        _refuse_forgotten(error, caught)
-        raise
-    finally:
-        for warning in caught:  # for whoever watches the whole check
-            warnings.warn_explicit(
-                warning.message,
-                warning.category,
-                warning.filename,
-                warning.lineno,
-            )
+        except (AttributeError, Wrong) as error:
+            _refuse_forgotten(error, heard)
+            raise
 
 
 def _refuse_forgotten(
-    error: Exception, caught: list[warnings.WarningMessage]
+    error: Exception, heard: list[warnings.WarningMessage]
 ) -> None:
-    names = [f"{warning.message}" for warning in caught]
+    names = [f"{warning.message}" for warning in heard]
     coroutine = getattr(error, "obj", None)
     if inspect.iscoroutine(coroutine):
         close_unawaited(coroutine)

@@ -16,7 +16,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from aula.exercises.exercise import UNSET, Answer, Wrong
-from aula.exercises.run import let_go
+from aula.exercises.scope import let_go
 from aula.instruments.record import Recorder
 from aula.judges.mistakes import leaves, lost, named, naming_unawaited
 from aula.judges.waiting import PATIENCE, ends, patiently, until

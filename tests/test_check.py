@@ -6,6 +6,7 @@ import contextlib
 import functools
 import gc
 import inspect
+import itertools
 import linecache
 import re
 import signal
@@ -1825,20 +1826,54 @@ async def checks_others():
 
 
 TOGETHER = {
-    "right": [right, right],
-    "right and wrong": [wait_and_return, wrong, right, wrong],
-    "one blocks": [sleep, right, wait_and_return],
-    "one hangs": [asyncio.Event().wait, right],
-    "one forgets": [wait_and_return, forgotten, right],
-    "one raises": [generator, blank, of_no_use, right],
-    "one replaces all": [wait_and_return, replaces_everything, right],
-    "one checks": [checks_another, right, checks_others],
+    "right": [(right, None), (right, None)],
+    "right and wrong": [(wait_and_return, None), (wrong, "other")] * 2,
+    "one blocks": [(sleep, "blocks"), (right, None)],
+    "one hangs": [(asyncio.Event().wait, "too-slow"), (right, None)],
+    "one forgets": [
+        (wait_and_return, None),
+        (forgotten, "forgotten-await"),
+        (right, None),
+    ],
+    "one raises": [
+        (generator, "yields"),
+        (of_no_use, "not-async"),
+        (counted(of_no_use), "raises"),
+        (right, None),
+    ],
+    "one replaces all": [(replaces_everything, None), (right, None)] * 2,
+    "one checks": [
+        (checks_another, None),
+        (right, None),
+        (checks_others, None),
+    ],
 }
 
 
-@pytest.mark.parametrize("answers", TOGETHER.values(), ids=TOGETHER)
-@pytest.mark.parametrize("way", ["gather", "group", "cells"])
-def test_checks_at_once(answers, way):
+async def gathered(asked):
+    return await asyncio.gather(*asked)
+
+
+async def grouped(asked):
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one) for one in asked]
+    return [task.result() for task in tasks]
+
+
+async def begun_by_several_cells(asked):
+    tasks = [asyncio.create_task(one) for one in asked]
+    return [await task for task in reversed(tasks)][::-1]
+
+
+WAYS = [gathered, grouped, begun_by_several_cells]
+
+
+@pytest.mark.parametrize(
+    ("which", "way"),
+    zip(TOGETHER, itertools.cycle(WAYS), strict=False),
+    ids=str,
+)
+def test_checks_at_once(which, way):
     """Each has the verdict that it has alone, and the loop is as it was."""
     exercise(NUMBER, limit=0.6)(judge_number)
 
@@ -1848,19 +1883,10 @@ def test_checks_at_once(answers, way):
         loop.set_exception_handler(lambda _, report: reports.append(report))
         before = state(loop), vars(asyncio).copy()
         verdict = Check("en").verdict
-        alone = [await verdict(NUMBER, answer) for answer in answers]
-        asked = [verdict(NUMBER, answer) for answer in answers]
-        if way == "gather":
-            found = await asyncio.gather(*asked)
-        elif way == "group":
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one) for one in asked]
-            found = [task.result() for task in tasks]
-        else:
-            tasks = [asyncio.create_task(one) for one in asked]
-            found = [await task for task in reversed(tasks)][::-1]
-        for one, other in zip(found, alone, strict=True):
-            assert (one.state, one.mistake) == (other.state, other.mistake)
+        found = await way([verdict(NUMBER, a) for a, _ in TOGETHER[which]])
+        assert [one.mistake for one in found] == [
+            mistake for _, mistake in TOGETHER[which]
+        ]
         assert (state(loop), vars(asyncio)) == before
         # What fails from now on is shown.
         task = asyncio.create_task(fail_unseen())

@@ -18,6 +18,10 @@ from aula.exercises.exercise import Wrong
 from aula.instruments import tasks
 from aula.instruments.record import Recorder
 
+# What an exception handler is given, and what it is.
+Report = dict[str, Any]
+Handler = Callable[[asyncio.AbstractEventLoop, Report], object]
+
 current: contextvars.ContextVar[Scope | None] = contextvars.ContextVar(
     "scope", default=None
 )
@@ -37,6 +41,18 @@ def hear_warnings() -> Iterator[list[warnings.WarningMessage]]:
     finally:
         for warning in heard:
             _warn_again(warning)
+
+
+def hear_reports() -> list[Report]:
+    """What the loop reports of the answer under check, from now on.
+
+    What it reports of other cells' tasks goes where it went before.
+    """
+    heard: list[Report] = []
+    scope = current.get()
+    if scope is not None:
+        scope.heard = heard
+    return heard
 
 
 @contextmanager
@@ -97,10 +113,6 @@ def let_go(error: BaseException | None) -> None:
                 errors += error.exceptions
 
 
-Report = dict[str, Any]
-Handler = Callable[[asyncio.AbstractEventLoop, Report], object]
-
-
 class Scope(tasks.Observer):
     """Knows the tasks that an answer starts, and ends them.
 
@@ -116,6 +128,7 @@ class Scope(tasks.Observer):
         self.stopped = False
         self.over = False
         self.run: Recorder | None = None
+        self.heard: list[Report] | None = None  # where a judge asks
         self.turn = threading.Lock()  # for the checks that it runs itself
 
     def enter(self, coro: Coroutine[Any, Any, Any], name: str) -> tasks.Task:
@@ -147,8 +160,9 @@ class Scope(tasks.Observer):
 
         def hear(loop: asyncio.AbstractEventLoop, report: Report) -> None:
             if self._owns(report):
-                return
-            if heard_before is None:
+                if self.heard is not None:
+                    self.heard.append(report)
+            elif heard_before is None:
                 loop.default_exception_handler(report)
             else:
                 heard_before(loop, report)
@@ -174,7 +188,7 @@ class Scope(tasks.Observer):
         try:
             await self._clear()
         finally:
-            self.over, self.run = True, None
+            self.over, self.run, self.heard = True, None, None
 
     async def _clear(self) -> None:
         brief = self._grace / 10

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-import warnings
 
 from aula.exercises.exercise import Answer, Right, Unawaited, Wrong, exercise
+from aula.exercises.scope import hear_warnings
 from aula.judges.mistakes import equal, refuse_none
 from aula.judges.waiting import timer
 
@@ -27,11 +27,10 @@ async def greet(answer: Answer) -> Right:
     asyncio.get_running_loop().call_soon(turned.set)
     short, long = timer(0.05), timer(0.4, slack=True)
     began = time.monotonic()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with hear_warnings() as heard:
         seen = await answer("Ada")
     took, too_long = time.monotonic() - began, long.is_set()
-    if any("was never awaited" in f"{w.message}" for w in caught):
+    if any("was never awaited" in f"{w.message}" for w in heard):
         raise Unawaited("sleep-unawaited")
     refuse_none(seen, "Hola, Ada")
     equal(seen, "Hola, Ada", "other-text")

@@ -10,6 +10,7 @@ from typing import Any
 
 from aula.exercises.answer import close_unawaited
 from aula.exercises.exercise import Answer, Right, Unawaited, Wrong, exercise
+from aula.exercises.scope import hear_reports
 from aula.instruments.record import Recorder
 from aula.judges.mistakes import (
     NEEDS_AWAITABLE,
@@ -194,8 +195,7 @@ def _call(
 @exercise("01.4", parameters=2, limit=8)
 async def patience(answer: Answer, run: Recorder) -> Right:
     loop = asyncio.get_running_loop()
-    reports: list[dict[str, Any]] = []
-    loop.set_exception_handler(lambda _, report: reports.append(report))
+    reports = hear_reports()
 
     def start(
         seconds: float, comes_after: float | None = None

@@ -1871,7 +1871,7 @@ WAYS = [gathered, grouped, begun_by_several_cells]
 @pytest.mark.parametrize(
     ("which", "way"),
     zip(TOGETHER, itertools.cycle(WAYS), strict=False),
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", value),
 )
 def test_checks_at_once(which, way):
     """Each has the verdict that it has alone, and the loop is as it was."""

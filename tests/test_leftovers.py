@@ -87,13 +87,13 @@ threading.Thread(target=server.serve_forever).start()
 import http.server
 server = http.server.ThreadingHTTPServer(
     (HOST, PORT), http.server.SimpleHTTPRequestHandler)
-threading.Thread(target=server.serve_forever).start()
+threading.Thread(target=server.serve_forever, args=(0.1,)).start()
 """,
     "UDP in a thread": """
 import socketserver
 server = socketserver.UDPServer(
     (HOST, PORT), socketserver.DatagramRequestHandler)
-threading.Thread(target=server.serve_forever).start()
+threading.Thread(target=server.serve_forever, args=(0.1,)).start()
 """,
     "a loop in a thread": """
 def in_a_thread():
@@ -165,7 +165,7 @@ class Server(http.server.HTTPServer):
         self.server_close()
 
 server = Server((HOST, PORT), http.server.BaseHTTPRequestHandler)
-threading.Thread(target=server.serve_forever).start()
+threading.Thread(target=server.serve_forever, args=(0.1,)).start()
 """,
     "a cell that runs code": """
 get_ipython().run_cell("before = 1")
@@ -251,7 +251,7 @@ def threaded():
     import socketserver
     server = socketserver.TCPServer(
         ("127.0.0.1", 0), socketserver.BaseRequestHandler)
-    threading.Thread(target=server.serve_forever).start()
+    threading.Thread(target=server.serve_forever, args=(0.1,)).start()
     return server
 """
 # What holds it, and a cell that only looks.

@@ -24,7 +24,7 @@ from aula.judges.servers import Machine, Service, receive, send_all
 from aula.judges.waiting import MOMENT, PATIENCE, ends, until
 
 
-@exercise("05.1", parameters=1, picture="wiretap")
+@exercise("05.1", parameters=1, limit=8, picture="wiretap")
 async def kitchen(answer: Answer, run: Recorder) -> Right:
     if not await _judge_orders(answer, run):
         await _judge_orders(answer, run, again=True)
@@ -141,7 +141,7 @@ class _Barista:
         await websocket.send(f"{number} {served}")
 
 
-@exercise("05.2", parameters=2, picture="wiretap")
+@exercise("05.2", parameters=2, limit=8, picture="wiretap")
 async def in_order(answer: Answer) -> Right:
     barista = _Barista()
     async with (
@@ -213,7 +213,7 @@ ADA = ["latte", "mocha", "chai", "mate", "cocoa", "lungo"]
 LIMA = ["soda", "tea", "milk"]
 
 
-@exercise("05.3", parameters=2, picture="wiretap")
+@exercise("05.3", parameters=2, limit=8, picture="wiretap")
 async def two_machines(answer: Answer, run: Recorder) -> Right:
     adas, limas = Machine(), Machine()
 
@@ -379,7 +379,7 @@ class _Grinder:
         return ground
 
 
-@exercise("05.5", parameters=2, picture="wiretap")
+@exercise("05.5", parameters=2, limit=8, picture="wiretap")
 async def smooth(answer: Answer, run: Recorder) -> Right:
     grinder = _Grinder()
     expected = ["latte ground", "mocha ground"]

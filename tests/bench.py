@@ -324,7 +324,10 @@ def run_all(path):
     notebook.cells.insert(0, new_code_cell(METER))
     notebook.cells.append(new_code_cell("print(*_measures())"))
     NotebookClient(
-        notebook, resources={"metadata": {"path": str(path.parent)}}
+        notebook,
+        resources={"metadata": {"path": str(path.parent)}},
+        # The kernel warns the terminal that loopback is not encrypted.
+        extra_arguments=["--Application.log_level=ERROR"],
     ).execute()
     return Ran(*map(float, notebook.cells[-1].outputs[0].text.split()))
 

@@ -29,11 +29,11 @@ def test_lesson_02_runs_draws_and_checks(browser, lab, app, lang):
         assert sizes[0] > 1000 > sizes[1]
 
 
-@pytest.mark.parametrize("lang", source.LANGUAGES)
-def test_lesson_04_draws_the_conversation(browser, lab, lang):
+@pytest.mark.parametrize(("app", "lang"), APPS)
+def test_lesson_04_draws_the_conversation(browser, lab, app, lang):
     path = next(p for p in source.lesson_paths() if p.stem.startswith("04"))
     file = f"solutions/{lang}/{path.stem}.ipynb"
-    with opened(browser, lab, file) as page:
+    with opened(browser, lab, file, app) as page:
         clear_outputs(page)
         run_all(page)
         cell = cell_of(page, "with wiretap():").first

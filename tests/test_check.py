@@ -1673,7 +1673,11 @@ def test_a_wiretap_for_exercises_that_ask_for_it(shown):
     assert len(shown) == 1
     show_verdict(whisper, "es")
     _, _, picture = shown
-    assert picture.keys() == {"text/plain", "text/vnd.mermaid"}
+    assert picture.keys() == {
+        "text/plain",
+        "text/markdown",
+        "text/vnd.mermaid",
+    }
     lines = re.sub("  +", "  ", picture["text/plain"]).split("\n")
     assert 'cliente → whisper  TEXT "hola"' in lines
     assert 'whisper → cliente  TEXT "hola"' in lines

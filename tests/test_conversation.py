@@ -327,7 +327,7 @@ def test_a_server_in_another_process():
     diagram = listen(say_hello).bundle("en")["text/vnd.mermaid"]
     assert asyncio.run(main()).bundle("en")[
         "text/vnd.mermaid"
-    ] == diagram.replace("s1 as echo", "s1 as server")
+    ] == diagram.replace("echo", "server")
 
 
 def test_two_ends_find_each_other_behind_a_proxy():

@@ -36,9 +36,39 @@ from aula.instruments.diagram import MOST_LINES, TEXT, _wrap
 from aula.instruments.wiretap import Wiretap
 
 
+def without_description(bundle):
+    """A diagram without what it says to those who hear it, and that."""
+    lines = bundle["text/vnd.mermaid"].split("\n")
+    told = lines.pop()
+    assert told.startswith("accDescr: ")
+    return "\n".join(lines), told.removeprefix("accDescr: ")
+
+
+def unescape(text):
+    return re.sub(r"#(\d+);", lambda found: chr(int(found[1])), text)
+
+
+def heard(told):
+    """What is heard of a description: a joiner is silent, a dollar one."""
+    return told.replace("\u2060", "").replace("＄", "$")
+
+
 def test_a_conversation_in_words_and_as_a_diagram():
-    tape = listen(say_hello)
-    assert tape.bundle("en") == {
+    bundle = listen(say_hello).bundle("en")
+    fence = bundle.pop("text/markdown")
+    assert fence == f"```mermaid\n{bundle['text/vnd.mermaid']}\n```"
+    bundle["text/vnd.mermaid"], told = without_description(bundle)
+    assert told == (
+        "client to echo: GET /. "
+        "echo to client: 101 Switching Protocols. "
+        "client, echo: OPEN. "
+        'client to echo: TEXT "hola". '
+        'echo to client: TEXT "hola". '
+        "client to echo: CLOSE 1000 (OK). "
+        "echo to client: CLOSE 1000 (OK). "
+        "client, echo: TCP connection closed."
+    )
+    assert bundle == {
         "text/plain": textwrap.dedent("""\
             client → echo  GET /
             echo → client  101 Switching Protocols
@@ -68,9 +98,10 @@ def test_a_conversation_in_spanish():
     tape = listen(say_hello, tape=Escucha())
     assert lines_of(tape)[0] == "cliente → echo  GET /"
     assert lines_of(tape)[-1] == "cliente, echo  conexión TCP cerrada"
-    assert (
-        "Conversación por WebSocket" in tape.bundle("es")["text/vnd.mermaid"]
-    )
+    diagram, told = without_description(tape.bundle("es"))
+    assert "accTitle: Conversación por WebSocket\n" in diagram
+    assert told.startswith("de cliente a echo: GET /. de echo a cliente: 101")
+    assert told.endswith(" cliente, echo: conexión TCP cerrada.")
 
 
 def test_both_languages_say_the_same_things():
@@ -127,6 +158,10 @@ def test_headers_without_what_is_new_in_each_run():
         "Sec-WebSocket-Version: 13<br/>Sec-WebSocket-Extensions: <br/>"
         "permessage-deflate#59; <br/>client_max_window_bits<br/>"
     ) in tape.bundle("en")["text/vnd.mermaid"]
+    _, told = without_description(tape.bundle("en"))
+    assert told.startswith(
+        "client to echo: GET /#59; Host: 127.0.0.1:…#59; Upgrade: websocket"
+    )
     again = listen(say_hello, tape=Wiretap(headers=True))
     assert again.bundle("en") == tape.bundle("en")
 
@@ -149,7 +184,10 @@ def test_a_long_talk_keeps_its_beginning_and_its_end():
     assert lines[-1] == "client, echo  TCP connection closed"
     diagram = tape.bundle("en")["text/vnd.mermaid"].split("\n")
     assert "Note over c1,s1: frames left out: 946" in diagram
-    assert len(diagram) == len(lines) + 4
+    assert len(diagram) == len(lines) + 5
+    _, told = without_description(tape.bundle("en"))
+    assert ' TEXT "18". frames left out: 946. echo to client:' in told
+    assert told.count(". ") == MOST_LINES
 
 
 @pytest.mark.parametrize(("count", "gap"), [(27, []), (28, ["2"])])
@@ -262,7 +300,8 @@ def test_names_keep_the_columns():
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"), [("end", "end"), ("style", "#115;tyle")]
+    ("name", "shown"),
+    [("end", "end"), ("style", "#115;tyle"), ("a\n```\nb", "a#92;n```#92;nb")],
 )
 def test_names_do_not_break_the_diagram(name, shown):
     async def handler(websocket):
@@ -326,7 +365,7 @@ def test_servers_here_and_in_other_processes():
 def test_a_rejection_in_the_diagram():
     change = answer_with("Sec-WebSocket-Protocol", "chat")
     tape = listen(be_rejected, tape=Escucha(), process_response=change)
-    assert tape.bundle("es")["text/vnd.mermaid"].split("\n")[4:] == [
+    assert tape.bundle("es")["text/vnd.mermaid"].split("\n")[4:-1] == [
         "c1->>s1: GET /",
         "s1->>c1: 101 Switching Protocols",
         "Note over c1: rechazó la respuesta: <br/>NegotiationError: no "
@@ -354,7 +393,13 @@ HOSTILE = [
     "wrap: x",
     "title: x",
     "accDescr { x }",
+    "} c1->>s1: x",
     "--- `x` **y** ~~z~~",
+    "```",
+    "```\n<b>x</b>\n```mermaid",
+    "~~~",
+    r"\begin{x} \\(y\\) \\[z\\] \end{x}",
+    "$x$ @@0@@ @@7@@",
     '{"a": [1, "b"]}',
     "a\nb\u202ec\u200bd\0",
     "¿שלום? مرحبا 日本 😀 é",
@@ -366,13 +411,13 @@ async def talk_hostilely(uri):
     async with connect(uri) as websocket:
         for text in HOSTILE:
             await websocket.send(text)
-            await websocket.recv()
         await websocket.close(4000, HOSTILE_LINE)
     path = b"GET /<script>;#35;&lt;$$x$$%%{"
     request = GREETING.replace(b"GET /", path)
     await raw(uri, request, frame(1, b"fail") + frame(8))
 
 
+OBEYED = re.compile(r"[#;&<%$ﬂ¶\\@]")
 HOSTILE_LINE = "<b>;#35; #quot;\nend %% $$x$$ classDef a; 😀"
 
 
@@ -381,24 +426,26 @@ async def end(websocket):
     async for message in websocket:
         if message == "fail":
             raise ValueError(HOSTILE_LINE)
-        await websocket.send(message)
 
 
 def test_no_text_is_obeyed():
-    """Whatever Mermaid obeys is spelled out, and reads as it was."""
+    """Whatever is obeyed is spelled out, and reads as it was."""
     tape = listen(talk_hostilely, end, wait=True)
-    diagram = tape.bundle("en")["text/vnd.mermaid"].split("\n")
+    assert len(what(tape)) < MOST_LINES
+    diagram, told = without_description(tape.bundle("en"))
     drawn = []
-    for line in diagram[2:]:
+    for line in diagram.split("\n")[2:]:
         line = line.replace("<br/>", "")
         kind = re.match(
             r"participant \w+ as |\w+->>\w+: |Note over [\w,]+: ", line
         )
         text = line[kind.end() :]
-        assert not re.search("[#;&<%$ﬂ¶]", re.sub(r"#\d+;", "", text))
+        assert not OBEYED.search(re.sub(r"#\d+;", "", text))
         if not line.startswith("participant"):
-            drawn.append(re.sub(r"#(\d+);", lambda n: chr(int(n[1])), text))
+            drawn.append(unescape(text))
     assert drawn == what(tape)
+    assert not OBEYED.search(re.sub(r"#\d+;", "", told))
+    assert all(f": {text}." in heard(unescape(told)) for text in what(tape))
 
 
 def drawn_texts(figure):
@@ -442,5 +489,7 @@ def test_jupyterlab_shows_every_payload(tmp_path):
             figure.inner_text()
         )
         texts = "".join(drawn_texts(figure))
+        told = page.locator("figcaption.jp-sr-only").inner_text()
     for text in what(tape):
         assert text.replace(" ", "") in texts.replace(" ", "")
+        assert f": {text}." in heard(told)

@@ -262,7 +262,7 @@ def _handler_name(server: Any) -> str:
     """The name of the function given to ``serve()``, if it has one."""
     handler = handler_of(server)
     name = "" if handler is None else name_of(handler)
-    return "" if name == "<lambda>" else name
+    return "" if name == "<lambda>" else _spell(name)
 
 
 def _steps(talk: _Talk, client: str, server: str) -> Iterator[Step]:

@@ -18,6 +18,7 @@ NOTE_WIDTH = 30  # and in a note: Mermaid lets longer ones stick out
 TEXT = {
     "es": {
         "title": "Conversación por WebSocket",
+        "sent": "de {sender} a {receiver}",
         "open": "OPEN",
         "client": "cliente",
         "server": "servidor",
@@ -35,6 +36,7 @@ TEXT = {
     },
     "en": {
         "title": "Conversation over WebSocket",
+        "sent": "{sender} to {receiver}",
         "open": "OPEN",
         "client": "client",
         "server": "server",
@@ -62,17 +64,20 @@ def draw(
         language: ``"es"`` or ``"en"``.
 
     Returns:
-        data by MIME type: a diagram, ``text/vnd.mermaid``, and the same in
-        words, ``text/plain``; the words alone if nobody spoke.
+        data by MIME type: a diagram, ``text/vnd.mermaid``; the same for
+        front ends that draw it in Markdown alone, ``text/markdown``; the same
+        in words, ``text/plain``. The words alone if nobody spoke.
     """
     words = TEXT[language]
     if not steps:
         return {"text/plain": words["silence"]}
     names = _name(lanes, words)
     steps = [replace(step, text=_say(step, names, words)) for step in steps]
+    diagram = _draw_diagram(names, steps, words)
     return {
         "text/plain": _draw_text(names, steps, words),
-        "text/vnd.mermaid": _draw_diagram(names, steps, words),
+        "text/markdown": f"```mermaid\n{diagram}\n```",
+        "text/vnd.mermaid": diagram,
     }
 
 
@@ -167,7 +172,35 @@ def _draw_diagram(
         lines.append(f"Note over {ends[0]},{ends[-1]}: {text}")
     for step in last:
         lines += _draw_step(step, len(names))
+    # At the end, for those who have to read it as it is.
+    lines.append(f"accDescr: {_escape(_tell(names, first, gap, last, words))}")
     return "\n".join(lines)
+
+
+def _tell(
+    names: dict[str, str],
+    first: list[Step],
+    gap: str,
+    last: list[Step],
+    words: dict[str, str],
+) -> str:
+    """The diagram for those who hear it: a sentence for each step."""
+    told = [_tell_step(step, names, words) for step in first]
+    if gap:
+        told.append(gap)
+    told += [_tell_step(step, names, words) for step in last]
+    return " ".join(f"{sentence}." for sentence in told).translate(_HEARD)
+
+
+def _tell_step(
+    step: Step, names: dict[str, str], words: dict[str, str]
+) -> str:
+    ends = [names[lane] for lane in step.lanes]
+    if step.is_sent:
+        who = words["sent"].format(sender=ends[0], receiver=ends[1])
+    else:
+        who = ", ".join(ends)
+    return "; ".join([f"{who}: {step.text}", *step.headers])
 
 
 def _draw_step(step: Step, lanes: int) -> Iterator[str]:
@@ -186,8 +219,13 @@ def _draw_step(step: Step, lanes: int) -> Iterator[str]:
 
 # What Mermaid obeys: entities and the ends of statements, tags, directives,
 # formulas, half of what it puts for an entity itself, and the words that make
-# it drop the last ";" of a line.
-_OBEYED = re.compile("[#;&<%$ﬂ¶]|style|classDef")
+# it drop the last ";" of a line. And what JupyterLab takes for a formula of
+# Markdown, although it stands in a fence: \begin{x}, \\(x\\), @@0@@.
+_OBEYED = re.compile(r"[#;&<%$ﬂ¶\\@]|style|classDef")
+
+# JupyterLab looks for formulas in what it says to screen readers, too: $x$,
+# \(x\), @@0@@. A wide dollar, and a joiner that nobody hears, begin none.
+_HEARD = str.maketrans({"$": "＄", "\\": "\\\u2060", "@": "@\u2060"})
 
 
 def _escape(text: str) -> str:

@@ -74,8 +74,9 @@ class Wiretap:
             language: ``"es"`` or ``"en"``.
 
         Returns:
-            data by MIME type: a diagram, ``text/vnd.mermaid``, and the same
-            in words, ``text/plain``; the words alone if nobody spoke.
+            data by MIME type: a diagram, ``text/vnd.mermaid`` and, in a
+            fence, ``text/markdown``; the same in words, ``text/plain``. The
+            words alone if nobody spoke.
         """
         lanes, steps = self._conversation.read()
         if not self._headers:

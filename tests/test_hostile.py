@@ -91,7 +91,7 @@ def hostile(name, asked):
 
 
 def answer_name(source):
-    """What a check cell checks: ``await check("04.2", shout)``."""
+    """What a check cell checks: ``await check("07.2", shout)``."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "check":
             return ast.unparse(node.args[1])

@@ -1,4 +1,4 @@
-"""Lesson 09's pages in a real browser, served by the lesson's own cells.
+"""Lesson 14's pages in a real browser, served by the lesson's own cells.
 
 The lesson runs once in JupyterLab, up to the cell that closes its servers;
 its pages are looked at in the notebook's frames and in tabs, both directly
@@ -78,7 +78,7 @@ def running(browser, lab):
     with opened(browser, lab, f"solutions/en/{path.stem}.ipynb") as notebook:
         clear_outputs(notebook)
         run_above(notebook, "await page.cleanup()")
-        last = cell_of(notebook, 'check("09.4"')
+        last = cell_of(notebook, 'check("14.4"')
         expect(last).to_contain_text("✔ 09.4")
         yield Lesson(notebook, browser)
 

@@ -93,7 +93,7 @@ def test_core_is_what_instruments_and_lessons_import():
     imported = set(
         re.findall(r"^ *(?:from|import) (\w+)", "\n".join(code), re.M)
     )
-    # Lesson 01 hands these to a second kernel, by name.
+    # Lesson 02 hands these to a second kernel, by name.
     imported |= {"nest_asyncio", "nest_asyncio2"}
     imported -= sys.stdlib_module_names | KERNEL | {"aula"}
     core = {Requirement(line).name.replace("-", "_") for line in CORE}

@@ -12,8 +12,8 @@ from aula.exercises.words import RIGHT, SHARED, load
 from authoring import answers, source, words
 
 LESSONS = [path.stem[:2] for path in source.lesson_paths()]
-LESSON = "lessons/04_first_server_and_client.answers.md"
-JUDGE = "aula/judges/lesson_04.py"
+LESSON = "lessons/07_first_server_and_client.answers.md"
+JUDGE = "aula/judges/lesson_07.py"
 RUNNER = "aula/exercises/run.py"
 GENERAL = "lessons/general.answers.md"
 

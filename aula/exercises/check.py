@@ -67,7 +67,7 @@ class Verdict:
 
 
 class Check:
-    """Check an exercise's answer: ``await check("04.2", shout)``.
+    """Check an exercise's answer: ``await check("07.2", shout)``.
 
     Arguments:
         number: the exercise's number, in quotes.

@@ -75,7 +75,7 @@ class Exercise:
     """What an exercise asks for and the coroutine function that judges it.
 
     Attributes:
-        number: such as ``"04.2"``; it is for people and may change.
+        number: such as ``"07.2"``; it is for people and may change.
         name: such as ``"shout"``, unique in the course; progress is kept
             under it.
     """
@@ -115,7 +115,7 @@ def exercise(
     as ``run``, if it has such a parameter, the ``Recorder`` of the run.
 
     Arguments:
-        number: such as ``"04.2"``.
+        number: such as ``"07.2"``.
         answer: ``"async"`` for a coroutine function, ``"function"`` for a
             plain one, ``"script"`` for the path of a program, which the
             judge gets as a ``Script``, ``"value"`` for anything else.

@@ -3,392 +3,80 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, NoReturn
+from typing import Any
 
-from aula.exercises.answer import close_unawaited
-from aula.exercises.exercise import Answer, Right, Unawaited, Wrong, exercise
+from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.scope import hear_reports
+from aula.instruments.record import Recorder
 from aula.judges.mistakes import (
-    AS_COMPLETED_STAR,
-    NEEDS_AWAITABLE,
-    NOT_A_COROUTINE,
-    NOT_ASYNC_ITERABLE,
-    awaited,
     equal,
-    holds_futures,
-    refuse_future,
-    refuse_no_star,
-    refuse_none,
-    refuse_unawaited,
+    named,
 )
-from aula.judges.waiting import MOMENT, ends, timer, until
+from aula.judges.waiting import MOMENT, ends_before
 
-LONG = 0.2  # seconds a drink gets in 02.4
-
-
-@exercise("02.1", parameters=2, limit=3)
-async def breakfast_together(answer: Answer) -> Right:
-    await _judge_breakfast(answer, boil_turns=0, toast_turns=30)
-    await _judge_breakfast(answer, boil_turns=30, toast_turns=0)
-    return Right()
+RESULT = "mocha #7"  # what the future of 01.4 brings
 
 
-async def _judge_breakfast(
-    answer: Answer, boil_turns: int, toast_turns: int
-) -> None:
-    started: list[str] = []
-    ended: list[str] = []
-    both = asyncio.Event()
-    boiled_in = None
+@exercise("02.1", parameters=2, limit=8)
+async def patience(answer: Answer, run: Recorder) -> Right:
+    loop = asyncio.get_running_loop()
+    reports = hear_reports()
 
-    async def cook(name: str, turns: int) -> None:
-        started.append(name)
-        await both.wait()
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        ended.append(name)
+    def start(
+        seconds: float, comes_after: float | None = None
+    ) -> asyncio.Task[Any]:
+        """The answer, waiting for a future that comes, or never does."""
+        future = loop.create_future()
+        if comes_after is not None:
+            loop.call_later(comes_after, _complete, future)
+        return asyncio.create_task(answer(future, seconds), name="patience")
 
-    async def boil() -> str:
-        nonlocal boiled_in
-        boiled_in = asyncio.current_task()
-        await cook("boil", boil_turns)
-        return "chai"
-
-    async def toast() -> str:
-        await cook("toast", toast_turns)
-        return "croissant"
-
-    task = asyncio.create_task(answer(boil, toast))
-    together = await until(lambda: task.done() or len(started) == 2, MOMENT)
-    both.set()
+    waiting = start(0.1)
+    in_time = await ends_before(waiting, 0.3)
+    if not await ends_before(waiting, 2):
+        raise Wrong("no-limit")
     try:
-        seen = await task
-    except TypeError as error:
-        _refuse_functions(error, started)
-        refuse_no_star(error)
-        raise
-    except asyncio.InvalidStateError:
-        toast_first = toast_turns == 0
-        raise Wrong("too-early-then" if toast_first else "too-early") from None
-    if not together and "toast" in started:
-        raise Wrong("one-after-another")
-    for name in ("boil", "toast"):
-        if started.count(name) > 1:
-            raise Wrong("called-twice", name=name)
-    refuse_future(seen, "returned-task", expected="chai")
-    if "toast" not in ended:
-        raise Wrong("toast-left-behind")
-    refuse_none(seen, "chai")
-    equal(seen, "chai", "other-result")
-    if boiled_in is task:
-        raise Wrong("in-the-foreground")
-
-
-def _refuse_functions(error: TypeError, started: list[str]) -> None:
-    """A function stands where what its call gives is wanted."""
-    if awaited(error) == "function":
-        name = "boil" if "toast" in started else "toast"
-        raise Wrong("function-awaited", seen=error, name=name)
-    if any(
-        said in f"{error}"
-        for said in (f"{NOT_A_COROUTINE}function", NEEDS_AWAITABLE)
-    ):
-        raise Wrong("not-called", seen=error)
-
-
-@exercise("02.2", parameters=2, limit=3)
-async def brew_all(answer: Answer) -> Right:
-    drinks = ["latte", "mocha", "chai", "latte"]
-    expected = [drink.upper() for drink in drinks]
-    asked: list[str] = []
-    gates: list[asyncio.Event] = []
-    made: list[Coroutine[Any, Any, str]] = []
-    started: list[str] = []
-    all_open = False
-
-    async def brew(drink: str, gate: asyncio.Event) -> str:
-        started.append(drink)
-        if not all_open:
-            await gate.wait()
-        return f"{drink}".upper()
-
-    def make(drink: str) -> Coroutine[Any, Any, str]:
-        asked.append(drink)
-        gates.append(asyncio.Event())
-        made.append(brew(drink, gates[-1]))
-        return made[-1]
-
-    task = asyncio.create_task(answer(make, list(drinks)))
-    together = await until(
-        lambda: task.done() or len(started) == len(drinks), MOMENT
-    )
-    # The last one asked for is the first one ready.
-    for gate in reversed(gates):
-        gate.set()
-        for _ in range(5):
-            await asyncio.sleep(0)
-    all_open = True
-    await until(task.done, MOMENT)
-    try:
-        _refuse_whole_list(asked)
-        if task.done():
-            task.result()
-        if not together:
-            raise Wrong("one-after-another")
-        seen = await task
-    except (TypeError, RuntimeError) as error:
-        if isinstance(error, TypeError):
-            _refuse_never_made(asked, expected)
-        if not started:
-            refuse_no_star(error)
-        raise
-    finally:
-        unstarted = close_unawaited(made)
-    _refuse_never_made(asked, expected)
-    if unstarted:
-        raise Wrong("never-awaited")
-    refuse_none(seen, expected)
-    refuse_future(seen, "returned-future", expected=expected)
-    if holds_futures(seen):
-        raise Wrong("returned-tasks", expected=expected)
-    if not isinstance(seen, list | tuple) or (
-        sorted(map(repr, seen)) != sorted(map(repr, expected))
-    ):
-        raise Wrong("other-result", expected=expected, seen=seen)
-    equal(list(seen), expected, "completion-order")
-    return Right()
-
-
-def _refuse_never_made(asked: list[str], expected: list[Any]) -> None:
-    """The answer has not called make at all."""
-    if not asked:
-        raise Wrong("never-made", expected=expected)
-
-
-def _refuse_whole_list(asked: list[str]) -> None:
-    """A call of make got all drinks at once."""
-    if any(not isinstance(drink, str) for drink in asked):
-        raise Wrong("whole-list", seen=asked[0])
-
-
-@exercise("02.3", parameters=3, limit=3)
-async def announce(answer: Answer) -> Right:
-    drinks = ["latte", "mocha", "chai"]
-    gates = {drink: asyncio.Event() for drink in drinks}
-    started: list[str] = []
-    shouted: list[Any] = []
-
-    async def make(drink: str) -> str:
-        started.append(drink)
-        await gates[drink].wait()
-        return drink.upper()
-
-    task = asyncio.create_task(answer(make, list(drinks), shouted.append))
-    together = await until(lambda: task.done() or len(started) == 3, MOMENT)
-    _refuse_whole_list(started)
-    _refuse_failure(task, shouted)
-    _refuse_unfinished(shouted)
-    if not together:
-        raise Wrong("one-after-another")
-    if task.done():
-        for gate in gates.values():
-            gate.set()
-        await until(lambda: len(shouted) == len(drinks), MOMENT)
-        raise Wrong("left-early")
-    ready: list[str] = []
-    for drink in ("mocha", "chai", "latte"):
-        gates[drink].set()
-        ready.append(drink.upper())
-        heard = await until(
-            lambda: task.done() or len(shouted) >= len(ready), MOMENT
-        )
-        _refuse_unfinished(shouted)
-        _refuse_failure(task, shouted)
-        if not heard:
-            await _refuse_delay(task, gates, ready, shouted)
-        equal(shouted, ready, "other-result")
-    await asyncio.wait([task])
-    _refuse_failure(task, shouted)
-    equal(shouted, ready, "other-result")
-    return Right()
-
-
-def _refuse_unfinished(shouted: list[Any]) -> None:
-    """What was announced is still to be awaited."""
-    refuse_unawaited(shouted, "not-a-result")
-    if holds_futures(shouted):
-        raise Wrong("not-a-result")
-
-
-def _refuse_failure(task: asyncio.Task[Any], shouted: list[Any]) -> None:
-    """The answer raised: name the slip that is known, or raise it, too."""
-    if not task.done():
-        return
-    try:
-        task.result()
-    except TypeError as error:
-        text = f"{error}"
-        if AS_COMPLETED_STAR in text:
-            raise Unawaited("starred") from None
-        if shouted and (awaited(error) or NEEDS_AWAITABLE in text):
-            raise Wrong("awaited-shout", seen=error) from None
-        if NOT_ASYNC_ITERABLE in text:
-            raise Wrong("async-for", seen=error) from None
-        raise
-
-
-async def _refuse_delay(
-    task: asyncio.Task[Any],
-    gates: dict[str, asyncio.Event],
-    ready: list[str],
-    shouted: list[Any],
-) -> NoReturn:
-    """Find out what an answer waits for that did not announce a drink."""
-    gates["latte"].set()
-    heard = await until(lambda: len(shouted) >= len(ready), MOMENT)
-    seen = list(shouted)
-    gates["chai"].set()
-    await until(lambda: task.done() or shouted, MOMENT)
-    if not shouted:
-        raise Wrong("never-shouted", expected=ready, seen=seen)
-    raise Wrong(
-        "asked-order" if heard else "all-at-the-end", expected=ready, seen=seen
-    )
-
-
-@exercise("02.4", parameters=3, limit=3)
-async def brew_in_time(answer: Answer) -> Right:
-    drinks = ["latte", "mocha", "chai", "espresso", "cortado"]
-    expected = ["LATTE", None, None, None, "CORTADO"]
-    started: list[str] = []
-    late: list[str] = []
-    overdue: list[str] = []
-    all_started, given_up = asyncio.Event(), asyncio.Event()
-    alone = False
-
-    async def make(drink: str) -> str:
-        nonlocal alone
-        started.append(drink)
-        if len(started) == len(drinks):
-            all_started.set()
-        try:
-            await all_started.wait()
-        finally:
-            if len(started) < len(drinks):
-                alone = True
-                all_started.set()
-        if drink == "mocha":
-            raise ValueError(drink)
-        if drink in ("chai", "espresso"):
-            late.append(drink)
-            try:
-                await asyncio.Future()
-            finally:
-                late.remove(drink)
-                given_up.set()
-        return drink.upper()
-
-    async def look_for_overdue() -> None:
-        await given_up.wait()
-        await timer(0.5 * LONG, slack=True).wait()
-        overdue.extend(late)
-
-    short, long = timer(0.75 * LONG), timer(1.5 * LONG, slack=True)
-    task = asyncio.create_task(answer(make, list(drinks), LONG))
-    looking = asyncio.create_task(look_for_overdue())
-    ended = await ends(task, 8 * LONG)
-    in_time = short.is_set() and not long.is_set()
-    looking.cancel()
-    _refuse_whole_list(started)
-    if alone or (not ended and len(started) < len(drinks)):
-        raise Wrong("one-after-another")
-    if not ended:
-        raise Wrong("no-deadline")
-    try:
-        seen = task.result()
+        late = waiting.result()
     except TimeoutError:
-        raise Wrong("late-ruins-all") from None
+        raise Wrong("escapes") from None
     except TypeError as error:
-        refuse_no_star(error)
-        raise
-    except (ValueError, BaseExceptionGroup) as error:
-        raise Wrong("failure-ruins-all", seen=error) from None
-    refuse_none(seen, expected)
-    if not isinstance(seen, list | tuple):
-        raise Wrong("no-list", expected=expected, seen=seen)
-    if len(seen) < len(expected):
-        raise Wrong("left-out", expected=expected, seen=seen)
-    if any(isinstance(value, BaseException) for value in seen):
-        raise Wrong("errors-left-in", expected=expected, seen=seen)
-    _refuse_never_made(started, expected)
-    if list(seen) == [None] * len(drinks):
-        if short.is_set():
-            raise Wrong("late-ruins-all")
-        raise Wrong("all-given-up", expected=expected, seen=seen)
-    equal(list(seen), expected, "other-result")
-    if overdue:
-        raise Wrong("late-deadlines", overdue=overdue[0])
-    if not in_time:
-        raise Wrong("other-deadline")
-    if not await until(lambda: not late, MOMENT):
-        raise Wrong("still-running", late=late[0])
+        raise named(error) from None
+    if isinstance(late, asyncio.Future):
+        raise Wrong("not-awaited", seen=late)
+
+    await ends_before(start(0.1, comes_after=0.02), 0.3)
+    # A timer that the answer has set is due before this sleep ends.
+    await asyncio.sleep(MOMENT)
+    for report in reports:
+        if isinstance(report.get("exception"), asyncio.InvalidStateError):
+            raise Wrong("timer-left", seen=report["exception"])
+
+    waiting = start(3, comes_after=0.4)
+    await ends_before(waiting, 1.5)
+    steps = [s for x in run.lanes if x.task is waiting for s in x.steps]
+    if any(ended - began > 1 for began, ended in steps):
+        raise Wrong("blocking")
+    if not waiting.done():
+        raise Wrong("sleeps-first")
+    soon = waiting.result()
+    both_late = (late, soon) == ("tarde", "tarde")
+    if not in_time or (both_late and len(steps) > 1):
+        raise Wrong("fixed-limit")
+    if soon is None:
+        raise Wrong("result-not-returned", expected=RESULT, seen=soon)
+    if late is None:
+        raise Wrong("late-not-returned", expected="tarde", seen=late)
+    equal((late, soon), ("tarde", RESULT), "other-results")
+
+    waiting = start(3)
+    await asyncio.sleep(0.03)
+    waiting.cancel()
+    await ends_before(waiting, 0.5)
+    if not waiting.cancelled():
+        raise Wrong("swallows-cancel")
     return Right()
 
 
-class Spilled(Exception):
-    """A failure that no list of known ones holds."""
-
-    __module__ = "__main__"  # shown as an exception of the learner's own
-
-
-@exercise("02.5", parameters=1, limit=3, picture=None)
-async def retry(answer: Answer) -> Right:
-    errors = [ValueError("latte"), Spilled("latte")]
-    calls = 0
-
-    async def fail_twice() -> str:
-        nonlocal calls
-        calls += 1
-        await asyncio.sleep(0)
-        if calls <= len(errors):
-            raise errors[calls - 1]
-        return "LATTE"
-
-    try:
-        seen = await answer(fail_twice)
-    except (ValueError, Spilled) as error:
-        only_once = calls == 1
-        raise Wrong(
-            "no-retry" if only_once else "only-some-errors", seen=error
-        ) from None
-    refuse_unawaited(seen, "returned-coroutine")
-    if calls == 0:
-        raise Wrong("never-called", seen=seen)
-    equal(seen, "LATTE", "gives-up")
-    await _judge_cancelling(answer)
-    return Right()
-
-
-async def _judge_cancelling(answer: Answer) -> None:
-    """Cancel the answer while it waits and see how it ends."""
-    calls = 0
-
-    async def wait_once() -> str:
-        nonlocal calls
-        calls += 1
-        if calls == 1:
-            await asyncio.Future()
-        return "LATTE"
-
-    task = asyncio.create_task(answer(wait_once))
-    await until(lambda: calls, MOMENT)
-    task.cancel()
-    await asyncio.wait([task])
-    if calls > 1:
-        raise Wrong("swallowed")
-    if not task.cancelled():
-        raise Wrong(
-            "cancel-covered-up",
-            expected=asyncio.CancelledError(),
-            seen=task.exception() or task.result(),
-        )
+def _complete(future: asyncio.Future[str]) -> None:
+    if not future.done():
+        future.set_result(RESULT)

@@ -1,452 +1,254 @@
-"""Judges the exercises of lesson 03.
-
-The bytes that answers are given come from the library, as in the lesson: from
-its clients, or from its protocols without I/O.
-"""
+"""Judges the exercises of lesson 03."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-from contextlib import suppress
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, NoReturn
 
-from websockets.asyncio.client import connect
-from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake
-from websockets.protocol import Protocol, State
-from websockets.server import ServerProtocol
-from websockets.uri import parse_uri
-from websockets.utils import accept_key
-
-from aula.exercises.exercise import Answer, Right, Wrong, exercise
-from aula.judges.mistakes import NOT_TWO_PARTS, refuse_none
-
-GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-LESSON_KEY = "dGhlIHNhbXBsZSBub25jZQ=="
-
-
-# 03.1
+from aula.exercises.answer import close_unawaited
+from aula.exercises.exercise import Answer, Right, Unawaited, Wrong, exercise
+from aula.judges.mistakes import (
+    AS_COMPLETED_STAR,
+    NEEDS_AWAITABLE,
+    NOT_A_COROUTINE,
+    NOT_ASYNC_ITERABLE,
+    awaited,
+    equal,
+    holds_futures,
+    refuse_future,
+    refuse_no_star,
+    refuse_none,
+    refuse_unawaited,
+)
+from aula.judges.waiting import MOMENT, until
 
 
-class _Handshakes:
-    """A server that accepts handshakes with the learner's answer.
-
-    Attributes:
-        asked: what the answer was given, what it returned and what it
-            raised, for each client.
-    """
-
-    def __init__(self, answer: Answer) -> None:
-        self.asked: list[tuple[str, Any, BaseException | None]] = []
-        self._answer = answer
-
-    async def serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        request = (await reader.readuntil(b"\r\n\r\n")).decode()
-        try:
-            value = self._answer(request)
-        except BaseException as error:  # the judge raises it again
-            self.asked.append((request, None, error))
-            writer.close()
-            return
-        self.asked.append((request, value, None))
-        sent = "" if value is None else f"{value}"
-        response = (
-            "HTTP/1.1 101 Switching Protocols\r\n"
-            "Upgrade: websocket\r\n"
-            "Connection: Upgrade\r\n"
-            f"Sec-WebSocket-Accept: {' '.join(sent.split())}\r\n\r\n"
-        )
-        writer.write(response.encode(errors="replace"))
-        # The check may be over first, and asyncio 3.11 would report as an
-        # error that it cancels this.
-        with suppress(asyncio.CancelledError):
-            await reader.read(1)  # the client's CLOSE, or that it left
-        writer.close()
-
-
-@exercise("03.1", answer="function", parameters=1, picture="wiretap")
-async def accept(answer: Answer) -> Right:
-    import aiohttp
-
-    handshakes = _Handshakes(answer)
-    server = await asyncio.start_server(handshakes.serve, "127.0.0.1", 0)
-    async with server:
-        host, port = server.sockets[0].getsockname()
-        opened = False
-        with suppress(InvalidHandshake, OSError):
-            async with connect(f"ws://{host}:{port}/cafe", close_timeout=1):
-                opened = True
-        _judge_accept(*handshakes.asked[0], opened)
-        # Another library, which sends the headers in another order.
-        opened = False
-        async with aiohttp.ClientSession() as session:
-            url = f"http://{host}:{port}/menu"
-            timeout = aiohttp.ClientWSTimeout(ws_close=1)
-            with suppress(aiohttp.ClientError):
-                async with session.ws_connect(url, timeout=timeout):
-                    opened = True
-    request, value, error = handshakes.asked[1]
-    expected = accept_key(_key(request))
-    if error is not None or value != expected or not opened:
-        raise Wrong("other-client", expected=expected, seen=error or value)
+@exercise("03.1", parameters=2, limit=3)
+async def breakfast_together(answer: Answer) -> Right:
+    await _judge_breakfast(answer, boil_turns=0, toast_turns=30)
+    await _judge_breakfast(answer, boil_turns=30, toast_turns=0)
     return Right()
 
 
-def _judge_accept(
-    request: str, value: Any, error: BaseException | None, opened: bool
+async def _judge_breakfast(
+    answer: Answer, boil_turns: int, toast_turns: int
 ) -> None:
-    """Judge what the first client was answered."""
-    if NOT_TWO_PARTS in f"{error}":
-        raise Wrong("line-without-colon", seen=error)
-    if error is not None:
-        raise error
-    key = _key(request)
-    expected = accept_key(key)
-    if value == expected and opened:
+    started: list[str] = []
+    ended: list[str] = []
+    both = asyncio.Event()
+    boiled_in = None
+
+    async def cook(name: str, turns: int) -> None:
+        started.append(name)
+        await both.wait()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        ended.append(name)
+
+    async def boil() -> str:
+        nonlocal boiled_in
+        boiled_in = asyncio.current_task()
+        await cook("boil", boil_turns)
+        return "chai"
+
+    async def toast() -> str:
+        await cook("toast", toast_turns)
+        return "croissant"
+
+    task = asyncio.create_task(answer(boil, toast))
+    together = await until(lambda: task.done() or len(started) == 2, MOMENT)
+    both.set()
+    try:
+        seen = await task
+    except TypeError as error:
+        _refuse_functions(error, started)
+        refuse_no_star(error)
+        raise
+    except asyncio.InvalidStateError:
+        toast_first = toast_turns == 0
+        raise Wrong("too-early-then" if toast_first else "too-early") from None
+    if not together and "toast" in started:
+        raise Wrong("one-after-another")
+    for name in ("boil", "toast"):
+        if started.count(name) > 1:
+            raise Wrong("called-twice", name=name)
+    refuse_future(seen, "returned-task", expected="chai")
+    if "toast" not in ended:
+        raise Wrong("toast-left-behind")
+    refuse_none(seen, "chai")
+    equal(seen, "chai", "other-result")
+    if boiled_in is task:
+        raise Wrong("in-the-foreground")
+
+
+def _refuse_functions(error: TypeError, started: list[str]) -> None:
+    """A function stands where what its call gives is wanted."""
+    if awaited(error) == "function":
+        name = "boil" if "toast" in started else "toast"
+        raise Wrong("function-awaited", seen=error, name=name)
+    if any(
+        said in f"{error}"
+        for said in (f"{NOT_A_COROUTINE}function", NEEDS_AWAITABLE)
+    ):
+        raise Wrong("not-called", seen=error)
+
+
+@exercise("03.2", parameters=2, limit=3)
+async def brew_all(answer: Answer) -> Right:
+    drinks = ["latte", "mocha", "chai", "latte"]
+    expected = [drink.upper() for drink in drinks]
+    asked: list[str] = []
+    gates: list[asyncio.Event] = []
+    made: list[Coroutine[Any, Any, str]] = []
+    started: list[str] = []
+    all_open = False
+
+    async def brew(drink: str, gate: asyncio.Event) -> str:
+        started.append(drink)
+        if not all_open:
+            await gate.wait()
+        return f"{drink}".upper()
+
+    def make(drink: str) -> Coroutine[Any, Any, str]:
+        asked.append(drink)
+        gates.append(asyncio.Event())
+        made.append(brew(drink, gates[-1]))
+        return made[-1]
+
+    task = asyncio.create_task(answer(make, list(drinks)))
+    together = await until(
+        lambda: task.done() or len(started) == len(drinks), MOMENT
+    )
+    # The last one asked for is the first one ready.
+    for gate in reversed(gates):
+        gate.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+    all_open = True
+    await until(task.done, MOMENT)
+    try:
+        _refuse_whole_list(asked)
+        if task.done():
+            task.result()
+        if not together:
+            raise Wrong("one-after-another")
+        seen = await task
+    except (TypeError, RuntimeError) as error:
+        if isinstance(error, TypeError):
+            _refuse_never_made(asked, expected)
+        if not started:
+            refuse_no_star(error)
+        raise
+    finally:
+        unstarted = close_unawaited(made)
+    _refuse_never_made(asked, expected)
+    if unstarted:
+        raise Wrong("never-awaited")
+    refuse_none(seen, expected)
+    refuse_future(seen, "returned-future", expected=expected)
+    if holds_futures(seen):
+        raise Wrong("returned-tasks", expected=expected)
+    if not isinstance(seen, list | tuple) or (
+        sorted(map(repr, seen)) != sorted(map(repr, expected))
+    ):
+        raise Wrong("other-result", expected=expected, seen=seen)
+    equal(list(seen), expected, "completion-order")
+    return Right()
+
+
+def _refuse_never_made(asked: list[str], expected: list[Any]) -> None:
+    """The answer has not called make at all."""
+    if not asked:
+        raise Wrong("never-made", expected=expected)
+
+
+def _refuse_whole_list(asked: list[str]) -> None:
+    """A call of make got all drinks at once."""
+    if any(not isinstance(drink, str) for drink in asked):
+        raise Wrong("whole-list", seen=asked[0])
+
+
+@exercise("03.3", parameters=3, limit=3)
+async def announce(answer: Answer) -> Right:
+    drinks = ["latte", "mocha", "chai"]
+    gates = {drink: asyncio.Event() for drink in drinks}
+    started: list[str] = []
+    shouted: list[Any] = []
+
+    async def make(drink: str) -> str:
+        started.append(drink)
+        await gates[drink].wait()
+        return drink.upper()
+
+    task = asyncio.create_task(answer(make, list(drinks), shouted.append))
+    together = await until(lambda: task.done() or len(started) == 3, MOMENT)
+    _refuse_whole_list(started)
+    _refuse_failure(task, shouted)
+    _refuse_unfinished(shouted)
+    if not together:
+        raise Wrong("one-after-another")
+    if task.done():
+        for gate in gates.values():
+            gate.set()
+        await until(lambda: len(shouted) == len(drinks), MOMENT)
+        raise Wrong("left-early")
+    ready: list[str] = []
+    for drink in ("mocha", "chai", "latte"):
+        gates[drink].set()
+        ready.append(drink.upper())
+        heard = await until(
+            lambda: task.done() or len(shouted) >= len(ready), MOMENT
+        )
+        _refuse_unfinished(shouted)
+        _refuse_failure(task, shouted)
+        if not heard:
+            await _refuse_delay(task, gates, ready, shouted)
+        equal(shouted, ready, "other-result")
+    await asyncio.wait([task])
+    _refuse_failure(task, shouted)
+    equal(shouted, ready, "other-result")
+    return Right()
+
+
+def _refuse_unfinished(shouted: list[Any]) -> None:
+    """What was announced is still to be awaited."""
+    refuse_unawaited(shouted, "not-a-result")
+    if holds_futures(shouted):
+        raise Wrong("not-a-result")
+
+
+def _refuse_failure(task: asyncio.Task[Any], shouted: list[Any]) -> None:
+    """The answer raised: name the slip that is known, or raise it, too."""
+    if not task.done():
         return
-    refuse_none(value)
-    both = {"expected": expected, "seen": value}
-    if isinstance(value, bytes | bytearray):
-        raise Wrong("bytes", **both)
-    if value == f"b'{expected}'":
-        raise Wrong("bytes-in-quotes", **both)
-    if isinstance(value, str) and value.strip() == expected:
-        raise Wrong("stray-newline", **both)
-    if isinstance(value, str) and value.partition(":")[2].strip() == expected:
-        raise Wrong("whole-line", **both)
-    if value == accept_key(LESSON_KEY):
-        raise Wrong("always-the-same", **both)
-    if value == _digest(key):
-        raise Wrong("no-guid", **both)
-    if value == _digest(GUID + key):
-        raise Wrong("guid-first", **both)
-    in_hex = hashlib.sha1((key + GUID).encode()).hexdigest()
-    if value in (in_hex, _in_base64(in_hex.encode())):
-        raise Wrong("hex", **both)
-    raw = base64.b64decode(key) + GUID.encode()
-    if value == _in_base64(hashlib.sha1(raw).digest()):
-        raise Wrong("decoded-key", **both)
-    line = f"Sec-WebSocket-Key: {key}"
-    pieces = [
-        before + key + after
-        for before in ("", " ", ": ", ":")
-        for after in ("", "\r", "\n", "\r\n")
-    ]
-    pieces += [line, f"{line}\r", f"{line}\r\n", request, request.strip()]
-    if value in [_digest(piece + GUID) for piece in pieces if piece != key]:
-        raise Wrong("more-than-the-key", **both)
-    raise Wrong("other-value", **both)
+    try:
+        task.result()
+    except TypeError as error:
+        text = f"{error}"
+        if AS_COMPLETED_STAR in text:
+            raise Unawaited("starred") from None
+        if shouted and (awaited(error) or NEEDS_AWAITABLE in text):
+            raise Wrong("awaited-shout", seen=error) from None
+        if NOT_ASYNC_ITERABLE in text:
+            raise Wrong("async-for", seen=error) from None
+        raise
 
 
-def _key(request: str) -> str:
-    for line in request.splitlines():
-        name, _, value = line.partition(":")
-        if name.lower() == "sec-websocket-key":
-            return value.strip()
-    raise ValueError("a client sent no key")
-
-
-def _digest(text: str) -> str:
-    return _in_base64(hashlib.sha1(text.encode()).digest())
-
-
-def _in_base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-# Frames
-
-
-def _open_ends() -> tuple[ServerProtocol, ClientProtocol]:
-    server = ServerProtocol(state=State.OPEN)
-    client = ClientProtocol(parse_uri("ws://cafe"), state=State.OPEN)
-    return server, client
-
-
-def _frame(end: Protocol, send: str, *args: Any, **options: Any) -> bytes:
-    """The bytes of the frame that ``send`` makes an end send."""
-    getattr(end, f"send_{send}")(*args, **options)
-    return bytes(end.data_to_send()[0])
-
-
-# 03.2
-
-
-@exercise("03.2", answer="function", parameters=1, picture=None)
-async def read_header(answer: Answer) -> Right:
-    server, client = _open_ends()
-    cases = [
-        (_frame(server, "text", b"hola"), (1, False, 4)),
-        (_frame(client, "text", b"hola"), (1, True, 4)),
-        (_frame(client, "ping", b""), (9, True, 0)),
-        (_frame(server, "text", b"ho", fin=False), (1, False, 2)),
-        (_frame(server, "continuation", b"la", fin=True), (0, False, 2)),
-        (_frame(server, "binary", bytes(300)), (2, False, 300)),
-        (_frame(client, "text", b"a" * 126), (1, True, 126)),
-        (_frame(client, "binary", bytes(70_000)), (2, True, 70_000)),
-    ]
-    for frame, expected in cases:
-        _judge_header(answer, frame, expected)
-    return Right(count=len(cases))
-
-
-def _judge_header(
-    answer: Answer, frame: bytes, expected: tuple[int, bool, int]
-) -> None:
-    """Judge what is read in one frame."""
-    seen = answer(frame)
-    refuse_none(seen)
-    first = frame[:12].hex(" ") + (" …" if len(frame) > 12 else "")
-    both = {"expected": expected, "seen": seen, "shown": f"`{first}`"}
-    if not isinstance(seen, tuple | list) or len(seen) != 3:
-        raise Wrong("three-values", **both)
-    opcode, masked, length = seen
-    if opcode != expected[0]:
-        if opcode == frame[0] and frame[0] & 0x80:
-            raise Wrong("opcode-with-fin", **both)
-        if opcode in (frame[0] - 0x80, frame[0] ^ 0x80):
-            raise Wrong("fin-assumed", **both)
-        raise Wrong("other-opcode", **both)
-    if masked is False and expected[1] and not _is_ever_masked(answer):
-        raise Wrong("never-masked", **both)
-    if isinstance(masked, str) or bool(masked) != expected[1]:
-        raise Wrong("mask-bit", **both)
-    if masked != expected[1]:
-        raise Wrong("mask-number", **both, masked=masked)
-    if length != expected[2]:
-        _refuse_length(frame, length, both)
-
-
-def _is_ever_masked(answer: Answer) -> bool:
-    """Whether any single bit of a header makes an answer say masked."""
-    bits = [1 << n for n in range(8)]
-    for start in [(bit, 0) for bit in bits] + [(0, bit) for bit in bits]:
-        # It may take a frame that no end sends for an error.
-        with suppress(Exception):
-            if answer(bytes(start) + bytes(20))[1]:
-                return True
-    return False
-
-
-def _refuse_length(frame: bytes, length: Any, both: dict[str, Any]) -> None:
-    """Refuse a length that is not the payload's."""
-    short = frame[1] & 0x7F
-    if length == frame[1] and frame[1] & 0x80:
-        raise Wrong("length-with-mask", **both)
-    if length == len(frame):
-        raise Wrong("whole-frame", **both)
-    size = {126: 2, 127: 8}.get(short, 0)
-    if size == 8 and length == int.from_bytes(frame[2:4], "big"):
-        raise Wrong("longest-length", **both)
-    if size and length == short:
-        raise Wrong("long-length", **both, short=short)
-    for end in range(3, 2 + size):
-        if length == int.from_bytes(frame[2:end], "big"):
-            raise Wrong(
-                "bytes-missing", **both, size=size, count=end - 2, number=end
-            )
-    if size and length == int.from_bytes(frame[2 : 2 + size], "little"):
-        raise Wrong("byte-order", **both)
-    raise Wrong("other-length", **both)
-
-
-# 03.3
-
-
-@exercise("03.3", answer="function", parameters=1, picture=None)
-async def unmask(answer: Answer) -> Right:
-    _, client = _open_ends()
-    texts = ["hola", "latte 2.50", "café y mañana ☕", "", "a" * 125]
-    for text in texts:
-        payload = text.encode()
-        frame = _distinct_frame(client, payload)
-        try:
-            seen = answer(frame)
-        except IndexError as error:
-            if len(payload) <= 4:
-                raise
-            raise Wrong("key-index", seen=error) from None
-        _judge_unmasked(frame, payload, seen)
-    return Right(count=len(texts))
-
-
-def _distinct_frame(client: ClientProtocol, payload: bytes) -> bytes:
-    """A text frame whose key shows a mistake: four bytes, no two alike."""
-    while True:
-        frame = _frame(client, "text", payload)
-        key = frame[2:6]
-        if len(set(key)) == 4 and 0 not in key:
-            return frame
-
-
-def _judge_unmasked(frame: bytes, payload: bytes, seen: Any) -> None:
-    """Judge what was read in one frame."""
-    refuse_none(seen)
-    both = {"expected": payload, "seen": seen}
-    if isinstance(seen, str):
-        raise Wrong("text", **both)
-    if not isinstance(seen, bytes | bytearray | memoryview):
-        raise Wrong("list", **both)
-    if seen == payload:
-        return
-    key, hidden = frame[2:6], frame[6:]
-    if seen == hidden:
-        raise Wrong("still-masked", **both)
-    if len(payload) > 4 and seen == payload[:4]:
-        raise Wrong("key-once", **both)
-    if seen == _xor(frame, key):
-        raise Wrong("whole-frame", **both)
-    if seen == _xor(frame[2:], key):
-        raise Wrong("key-as-payload", **both)
-    if payload and bytes(seen).endswith(payload):
-        raise Wrong("header-kept", **both)
-    if seen in [_xor(hidden, key[n : n + 1]) for n in range(4)]:
-        raise Wrong("one-byte-key", **both)
-    if seen in (_xor(frame[4:], frame[:4]), _xor(hidden, frame[:4])):
-        raise Wrong("header-as-key", **both)
-    raise Wrong("other-bytes", **both)
-
-
-def _xor(data: bytes, key: bytes) -> bytes:
-    return bytes(byte ^ key[n % len(key)] for n, byte in enumerate(data))
-
-
-# 03.4
-
-_Talk = list[tuple[str, bytes]]
-_Ending = tuple[str | None, int]
-
-
-def _talk(
-    closer: str | None = None, *close: Any, code_inside: bool = False
-) -> _Talk:
-    """A conversation and, if anybody closes it, its closing handshake.
-
-    The keys of the client are random. Those that would make a mistake look
-    right, or like another mistake, are not used.
-    """
-    while True:
-        talk = _random_talk(closer, *close, code_inside=code_inside)
-        masked = [frame for side, frame in talk if side == "client"]
-        keys = [f[2:6] for f in masked if f[0] & 0x0F == 8]
-        codes = [code.to_bytes(2, "big") for code in (0, *close[:1])]
-        if not any(0x88 in frame[1:] for frame in masked):
-            if not any(0 in key or key[:2] in codes for key in keys):
-                return talk
-
-
-def _random_talk(closer: str | None, *close: Any, code_inside: bool) -> _Talk:
-    server, client = _open_ends()
-    ends = {"server": server, "client": client}
-    talk = [
-        ("server", _frame(server, "text", b"hola")),
-        ("client", _frame(client, "text", b"latte")),
-        ("client", _frame(client, "ping", b"")),
-        ("server", _frame(server, "pong", b"")),
-    ]
-    if code_inside:
-        # A message that holds the bytes of a CLOSE of 1001.
-        inside = b"\x88\x02\x03\xe9"
-        talk.append(("server", _frame(server, "binary", inside)))
-    if closer is not None:
-        other = "server" if closer == "client" else "client"
-        request = _frame(ends[closer], "close", *close)
-        ends[other].receive_data(request)
-        reply = bytes(ends[other].data_to_send()[0])
-        talk += [(closer, request), (other, reply)]
-    return talk
-
-
-@exercise("03.4", answer="function", parameters=1, picture=None)
-async def name_close(answer: Answer) -> Right:
-    cases: list[tuple[str, _Ending, _Talk]] = [
-        ("server", ("server", 1000), _talk("server", 1000)),
-        ("reason", ("server", 4001), _talk("server", 4001, "adios")),
-        ("client", ("client", 1001), _talk("client", 1001)),
-        ("inside", ("server", 1000), _talk("server", 1000, code_inside=True)),
-        ("no code", ("client", 1005), _talk("client")),
-        ("no code", ("server", 1005), _talk("server")),
-        ("cut", (None, 1006), _talk()),
-    ]
-    for kind, expected, talk in cases:
-        try:
-            seen = answer(talk)
-        except Exception as error:
-            if kind not in ("no code", "cut"):
-                _refuse_tool(answer, kind, talk)
-                raise
-            seen = error
-        _judge_close(answer, kind, expected, talk, seen)
-    return Right(count=len(cases))
-
-
-def _refuse_tool(answer: Answer, kind: str, talk: _Talk) -> None:
-    """Refuse an ``unmask`` that is not solved: a right answer may use it."""
-    unmask = getattr(answer, "__globals__", {}).get("unmask")
-    if kind != "client" or not callable(unmask):
-        return
-    frame = _close_of(talk)
-    solved = False
-    with suppress(Exception):
-        solved = unmask(frame) == _xor(frame[6:], frame[2:6])
-    if not solved and "unmask" in answer.__code__.co_names:
-        raise Wrong("unmask-first") from None
-
-
-def _close_of(talk: _Talk) -> bytes:
-    """The first CLOSE of a conversation."""
-    return next(frame for _, frame in talk if frame[0] & 0x0F == 8)
-
-
-def _is_right(answer: Answer, talk: _Talk, expected: _Ending) -> bool:
-    """Whether the answer is right about a conversation."""
-    with suppress(Exception):
-        return tuple(answer(talk)) == expected
-    return False
-
-
-def _judge_close(
-    answer: Answer, kind: str, expected: _Ending, talk: _Talk, seen: Any
-) -> None:
-    """Judge what was said of one conversation."""
-    both = {"expected": expected, "seen": seen}
-    is_pair = isinstance(seen, tuple | list) and len(seen) == 2
-    if is_pair and tuple(seen) == expected:
-        return
-    _refuse_tool(answer, kind, talk)
-    if kind == "cut":
-        raise Wrong("no-close", **both)
-    if kind == "no code":
-        raise Wrong("no-code", **both)
-    refuse_none(seen)
-    if not is_pair:
-        raise Wrong("two-values", **both)
-    side, code = seen
-    if tuple(seen) == (None, 1006):
-        if _is_right(answer, talk[-2:], expected):
-            raise Wrong("returned-early", **both)
-        raise Wrong("not-found", **both)
-    if kind == "inside":
-        raise Wrong("looked-inside", **both)
-    if side in ("client", "server") and side != expected[0]:
-        raise Wrong("last-close", **both)
-    if side != expected[0]:
-        raise Wrong("other-side", **both)
-    frame = _close_of(talk)
-    if side == "server" and code in (0, 1005):
-        raise Wrong("server-unmasked", **both)
-    if kind == "client" and code in [
-        int.from_bytes(piece, order)
-        for piece in (frame[2:4], frame[6:8], frame[6:])
-        for order in ("big", "little")
-    ]:
-        raise Wrong("still-masked", **both)
-    if code == int.from_bytes(expected[1].to_bytes(2, "big"), "little"):
-        raise Wrong("byte-order", **both)
-    if code == int.from_bytes(frame[2:], "big"):
-        raise Wrong("code-with-reason", **both)
-    raise Wrong("other-code", **both)
+async def _refuse_delay(
+    task: asyncio.Task[Any],
+    gates: dict[str, asyncio.Event],
+    ready: list[str],
+    shouted: list[Any],
+) -> NoReturn:
+    """Find out what an answer waits for that did not announce a drink."""
+    gates["latte"].set()
+    heard = await until(lambda: len(shouted) >= len(ready), MOMENT)
+    seen = list(shouted)
+    gates["chai"].set()
+    await until(lambda: task.done() or shouted, MOMENT)
+    if not shouted:
+        raise Wrong("never-shouted", expected=ready, seen=seen)
+    raise Wrong(
+        "asked-order" if heard else "all-at-the-end", expected=ready, seen=seen
+    )

@@ -1,380 +1,167 @@
-"""Judges the exercises of lesson 04: real servers, real clients, port 0."""
+"""Judges the exercises of lesson 04."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any, NoReturn
-
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
+from typing import Any
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
-from aula.instruments.record import Recorder
 from aula.judges.mistakes import (
-    NOT_DATA,
     equal,
-    frames,
-    leaves,
-    naming_unawaited,
-    refuse_bare_connect,
+    refuse_no_star,
     refuse_none,
     refuse_unawaited,
 )
-from aula.judges.servers import (
-    Hung,
-    Service,
-    address,
-    hear,
-    quiet,
-    stop,
-    tell,
-)
-from aula.judges.waiting import PATIENCE, Silence, patiently, until
+from aula.judges.waiting import MOMENT, ends, timer, until
 
-LIMIT = 6  # seconds for a whole answer
-HELLO = "Hello Ada! 🙂"
+LONG = 0.2  # seconds a drink gets in 02.4
 
 
-@exercise("04.1", parameters=1, limit=LIMIT, picture="wiretap")
-async def ask(answer: Answer, run: Recorder) -> Right:
-    connections: list[ServerConnection] = []
-    names: list[str | bytes] = []
-    spoken = asyncio.Event()
-    left = asyncio.Event()
-
-    async def greet(websocket: ServerConnection) -> None:
-        connections.append(websocket)
-        with suppress(ConnectionClosed):
-            names.append(await websocket.recv())
-            spoken.set()
-            await websocket.send(f"Hello {names[0]!s}! 🙂")
-            async for more in websocket:
-                names.append(more)
-        left.set()
-
-    server = await serve(greet, "127.0.0.1", 0, logger=quiet)
-    asking = asyncio.create_task(answer(address(server)), name="ask")
-    try:
-        with naming_unawaited():
-            if not await until(lambda: asking.done() or spoken.is_set()):
-                raise Wrong("both-wait")
-            if not await until(asking.done):
-                raise Wrong("waits-on")
-            seen = await asking
-            refuse_unawaited(seen, "recv-unawaited")
-            if not connections:
-                # The library keeps a connection alive, and there is none here.
-                elsewhere = any(
-                    lane.call == "keepalive()" for lane in run.lanes
-                )
-                raise Wrong("own-server" if elsewhere else "never-connected")
-            equal(names, ["Ada"], "other-name")
-            refuse_none(seen, HELLO)
-            equal(seen, HELLO, "other-answer")
-            if not await until(left.is_set):
-                raise Wrong("left-open")
-            equal(names, ["Ada"], "other-name")
-    except (AttributeError, TypeError) as error:
-        refuse_bare_connect(error)
-        raise
-    except IndexError:
-        if connections:
-            raise
-        raise Wrong("own-server") from None  # address() of one that is closed
-    except ConnectionClosed as error:
-        raise Wrong("too-late", seen=error) from None
-    finally:
-        asking.cancel()
-        await stop(server)
-    return Right(close_code=connections[0].close_code)
+def _refuse_never_made(asked: list[str], expected: list[Any]) -> None:
+    """The answer has not called make at all."""
+    if not asked:
+        raise Wrong("never-made", expected=expected)
 
 
-@exercise("04.2", parameters=1, limit=LIMIT, picture="wiretap")
-async def shout(answer: Answer) -> Right:
-    messages = ["hola", "latte", "¿qué tal?"]
-    capitals = [message.upper() for message in messages]
-    heard: list[str | bytes] = []
-    async with Service(answer) as service:
-        async with service.connect() as websocket:
-            try:
-                for message in messages:
-                    heard.append(await tell(websocket, message))
-            except Hung:
-                service.raise_errors()
-                _refuse_early_end(heard, len(messages))
-            except Silence:
-                await _refuse_extra_recv(websocket, messages[len(heard)])
-                raise Wrong("silent", number=len(heard) + 1) from None
-            if heard == messages:
-                raise Wrong("same", expected=capitals, seen=heard)
-            equal(heard, capitals, "other-text")
-        await _judge_leaving(service)
-    return Right()
+def _refuse_whole_list(asked: list[str]) -> None:
+    """A call of make got all drinks at once."""
+    if any(not isinstance(drink, str) for drink in asked):
+        raise Wrong("whole-list", seen=asked[0])
 
 
-async def _refuse_extra_recv(
-    websocket: ClientConnection, message: str
-) -> None:
-    """Only one message in two is answered, the other is lost."""
-    with suppress(Silence, Hung):
-        await tell(websocket, message)
-        raise Wrong("extra-recv") from None
+@exercise("04.1", parameters=3, limit=3)
+async def brew_in_time(answer: Answer) -> Right:
+    drinks = ["latte", "mocha", "chai", "espresso", "cortado"]
+    expected = ["LATTE", None, None, None, "CORTADO"]
+    started: list[str] = []
+    late: list[str] = []
+    overdue: list[str] = []
+    all_started, given_up = asyncio.Event(), asyncio.Event()
+    alone = False
 
-
-def _refuse_early_end(heard: list[str | bytes], total: int) -> NoReturn:
-    """The handler has returned while its client was still talking."""
-    if not heard:
-        raise Wrong("no-answer") from None
-    raise Wrong(
-        "only-first", seen=heard, count=len(heard), total=total
-    ) from None
-
-
-async def _judge_leaving(service: Service) -> None:
-    """The client has left: the handler has to end, without an exception."""
-    try:
-        await service.finish()
-    except Silence:
-        raise Wrong("never-ends") from None
-    if service.closed:
-        raise Wrong("client-left", error=type(service.closed[0]).__name__)
-    service.raise_errors()
-
-
-@exercise("04.3", parameters=1, limit=LIMIT, picture="wiretap")
-async def count(answer: Answer) -> Right:
-    said: list[tuple[str, str | bytes]] = []
-    async with Service(answer) as service:
-        async with service.connect() as ada, service.connect() as lima:
-            clients = {"Ada": ada, "Lima": lima}
-            turns = ["Ada", "Lima", "Ada", "Lima", "Ada"]
-            for turn, name in enumerate(turns):
-                try:
-                    number = await tell(clients[name], "hola")
-                except Hung:
-                    _refuse_numbers(service.errors)
-                    service.raise_errors()
-                    _refuse_early_end([n for _, n in said], len(turns))
-                except Silence:
-                    raise Wrong("silent", name=name) from None
-                said.append((name, number))
-                _judge_number(said, turns[: turn + 1])
-        await _judge_leaving(service)
-    return Right(
-        counts=", ".join(f"{name} {number!s}" for name, number in said)
-    )
-
-
-def _refuse_numbers(errors: list[BaseException]) -> None:
-    if any(
-        isinstance(error, TypeError) and NOT_DATA in f"{error}"
-        for error in errors
-    ):
-        raise Wrong("number-sent") from None
-
-
-def _judge_number(
-    said: list[tuple[str, str | bytes]], turns: list[str]
-) -> None:
-    name, number = said[-1]
-    expected = turns.count(name)
-    if number == f"{expected}":
-        return
-    both = {
-        "expected": [
-            f"{one} {turns[: turn + 1].count(one)}"
-            for turn, one in enumerate(turns)
-        ],
-        "seen": [f"{one} {given!s}" for one, given in said],
-    }
-    if number == f"{len(said)}":
-        raise Wrong("shared", **both)
-    if number == f"{expected - 1}" and len(said) == 1:
-        raise Wrong("from-zero", **both)
-    if number == "1":
-        raise Wrong("always-one", **both, name=name)
-    raise Wrong("other-text", **both, turn=expected, name=name)
-
-
-@exercise("04.4", parameters=1, limit=LIMIT, picture="wiretap")
-async def welcome(answer: Answer) -> Right:
-    greetings = {"/Ada": "Hello Ada!", "/Lima": "Hello Lima!"}
-    greetings["/"] = "Hello World!"
-    for path, expected in greetings.items():
-        async with Service(answer) as service:
-            async with service.connect(path) as websocket:
-                await _judge_welcome(service, websocket, path, expected)
-    return Right()
-
-
-async def _judge_welcome(
-    service: Service, websocket: ClientConnection, path: str, expected: str
-) -> None:
-    try:
-        seen = await hear(websocket)
-    except Silence:
-        raise Wrong("asks-first") from None
-    except Hung:
-        for error in service.errors:
-            if isinstance(error, AttributeError) and error.name == "path":
-                raise Wrong("old-path") from None
-        service.raise_errors()
-        raise Wrong("no-answer") from None
-    if seen in (expected.replace("Hello ", "Hello /"), "Hello /!"):
-        raise Wrong("slash", expected=expected, seen=seen)
-    if path == "/" and seen == "Hello !":
-        raise Wrong("no-name", expected=expected, seen=seen)
-    equal(seen, expected, "other-text", path=path)
-    try:
-        extra = await hear(websocket)
-    except Hung:
-        service.raise_errors()
-        return
-    except Silence:
-        raise Wrong("stays-open") from None
-    raise Wrong("too-much", seen=[seen, extra])
-
-
-@exercise("04.5", parameters=2, limit=LIMIT, picture="wiretap")
-async def visit(answer: Answer) -> Right:
-    host = _Host(answer)
-    met = asyncio.Event()
-    inside = []
-
-    def client(name: str) -> _Client:
-        async def meet(url: str) -> str:
-            """Stay until both servers are up."""
-            inside.append(name)
-            if len(inside) == 2:
-                met.set()
-            greeting = await _call(url)
-            await patiently(met.wait())
-            return f"{name}: {greeting}"
-
-        return meet
-
-    async def leave(url: str) -> NoReturn:
-        await _call(url)
-        raise LookupError("the client left early")
-
-    visits = [
-        asyncio.create_task(host.visit(client(name)), name=f"visit {name}")
-        for name in ("1", "2")
-    ]
-    try:
-        seen = await _both(visits, met)
-        refuse_unawaited(seen, "client-unawaited")
-        if seen != [f"1: {HELLO}", f"2: {HELLO}"]:
-            raise Wrong("not-returned", expected=f"1: {HELLO}", seen=seen[0])
-        if not await host.is_closed():
-            raise Wrong("left-open")
-        swallowed = True
+    async def make(drink: str) -> str:
+        nonlocal alone
+        started.append(drink)
+        if len(started) == len(drinks):
+            all_started.set()
         try:
-            await host.visit(leave)
-        except Exception as error:
-            if not any(isinstance(e, LookupError) for e in leaves(error)):
-                raise
-            swallowed = False
-        if not await host.is_closed():
-            raise Wrong("open-after-error")
-        # What closes later was not waited for.
-        if host.hasty:
-            raise Wrong("hasty")
-        if swallowed:
-            raise Wrong("error-swallowed")
-    finally:
-        for task in visits:
-            task.cancel()
-        await asyncio.gather(*visits, return_exceptions=True)
-        for server in host.servers:
-            await stop(server)
-    return Right()
-
-
-_Client = Callable[[str], Awaitable[str]]
-
-
-class _Host:
-    """Calls the answer, and notes the servers that it opens.
-
-    Attributes:
-        servers: all of them.
-        hasty: whether the answer ended while one was still serving.
-    """
-
-    def __init__(self, answer: Answer) -> None:
-        self.servers: list[Server] = []
-        self.hasty = False
-        self._answer = answer
-
-    async def visit(self, client: _Client) -> Any:
-        opened: list[Server] = []
-
-        async def greet(websocket: ServerConnection) -> None:
-            opened.append(websocket.server)
-            self.servers.append(websocket.server)
-            with suppress(ConnectionClosed):
-                name = await websocket.recv()
-                await websocket.send(f"Hello {name!s}! 🙂")
-
-        try:
-            return await self._answer(greet, client)
+            await all_started.wait()
         finally:
-            self.hasty |= any(one.is_serving() for one in opened)
+            if len(started) < len(drinks):
+                alone = True
+                all_started.set()
+        if drink == "mocha":
+            raise ValueError(drink)
+        if drink in ("chai", "espresso"):
+            late.append(drink)
+            try:
+                await asyncio.Future()
+            finally:
+                late.remove(drink)
+                given_up.set()
+        return drink.upper()
 
-    async def is_closed(self) -> bool:
-        """Whether every server is closed, or closes soon."""
-        return await until(
-            lambda: not any(one.is_serving() for one in self.servers)
+    async def look_for_overdue() -> None:
+        await given_up.wait()
+        await timer(0.5 * LONG, slack=True).wait()
+        overdue.extend(late)
+
+    short, long = timer(0.75 * LONG), timer(1.5 * LONG, slack=True)
+    task = asyncio.create_task(answer(make, list(drinks), LONG))
+    looking = asyncio.create_task(look_for_overdue())
+    ended = await ends(task, 8 * LONG)
+    in_time = short.is_set() and not long.is_set()
+    looking.cancel()
+    _refuse_whole_list(started)
+    if alone or (not ended and len(started) < len(drinks)):
+        raise Wrong("one-after-another")
+    if not ended:
+        raise Wrong("no-deadline")
+    try:
+        seen = task.result()
+    except TimeoutError:
+        raise Wrong("late-ruins-all") from None
+    except TypeError as error:
+        refuse_no_star(error)
+        raise
+    except (ValueError, BaseExceptionGroup) as error:
+        raise Wrong("failure-ruins-all", seen=error) from None
+    refuse_none(seen, expected)
+    if not isinstance(seen, list | tuple):
+        raise Wrong("no-list", expected=expected, seen=seen)
+    if len(seen) < len(expected):
+        raise Wrong("left-out", expected=expected, seen=seen)
+    if any(isinstance(value, BaseException) for value in seen):
+        raise Wrong("errors-left-in", expected=expected, seen=seen)
+    _refuse_never_made(started, expected)
+    if list(seen) == [None] * len(drinks):
+        if short.is_set():
+            raise Wrong("late-ruins-all")
+        raise Wrong("all-given-up", expected=expected, seen=seen)
+    equal(list(seen), expected, "other-result")
+    if overdue:
+        raise Wrong("late-deadlines", overdue=overdue[0])
+    if not in_time:
+        raise Wrong("other-deadline")
+    if not await until(lambda: not late, MOMENT):
+        raise Wrong("still-running", late=late[0])
+    return Right()
+
+
+class Spilled(Exception):
+    """A failure that no list of known ones holds."""
+
+    __module__ = "__main__"  # shown as an exception of the learner's own
+
+
+@exercise("04.2", parameters=1, limit=3, picture=None)
+async def retry(answer: Answer) -> Right:
+    errors = [ValueError("latte"), Spilled("latte")]
+    calls = 0
+
+    async def fail_twice() -> str:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0)
+        if calls <= len(errors):
+            raise errors[calls - 1]
+        return "LATTE"
+
+    try:
+        seen = await answer(fail_twice)
+    except (ValueError, Spilled) as error:
+        only_once = calls == 1
+        raise Wrong(
+            "no-retry" if only_once else "only-some-errors", seen=error
+        ) from None
+    refuse_unawaited(seen, "returned-coroutine")
+    if calls == 0:
+        raise Wrong("never-called", seen=seen)
+    equal(seen, "LATTE", "gives-up")
+    await _judge_cancelling(answer)
+    return Right()
+
+
+async def _judge_cancelling(answer: Answer) -> None:
+    """Cancel the answer while it waits and see how it ends."""
+    calls = 0
+
+    async def wait_once() -> str:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            await asyncio.Future()
+        return "LATTE"
+
+    task = asyncio.create_task(answer(wait_once))
+    await until(lambda: calls, MOMENT)
+    task.cancel()
+    await asyncio.wait([task])
+    if calls > 1:
+        raise Wrong("swallowed")
+    if not task.cancelled():
+        raise Wrong(
+            "cancel-covered-up",
+            expected=asyncio.CancelledError(),
+            seen=task.exception() or task.result(),
         )
-
-
-async def _call(url: Any) -> str:
-    """Greet the server that the answer has opened."""
-    if not isinstance(url, str) or not url.startswith("ws://"):
-        raise Wrong("no-url", seen=url)
-    if url.rstrip("/").endswith(":0"):
-        raise Wrong("port-zero", seen=url)
-    try:
-        async with connect(url) as websocket:
-            await websocket.send("Ada")
-            greeting = await websocket.recv()
-    except OSError as error:
-        raise Wrong("nobody-there", seen=type(error).__name__) from None
-    equal(greeting, HELLO, "other-handler")
-    return HELLO
-
-
-async def _both(
-    visits: list[asyncio.Task[Any]], met: asyncio.Event
-) -> list[Any]:
-    """The results of both visits, which run at the same time."""
-    try:
-        return list(await asyncio.gather(*visits))
-    except Silence:
-        raise Wrong("one-at-a-time") from None
-    except IndexError as error:
-        _refuse_old_server(error)
-        raise
-    except AttributeError as error:
-        if isinstance(error.obj, Server):
-            raise Wrong("not-served", seen=error) from None
-        raise
-    except OSError as error:
-        # The other visit comes to its end, and so the picture shows it whole.
-        met.set()
-        await asyncio.wait(visits, timeout=PATIENCE)
-        raise Wrong("fixed-port", seen=type(error).__name__) from None
-
-
-def _refuse_old_server(error: IndexError) -> None:
-    """``address()`` of a closed server, which the answer did not open."""
-    for frame in frames(error):
-        if frame.f_code.co_name != "address" and any(
-            isinstance(value, Server) for value in frame.f_locals.values()
-        ):
-            return
-    raise Wrong("old-server", seen=error) from None

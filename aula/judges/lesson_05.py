@@ -1,409 +1,166 @@
-"""Judges the exercises of lesson 05: handlers with a task for each message."""
+"""Judges the exercises of lesson 05.
+
+The bytes that answers are given come from the library, as in the lesson: from
+its clients, or from its protocols without I/O.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import threading
+import base64
+import hashlib
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
-from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidHandshake
+from websockets.utils import accept_key
 
-from aula.exercises.exercise import (
-    Answer,
-    Right,
-    Unawaited,
-    Wrong,
-    exercise,
-)
-from aula.instruments.record import Recorder
-from aula.judges.mistakes import frames, named, refuse_none
-from aula.judges.servers import Machine, Service, receive, send_all
-from aula.judges.waiting import MOMENT, PATIENCE, ends, until
+from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.judges.mistakes import NOT_TWO_PARTS, refuse_none
+
+GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+LESSON_KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
-@exercise("05.1", parameters=1, limit=8, picture="wiretap")
-async def kitchen(answer: Answer, run: Recorder) -> Right:
-    if not await _judge_orders(answer, run):
-        await _judge_orders(answer, run, again=True)
-    await _judge_leaving(answer, run)
-    return Right()
+# 03.1
 
 
-async def _judge_orders(
-    answer: Answer, run: Recorder, again: bool = False
-) -> bool:
-    """Two orders, and what takes less is ready first.
+class _Handshakes:
+    """A server that accepts handshakes with the learner's answer.
 
-    Returns:
-        whether they were; else the machine may have stood still between the
-        first order and the second.
+    Attributes:
+        asked: what the answer was given, what it returned and what it
+            raised, for each client.
     """
-    expected = [
-        "ordered latte",
-        "ordered mocha",
-        "ready mocha",
-        "ready latte",
-    ]
-    async with Service(answer, run=run) as service:
-        async with service.connect() as websocket:
-            await send_all(websocket, "latte 0.3", "mocha 0.1")
-            seen = await receive(websocket, 4, 2 * PATIENCE)
-            complete = sorted(map(str, seen)) == sorted(expected)
-            if seen != expected and (again or not complete):
-                service.raise_errors()
-                _refuse_replies(seen, expected)
-        await until(service.ended.is_set)
-    return seen == expected
 
+    def __init__(self, answer: Answer) -> None:
+        self.asked: list[tuple[str, Any, BaseException | None]] = []
+        self._answer = answer
 
-def _refuse_replies(seen: list[Any], expected: list[str]) -> NoReturn:
-    both = {"expected": expected, "seen": seen}
-    words = [str(reply) for reply in seen]
-    complete = sorted(words) == sorted(expected)
-    if words[:2] == ["ordered latte", "ready latte"]:
-        raise Wrong("in-line", **both)
-    if words == expected[:2]:
-        raise Wrong("never-starts", **both)
-    if words and not any(reply.startswith("ordered") for reply in words):
-        raise Wrong("not-taken", **both)
-    if complete and "ready" in words[1] and "ready" in words[3]:
-        raise Wrong("taken-late", **both)
-    if complete and words[:2] == expected[:2]:
-        raise Wrong("one-machine", **both)
-    if any(reply.count(" ") > 1 for reply in words):
-        raise Wrong("with-seconds", **both)
-    if words == [*expected[:2], "ready mocha", "ready mocha"]:
-        raise Wrong("late-message", **both)
-    raise Wrong("other-replies", **both)
-
-
-async def _judge_leaving(answer: Answer, run: Recorder) -> None:
-    """The client leaves as soon as its order is taken."""
-    loop = asyncio.get_running_loop()
-    for _ in range(3):
-        async with Service(answer, run=run) as service:
-            async with service.connect() as websocket:
-                began = loop.time()
-                await send_all(websocket, "latte 0.4")
-                await receive(websocket, 1)
-            early = await until(service.ended.is_set, 0.2)
-            took = loop.time() - began
-            await until(service.ended.is_set)
-            service.raise_errors()
-        if not early:
+    async def serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        request = (await reader.readuntil(b"\r\n\r\n")).decode()
+        try:
+            value = self._answer(request)
+        except BaseException as error:  # the judge raises it again
+            self.asked.append((request, None, error))
+            writer.close()
             return
-        # Else the machine may have stood still while the order was prepared.
-        if took < 0.35:
-            raise Wrong("walks-off")
-
-
-NAMES = (
-    "latte mocha chai mate cocoa cortado lungo matcha tonic soda tea milk"
-).split()
-# The drinks as replies bear them; orders do not.
-SERVED = [f"{name}☕" for name in NAMES]
-
-
-class _Barista:
-    """Reads all orders, then replies to them in an order of its own.
-
-    Attributes:
-        orders: the messages it has received.
-        alone: whether the client did not send all orders at once.
-        replied: the number and the drink of each reply.
-    """
-
-    def __init__(self) -> None:
-        self.orders: list[Any] = []
-        self.alone = False
-        self.replied: list[tuple[str, str]] = []
-
-    async def handler(self, websocket: ServerConnection) -> None:
-        self.orders += await receive(websocket, len(NAMES), 0.5)
-        count = len(self.orders)
-        self.alone = count < len(NAMES)
-        with suppress(ConnectionClosed):
-            for step in range(count):
-                # 5 and 12 have no common factor, so each has its turn.
-                which = step if self.alone else step * 5 % count
-                await self._reply(websocket, self.orders[which])
-            async for message in websocket:
-                self.orders.append(message)
-                await self._reply(websocket, message)
-
-    async def _reply(self, websocket: ServerConnection, message: Any) -> None:
-        number, _, drink = f"{message}".partition(" ")
-        served = f"{drink.partition(' ')[0]}☕"
-        self.replied.append((number, served))
-        await websocket.send(f"{number} {served}")
-
-
-@exercise("05.2", parameters=2, limit=8, picture="wiretap")
-async def in_order(answer: Answer) -> Right:
-    barista = _Barista()
-    async with (
-        Service(barista.handler) as service,
-        service.connect() as websocket,
-    ):
-        asking = asyncio.create_task(
-            answer(websocket, [f"{name} 0.1" for name in NAMES])
+        self.asked.append((request, value, None))
+        sent = "" if value is None else f"{value}"
+        response = (
+            "HTTP/1.1 101 Switching Protocols\r\n"
+            "Upgrade: websocket\r\n"
+            "Connection: Upgrade\r\n"
+            f"Sec-WebSocket-Accept: {' '.join(sent.split())}\r\n\r\n"
         )
-        replied: list[int] = []  # how many when the answer ended
-        asking.add_done_callback(
-            lambda _: replied.append(len(barista.replied))
-        )
-        in_time = await ends(asking, 2 * PATIENCE)
-    _judge_numbers(barista.orders)
-    ended = in_time and not asking.cancelled()
-    error = asking.exception() if ended else None
-    if isinstance(error, KeyError) and isinstance(error.args[0], int):
-        raise Wrong("text-keys", seen=error)
-    if error is not None:
-        raise named(error)
-    seen = asking.result() if in_time else None
-    if not barista.orders:
-        raise Wrong("never-sends")
-    if barista.alone:
-        raise Wrong("one-by-one", seen=barista.orders[:1])
-    if not in_time:
-        raise Wrong("never-ends")
-    if replied[0] < len(NAMES):
-        raise Wrong("never-reads", expected=len(NAMES), seen=replied[0])
-    _judge_order(seen, barista.replied)
+        writer.write(response.encode(errors="replace"))
+        # The check may be over first, and asyncio 3.11 would report as an
+        # error that it cancels this.
+        with suppress(asyncio.CancelledError):
+            await reader.read(1)  # the client's CLOSE, or that it left
+        writer.close()
+
+
+@exercise("05.1", answer="function", parameters=1, picture="wiretap")
+async def accept(answer: Answer) -> Right:
+    import aiohttp
+
+    handshakes = _Handshakes(answer)
+    server = await asyncio.start_server(handshakes.serve, "127.0.0.1", 0)
+    async with server:
+        host, port = server.sockets[0].getsockname()
+        opened = False
+        with suppress(InvalidHandshake, OSError):
+            async with connect(f"ws://{host}:{port}/cafe", close_timeout=1):
+                opened = True
+        _judge_accept(*handshakes.asked[0], opened)
+        # Another library, which sends the headers in another order.
+        opened = False
+        async with aiohttp.ClientSession() as session:
+            url = f"http://{host}:{port}/menu"
+            timeout = aiohttp.ClientWSTimeout(ws_close=1)
+            with suppress(aiohttp.ClientError):
+                async with session.ws_connect(url, timeout=timeout):
+                    opened = True
+    request, value, error = handshakes.asked[1]
+    expected = accept_key(_key(request))
+    if error is not None or value != expected or not opened:
+        raise Wrong("other-client", expected=expected, seen=error or value)
     return Right()
 
 
-def _judge_numbers(orders: list[Any]) -> None:
-    """Each order bears a number of its own, from 0."""
-    for order in orders:
-        if len(f"{order}".split()) != 3:
-            raise Wrong("no-number", expected="0 latte 0.1", seen=order)
-    numbers = [f"{order}".split()[0] for order in orders]
-    if len(set(numbers)) < len(numbers):
-        raise Wrong("same-number", seen=orders)
-    if not set(numbers) <= {f"{number}" for number in range(len(NAMES))}:
-        expected = [f"{n} {name} 0.1" for n, name in enumerate(NAMES)]
-        raise Wrong("other-numbers", expected=expected, seen=orders)
-
-
-def _judge_order(seen: Any, replied: list[tuple[str, str]]) -> None:
-    if seen == SERVED:
-        return
-    both = {"expected": SERVED, "seen": seen}
-    if (
-        seen
-        and isinstance(seen, list)
-        and all(" " in f"{one}" for one in seen)
-    ):
-        raise Wrong("with-numbers", **both)
-    if seen == [name for _, name in replied]:
-        raise Wrong("as-they-came", **both)
-    if seen == [name for _, name in sorted(replied)]:
-        raise Wrong("sorted-as-text", **both)
-    refuse_none(seen, SERVED)
-    if seen == NAMES:
-        raise Wrong("not-from-replies", **both)
-    raise Wrong("other-result", **both)
-
-
-ADA = ["latte", "mocha", "chai", "mate", "cocoa", "lungo"]
-LIMA = ["soda", "tea", "milk"]
-
-
-@exercise("05.3", parameters=2, limit=8, picture="wiretap")
-async def two_machines(answer: Answer, run: Recorder) -> Right:
-    adas, limas = Machine(), Machine()
-
-    async def brew(order: Any) -> str:
-        return await (limas if order in LIMA else adas).hold(order)
-
-    async with Service(answer, brew, run=run) as service:
-        async with service.connect() as ada, service.connect() as lima:
-            await _judge_alone(ada, adas, service)
-            await send_all(lima, *LIMA)
-            if not await until(lambda: len(limas.started) == 2):
-                service.raise_errors()
-                if not limas.started:
-                    raise Wrong("shared")
-                _judge_limit(len(limas.started))
-            adas.let_all_out()
-            limas.let_all_out()
-            replies = await receive(ada, len(ADA))
-            replies += await receive(lima, len(LIMA))
-        await until(service.ended.is_set)
-        service.raise_errors()
-    _judge_limit(adas.most)
-    _judge_limit(limas.most)
-    expected = sorted(f"{order} ready" for order in ADA + LIMA)
-    if sorted(map(str, replies)) != expected:
-        raise Wrong("other-replies", expected=expected, seen=replies)
-    return Right()
-
-
-async def _judge_alone(
-    ada: ClientConnection, machine: Machine, service: Service
+def _judge_accept(
+    request: str, value: Any, error: BaseException | None, opened: bool
 ) -> None:
-    """Two of Ada's orders are prepared; when one is done, then a third."""
-    await send_all(ada, *ADA)
-    await until(lambda: len(machine.started) == 2)
-    await until(lambda: len(machine.started) > 2, MOMENT)
-    if machine.most != 2:
-        _refuse_prepare(service)
-        service.raise_errors()
-        _judge_limit(machine.most)
-    first, second = machine.started
-    machine.let_out(second)
-    if await until(lambda: len(machine.started) > 2):
+    """Judge what the first client was answered."""
+    if NOT_TWO_PARTS in f"{error}":
+        raise Wrong("line-without-colon", seen=error)
+    if error is not None:
+        raise error
+    key = _key(request)
+    expected = accept_key(key)
+    if value == expected and opened:
         return
-    service.raise_errors()
-    machine.let_out(first)
-    if await until(lambda: len(machine.started) > 2):
-        raise Wrong("batches")
-    raise Wrong("never-released")
+    refuse_none(value)
+    both = {"expected": expected, "seen": value}
+    if isinstance(value, bytes | bytearray):
+        raise Wrong("bytes", **both)
+    if value == f"b'{expected}'":
+        raise Wrong("bytes-in-quotes", **both)
+    if isinstance(value, str) and value.strip() == expected:
+        raise Wrong("stray-newline", **both)
+    if isinstance(value, str) and value.partition(":")[2].strip() == expected:
+        raise Wrong("whole-line", **both)
+    if value == accept_key(LESSON_KEY):
+        raise Wrong("always-the-same", **both)
+    if value == _digest(key):
+        raise Wrong("no-guid", **both)
+    if value == _digest(GUID + key):
+        raise Wrong("guid-first", **both)
+    in_hex = hashlib.sha1((key + GUID).encode()).hexdigest()
+    if value in (in_hex, _in_base64(in_hex.encode())):
+        raise Wrong("hex", **both)
+    raw = base64.b64decode(key) + GUID.encode()
+    if value == _in_base64(hashlib.sha1(raw).digest()):
+        raise Wrong("decoded-key", **both)
+    line = f"Sec-WebSocket-Key: {key}"
+    pieces = [
+        before + key + after
+        for before in ("", " ", ": ", ":")
+        for after in ("", "\r", "\n", "\r\n")
+    ]
+    pieces += [line, f"{line}\r", f"{line}\r\n", request, request.strip()]
+    if value in [_digest(piece + GUID) for piece in pieces if piece != key]:
+        raise Wrong("more-than-the-key", **both)
+    raise Wrong("other-value", **both)
 
 
-def _refuse_prepare(service: Service) -> None:
-    """The lesson's own prepare() finds no seconds in these orders."""
-    for error in service.raised():
-        if isinstance(error, ValueError) and any(
-            frame.f_code.co_name == "prepare" for frame in frames(error)
-        ):
-            raise Wrong("not-brew", seen=error)
+def _key(request: str) -> str:
+    for line in request.splitlines():
+        name, _, value = line.partition(":")
+        if name.lower() == "sec-websocket-key":
+            return value.strip()
+    raise ValueError("a client sent no key")
 
 
-def _judge_limit(most: int) -> None:
-    """Two orders were under way at a time."""
-    if most == 0:
-        raise Wrong("never-brews", expected=2, seen=0)
-    if most == 1:
-        raise Wrong("one-only", expected=2, seen=1)
-    if most >= len(ADA):
-        raise Wrong("too-many", expected=2, seen=most)
-    if most > 2:
-        raise Wrong("other-limit", expected=2, seen=most)
+def _digest(text: str) -> str:
+    return _in_base64(hashlib.sha1(text.encode()).digest())
 
 
-@exercise("05.4", parameters=2, limit=8, picture="wiretap")
-async def careful(answer: Answer, run: Recorder) -> Right:
-    await _judge_saving(answer, run, politely=True)
-    await _judge_saving(answer, run, politely=False)
-    return Right()
+def _in_base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
-async def _judge_saving(answer: Answer, run: Recorder, politely: bool) -> None:
-    """The client leaves, or vanishes, with two of three orders not saved."""
-    orders = ["latte", "mocha", "chai"]
-    machine = Machine()
-
-    async def save(order: Any) -> str:
-        return await machine.hold(order)
-
-    async with Service(answer, save, run=run) as service:
-        async with service.connect() as websocket:
-            await send_all(websocket, *orders)
-            if not await until(lambda: len(machine.started) == 3):
-                service.raise_errors()
-                if not machine.started:
-                    raise Wrong("never-starts")
-                raise Wrong("in-line", expected=orders, seen=machine.started)
-            _judge_saved(machine.started, orders)
-            machine.let_out(orders[0])
-            for reply in await receive(websocket, 1, MOMENT):
-                raise Wrong("replies", seen=reply)
-            if not politely:
-                websocket.transport.abort()
-                await websocket.wait_closed()
-        # Time for the handler to find out, and to end if it would.
-        if await until(service.ended.is_set, 2 * MOMENT):
-            service.raise_errors()
-            _refuse_end(machine, politely)
-        machine.let_all_out()
-        ended = await until(service.ended.is_set)
-        service.raise_errors()
-        _judge_saved(machine.ended, orders)
-        if not ended:
-            raise Wrong("never-ends")
+# Frames
 
 
-def _judge_saved(seen: list[Any], orders: list[str]) -> None:
-    if sorted(map(str, seen)) != sorted(orders):
-        raise Wrong("other-orders", expected=orders, seen=seen)
+# 03.2
 
 
-def _refuse_end(machine: Machine, politely: bool) -> NoReturn:
-    if machine.cancelled:
-        seen = [f"{order} cancelled" for order in machine.cancelled]
-        raise Wrong("group-cancelled", seen=seen)
-    raise Wrong("walks-off" if politely else "never-reached")
+# 03.3
 
 
-class _Ground(str):
-    """What grind returns; notes if it is taken for a function."""
-
-    grinder: _Grinder
-
-    def __call__(self, *_: Any) -> _Ground:
-        self.grinder.called_again = True
-        return self
-
-
-class _Grinder:
-    """A function that blocks; notes where it ran and if the loop went on.
-
-    Attributes:
-        at_home: whether it ran in the loop's own thread.
-        called_again: whether its result was called, as if it were a function.
-        went_on: whether the loop went on while it ran in another thread.
-    """
-
-    def __init__(self) -> None:
-        self.at_home = False
-        self.called_again = False
-        self.went_on = True
-        self._home = threading.get_ident()
-        self._loop = asyncio.get_running_loop()
-
-    def grind(self, order: Any) -> _Ground:
-        if threading.get_ident() == self._home:
-            self.at_home = True
-        else:
-            alive = threading.Event()
-            self._loop.call_soon_threadsafe(alive.set)
-            # In turns, as the loop waits: the whole machine may stand still.
-            self.went_on &= any(alive.wait(PATIENCE / 20) for _ in range(20))
-        ground = _Ground(f"{order} ground")
-        ground.grinder = self
-        return ground
-
-
-@exercise("05.5", parameters=2, limit=8, picture="wiretap")
-async def smooth(answer: Answer, run: Recorder) -> Right:
-    grinder = _Grinder()
-    expected = ["latte ground", "mocha ground"]
-    async with Service(answer, grinder.grind, run=run) as service:
-        async with service.connect() as websocket:
-            await send_all(websocket, "latte", "mocha")
-            seen = await receive(websocket, 2, 2 * PATIENCE)
-            if grinder.at_home:
-                if grinder.called_again:
-                    raise Wrong("called-first")
-                raise Wrong("freezes")
-            if not grinder.went_on:
-                raise Wrong("blocked-on-result")
-            if sorted(map(str, seen)) != expected:
-                for error in service.raised():
-                    _refuse_async_in_thread(error)
-                    raise error
-                raise Wrong("other-replies", expected=expected, seen=seen)
-        await until(service.ended.is_set)
-        service.raise_errors()
-    return Right()
-
-
-def _refuse_async_in_thread(error: BaseException) -> None:
-    """``to_thread`` was given a coroutine function, as if it ran there."""
-    if isinstance(error, Unawaited) and error.values["call"] != "to_thread":
-        raise Unawaited("async-in-thread", seen=error.seen)
+# 03.4

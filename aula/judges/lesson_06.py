@@ -1,462 +1,314 @@
-"""Judges the exercises of lesson 06: clients, and servers that they meet."""
+"""Judges the exercises of lesson 06.
+
+The bytes that answers are given come from the library, as in the lesson: from
+its clients, or from its protocols without I/O.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-import threading
-from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import (
-    ConnectionClosed,
-    ConnectionClosedError,
-    ConnectionClosedOK,
-)
-from websockets.sync.client import connect as sync_connect
+from websockets.client import ClientProtocol
+from websockets.protocol import Protocol, State
+from websockets.server import ServerProtocol
+from websockets.uri import parse_uri
 
-from aula.exercises.answer import close_unawaited
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
-from aula.instruments.frames import refused_by_send
-from aula.instruments.record import Recorder
-from aula.instruments.tasks import failure, is_orphaned
-from aula.judges.mistakes import (
-    awaits_none,
-    equal,
-    leaves,
-    named,
-    refuse_no_star,
-    refuse_none,
-)
-from aula.judges.servers import calling, path_of, serving
-from aula.judges.waiting import PATIENCE, Silence, ends, patiently, until
+from aula.judges.mistakes import refuse_none
 
-NAMES = ["Ada", "Lima", "Eva"]
-DELAYS: dict[Any, float] = {"Ada": 0.2, "Lima": 0.1}  # the last one is first
+# 03.1
 
 
-class _Greeter:
-    """A server, and the blocking client of it that an answer is given.
-
-    Attributes:
-        url: where it is served.
-        most: how many clients it had at once.
-    """
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.most = 0
-        self._present = 0
-        self._alone = False
-        self._loop_thread = threading.get_ident()
-        self._in_loop = False
-        self._unanswered: list[Exception] = []
-
-    async def greet(self, websocket: ServerConnection) -> None:
-        """Answer a name when all are there, or do not come."""
-        self._present += 1
-        self.most = max(self.most, self._present)
-        with suppress(ConnectionClosed):
-            name = await websocket.recv()
-            if not self._alone:
-                self._alone = not await until(lambda: self.most == len(NAMES))
-            await asyncio.sleep(DELAYS.get(name, 0))
-            await websocket.send(f"Hola, {name!s}")
-            await websocket.wait_closed()
-        self._present -= 1
-
-    def fetch(self, name: str) -> str | bytes:
-        """Send a name, and wait for what is answered."""
-        in_loop = threading.get_ident() == self._loop_thread
-        self._in_loop |= in_loop
-        patience = 0.3 if in_loop else 1.5
-        try:
-            with sync_connect(self.url, open_timeout=patience) as websocket:
-                websocket.send(name)
-                return websocket.recv(timeout=5)
-        except TimeoutError as timed_out:
-            self._unanswered.append(timed_out)
-            raise
-
-    def refuse_held_loop(self, error: Exception | None = None) -> None:
-        """Refuse an answer that held the loop while ``fetch`` was waiting.
-
-        Arguments:
-            error: what the answer raised.
-        """
-        if self._unanswered:
-            # The one that came out of the answer shows its line, too.
-            if error not in self._unanswered:
-                error = self._unanswered[0]
-            raise Wrong(
-                "in-the-loop" if self._in_loop else "waits-without-await",
-                seen=error,
-            )
+# Frames
 
 
-@exercise("06.1", parameters=2, picture="wiretap")
-async def ask_all(answer: Answer) -> Right:
-    greeter = _Greeter()
-    expected = [f"Hola, {name}" for name in NAMES]
-    async with serving(greeter.greet) as greeter.url:
-        try:
-            seen = await answer(greeter.fetch, [*NAMES])
-        except Exception as error:
-            greeter.refuse_held_loop(error)
-            refuse_no_star(error)
-            raise
-        items = list(seen) if isinstance(seen, list | tuple) else [seen]
-        unawaited = [item for item in items if inspect.isawaitable(item)]
-        await _put_away(unawaited)
-    greeter.refuse_held_loop()
-    if unawaited:
-        raise Wrong("not-awaited")
-    refuse_none(seen, expected)
-    if sorted(map(str, items)) == sorted(expected) and items != expected:
-        raise Wrong("other-order", expected=expected, seen=seen)
-    if items != expected:
-        raise Wrong("other-replies", expected=expected, seen=seen)
-    equal(greeter.most, len(NAMES), "one-by-one")
-    return Right()
+def _open_ends() -> tuple[ServerProtocol, ClientProtocol]:
+    server = ServerProtocol(state=State.OPEN)
+    client = ClientProtocol(parse_uri("ws://cafe"), state=State.OPEN)
+    return server, client
 
 
-async def _put_away(unawaited: list[Any]) -> None:
-    """Let go of what an answer returned instead of awaiting it."""
-    close_unawaited(unawaited)
-    running = [one for one in unawaited if asyncio.isfuture(one)]
-    ended = asyncio.gather(*running, return_exceptions=True)
-    with suppress(Silence):
-        await patiently(ended, 2 * PATIENCE)
+def _frame(end: Protocol, send: str, *args: Any, **options: Any) -> bytes:
+    """The bytes of the frame that ``send`` makes an end send."""
+    getattr(end, f"send_{send}")(*args, **options)
+    return bytes(end.data_to_send()[0])
 
 
-LINES = ["latte", "", "mocha"]
-UNASKED = ["mocha 2.50", "chai 3.00"]  # what the server says of itself
-SHOWN = ["hola", "eco: latte", *UNASKED, "eco: ", "eco: mocha"]
-SILENCE = 0.8  # seconds a chat keeps quiet: twice the lesson's own limit
+# 03.2
 
 
-class _Talk:
-    """A chat's server, the person who types, and what is shown to them.
-
-    Attributes:
-        asked: how many lines the answer asked for.
-        received: the lines that the server got.
-        shown: the messages that the answer showed.
-        due: how many should have been shown when some were missing; 0 if
-            none ever was.
-        codes: with which code the connection ended, if it has.
-    """
-
-    def __init__(self) -> None:
-        self.asked = self.due = 0
-        self.received: list[str | bytes] = []
-        self.shown: list[Any] = []
-        self.codes: list[int | None] = []
-        self._shown_then: list[Any] = []
-        self._websocket: ServerConnection | None = None
-
-    async def reply(self, websocket: ServerConnection) -> None:
-        self._websocket = websocket
-        with suppress(ConnectionClosed):
-            await websocket.send("hola")
-            async for message in websocket:
-                self.received.append(message)
-                await websocket.send(f"eco: {message!s}")
-        await websocket.wait_closed()
-        self.codes.append(websocket.close_code)
-
-    async def next_line(self) -> str | None:
-        # A person types the next line when the reply is there to be read.
-        await self._turn_up([1, 2, 5, 6][min(self.asked, 3)])
-        if self.asked == 1 and self._websocket:
-            # And is told something in the meantime, also after a silence.
-            with suppress(ConnectionClosed):
-                await self._say(self._websocket, 3)
-                await asyncio.sleep(0 if self.due else SILENCE)
-                await self._say(self._websocket, 4)
-        self.asked += 1
-        return LINES[self.asked - 1] if self.asked <= len(LINES) else None
-
-    def refuse_late(self, mistake: str) -> None:
-        """Refuse that a message was not shown in time."""
-        raise Wrong(mistake, expected=SHOWN[: self.due], seen=self._shown_then)
-
-    async def _say(self, websocket: ServerConnection, count: int) -> None:
-        if not self.due:
-            await websocket.send(SHOWN[count - 1])
-            await self._turn_up(count)
-
-    async def _turn_up(self, count: int) -> None:
-        """Wait for messages to be shown; note when they were not."""
-        if not self.due and not await until(lambda: len(self.shown) >= count):
-            self.due, self._shown_then = count, [*self.shown]
+@exercise("06.1", answer="function", parameters=1, picture=None)
+async def read_header(answer: Answer) -> Right:
+    server, client = _open_ends()
+    cases = [
+        (_frame(server, "text", b"hola"), (1, False, 4)),
+        (_frame(client, "text", b"hola"), (1, True, 4)),
+        (_frame(client, "ping", b""), (9, True, 0)),
+        (_frame(server, "text", b"ho", fin=False), (1, False, 2)),
+        (_frame(server, "continuation", b"la", fin=True), (0, False, 2)),
+        (_frame(server, "binary", bytes(300)), (2, False, 300)),
+        (_frame(client, "text", b"a" * 126), (1, True, 126)),
+        (_frame(client, "binary", bytes(70_000)), (2, True, 70_000)),
+    ]
+    for frame, expected in cases:
+        _judge_header(answer, frame, expected)
+    return Right(count=len(cases))
 
 
-@exercise("06.2", parameters=3, picture="wiretap")
-async def chat(answer: Answer, run: Recorder) -> Right:
-    talk = _Talk()
-    async with serving(talk.reply) as url:
-        task = asyncio.create_task(
-            answer(url, talk.next_line, talk.shown.append)
-        )
-        await until(lambda: talk.asked or task.done(), 2 * PATIENCE)
-        if talk.asked:
-            await until(
-                lambda: talk.asked > len(LINES) or task.done(),
-                2 * PATIENCE + SILENCE,
-            )
-        ended = await ends(task, PATIENCE if talk.asked > len(LINES) else 0)
-        if ended:
-            await until(lambda: talk.codes)
-            await asyncio.sleep(0.05)  # the receiving task ends
-        codes = [*talk.codes]
-        orphans = [
-            lane.task
-            for lane in run.lanes
-            if lane.task.done() and is_orphaned(lane.task)
-        ]
-    if ended and not talk.due:
-        if isinstance(failure(task), ConnectionClosedOK):
-            raise Wrong("close-escapes", seen=failure(task))
-    _refuse_type_errors([task, *(one.task for one in run.lanes if one.shown)])
-    _judge_showing(talk, ended)
-    if ended:
-        task.result()  # raises what the answer raised
-    elif not talk.asked:
-        raise Wrong("receives-first")
-    if ended and not talk.shown:
-        raise Wrong("not-shown", expected=SHOWN, seen=talk.shown)
-    if talk.due:
-        talk.refuse_late("lock-step" if talk.due == 3 else "shown-late")
-    if not ended and talk.asked > len(LINES):
-        raise Wrong("never-ends")
-    equal([talk.received, talk.shown], [LINES, SHOWN], "other-lines")
-    if not codes:
-        raise Wrong("left-open")
-    if orphans:
-        raise Wrong("nobody-awaited", seen=failure(orphans[0]))
-    equal(codes, [1000], "other-code")
-    return Right()
-
-
-def _refuse_type_errors(tasks: list[asyncio.Task[Any]]) -> None:
-    """Refuse the everyday mistakes that some task has stumbled over."""
-    for task in tasks:
-        error = failure(task) if task.done() else None
-        for leaf in leaves(error) if error else ():
-            if awaits_none(leaf):
-                raise Wrong("awaits-show", seen=leaf)
-            if None in refused_by_send(leaf):
-                raise Wrong("sends-none", seen=leaf)
-            if named(leaf) is not leaf:
-                raise named(leaf)
-
-
-def _judge_showing(talk: _Talk, ended: bool) -> None:
-    """Everything was shown while lines were asked for, the empty one too."""
-    # One that shows nothing in time may close before the server has read.
-    if talk.asked > 1 and (talk.due > 4 if talk.due else ended):
-        if talk.received == ["latte", "mocha"][: len(talk.received)]:
-            raise Wrong("empty-line", expected=LINES, seen=talk.received)
-    if talk.due > 3:
-        talk.refuse_late("stops-receiving")
-
-
-TICKS = [f"tick {number}" for number in range(5)]
-GAP = 0.1  # seconds between two of them
-QUIET = 0.3  # seconds without one that end them
-LAST = ["latte", "mocha"]  # what comes before a close
-
-
-class _Ticker:
-    """A server that sends messages at a pace, or closes behind them.
-
-    Attributes:
-        sent: how many ticks it has sent.
-        slowest: the longest that a client had to wait for one, in seconds.
-    """
-
-    def __init__(self) -> None:
-        self.sent = 0
-        self.slowest = 0.0
-
-    async def tick(self, websocket: ServerConnection) -> None:
-        with suppress(ConnectionClosed):
-            match path_of(websocket):
-                case "/closing":
-                    await websocket.send(LAST[0])
-                    await asyncio.sleep(0.8)
-                    await websocket.send(LAST[1])
-                case "/failing":
-                    await websocket.send(LAST[0])
-                    await websocket.send(LAST[1])
-                    await websocket.close(1011)
-                case _:
-                    await self._keep_pace(websocket)
-
-    async def _keep_pace(self, websocket: ServerConnection) -> None:
-        clock = asyncio.get_running_loop().time
-        self.sent, self.slowest, before = 0, 0.0, clock()
-        for message in TICKS:
-            await asyncio.sleep(GAP)
-            await websocket.send(message)
-            self.sent += 1
-            now = clock()
-            self.slowest, before = max(self.slowest, now - before), now
-        await websocket.wait_closed()
-
-
-@exercise("06.3", parameters=2, picture="wiretap", limit=6)
-async def until_quiet(answer: Answer) -> Right:
-    ticker = _Ticker()
-    async with serving(ticker.tick) as url:
-        try:
-            await _judge_paced(answer, ticker, url)
-        except Wrong:
-            # A machine that stood still for a while says nothing about the
-            # answer.
-            if ticker.slowest < QUIET / 1.5:
-                raise
-            await _judge_paced(answer, ticker, url)
-        await _judge_closing(answer, f"{url}/closing")
-        await _judge_closing(answer, f"{url}/failing")
-    return Right(count=len(TICKS))
-
-
-async def _judge_paced(answer: Answer, ticker: _Ticker, url: str) -> None:
-    """Messages come, and then no more."""
-    async with calling(url) as websocket:
-        try:
-            seen = await patiently(answer(websocket, QUIET), 2 * PATIENCE)
-        except Silence:
-            raise Wrong("never-ends") from None
-        except TimeoutError as error:
-            raise Wrong(
-                "timeout-escapes", expected=TICKS, seen=error
-            ) from None
-        all_sent = ticker.sent == len(TICKS)
-    refuse_none(seen, TICKS)
-    if isinstance(seen, list) and seen != TICKS and all_sent:
-        if all(message in TICKS for message in seen):
-            raise Wrong("list-anew", expected=TICKS, seen=seen)
-    if seen in (TICKS[0], TICKS[:1]):
-        raise Wrong("first-only", expected=TICKS, seen=seen)
-    if isinstance(seen, list) and seen == TICKS[: len(seen)] != TICKS:
-        raise Wrong("whole-time", expected=TICKS, seen=seen)
-    equal(seen, TICKS, "other-messages")
-
-
-async def _judge_closing(answer: Answer, url: str) -> None:
-    """The server closes before the silence is long enough."""
-    async with calling(url) as websocket:
-        try:
-            seen = await patiently(answer(websocket, 5.0), 2 * PATIENCE)
-        except Silence:
-            raise Wrong("goes-on-after-close") from None
-        except ConnectionClosedError as error:
-            raise Wrong("error-escapes", expected=LAST, seen=error) from None
-        except ConnectionClosed as error:
-            raise Wrong("close-escapes", expected=LAST, seen=error) from None
-    equal(seen, LAST, "other-limit" if seen == LAST[:1] else "lost-at-close")
-
-
-class _Leaver:
-    """A server that says two things and leaves, as the path says.
-
-    Attributes:
-        deaf: set once it reads nothing more, at ``/deaf``.
-        released: to be set for it to go then.
-    """
-
-    def __init__(self) -> None:
-        self.deaf = asyncio.Event()
-        self.released = asyncio.Event()
-
-    async def leave(self, websocket: ServerConnection) -> None:
-        with suppress(ConnectionClosed):
-            await websocket.send("latte")
-            await websocket.send("mocha")
-            match path_of(websocket):
-                case "/deaf":
-                    websocket.transport.pause_reading()
-                    self.deaf.set()
-                    await self.released.wait()
-                    websocket.transport.abort()
-                case "/1006":
-                    websocket.transport.abort()
-                case path:
-                    await websocket.close(int(path[1:]))
-            await websocket.wait_closed()
-
-
-@exercise("06.4", parameters=1, picture="wiretap", limit=6)
-async def how_it_ended(answer: Answer) -> Right:
-    leaver = _Leaver()
-    endings = {1000: "ok", 1001: "ok", 1008: "error", 1006: "error"}
-    async with serving(leaver.leave) as url:
-        for code, kind in endings.items():
-            async with calling(f"{url}/{code}") as websocket:
-                await _judge_ending(answer(websocket), websocket, (kind, code))
-        # The client says goodbye and the server never answers.
-        async with calling(f"{url}/deaf") as websocket:
-            ending = asyncio.create_task(answer(websocket))
-            await leaver.deaf.wait()
-            await websocket.close(1001)
-            leaver.released.set()
-            await _judge_ending(ending, websocket, ("error", 1006), sent=1001)
-    return Right()
-
-
-async def _judge_ending(
-    ending: Awaitable[Any],
-    websocket: ClientConnection,
-    expected: tuple[str, int],
-    sent: int | None = None,
+def _judge_header(
+    answer: Answer, frame: bytes, expected: tuple[int, bool, int]
 ) -> None:
-    """Judge what is said of an ending, in which the client sent a code."""
-    kind, code = expected
-    try:
-        seen = await patiently(ending, 2 * PATIENCE)
-    except Silence:
-        raise Wrong("never-ends", expected=expected) from None
-    except ConnectionClosedOK as error:
-        raise Wrong("ok-escapes", expected=expected, seen=error) from None
-    except ConnectionClosedError as error:
-        raise Wrong("error-escapes", expected=expected, seen=error) from None
-    except AttributeError as error:
-        if code != 1006:
-            raise
-        raise Wrong("no-close-frame", expected=expected, seen=error) from None
-    if isinstance(seen, list):
-        seen = tuple(seen)
-    if seen == expected:
-        return
-    both = {"expected": expected, "seen": seen}
-    if seen is None and await _is_read(websocket):
-        raise Wrong("quiet-end" if kind == "ok" else "printed", **both)
-    if seen in (None, "latte", "mocha"):
-        raise Wrong("reads-too-little", **both)
-    pair = seen if isinstance(seen, tuple) and len(seen) == 2 else (None, seen)
-    if sent is not None and pair[1] == sent:
-        raise Wrong("sent-code", **both)
-    if pair[0] == kind and isinstance(pair[1], int):
-        raise Wrong("other-code", **both)
-    if pair == ("error", 1001):
-        raise Wrong("going-away", **both)
-    if pair == ("error", 1000):
-        raise Wrong("catches-first", **both)
-    if kind == "error" and pair[0] == "ok":
-        raise Wrong("all-ok", **both)
-    raise Wrong("other-pair", **both)
+    """Judge what is read in one frame."""
+    seen = answer(frame)
+    refuse_none(seen)
+    first = frame[:12].hex(" ") + (" …" if len(frame) > 12 else "")
+    both = {"expected": expected, "seen": seen, "shown": f"`{first}`"}
+    if not isinstance(seen, tuple | list) or len(seen) != 3:
+        raise Wrong("three-values", **both)
+    opcode, masked, length = seen
+    if opcode != expected[0]:
+        if opcode == frame[0] and frame[0] & 0x80:
+            raise Wrong("opcode-with-fin", **both)
+        if opcode in (frame[0] - 0x80, frame[0] ^ 0x80):
+            raise Wrong("fin-assumed", **both)
+        raise Wrong("other-opcode", **both)
+    if masked is False and expected[1] and not _is_ever_masked(answer):
+        raise Wrong("never-masked", **both)
+    if isinstance(masked, str) or bool(masked) != expected[1]:
+        raise Wrong("mask-bit", **both)
+    if masked != expected[1]:
+        raise Wrong("mask-number", **both, masked=masked)
+    if length != expected[2]:
+        _refuse_length(frame, length, both)
 
 
-async def _is_read(websocket: ClientConnection) -> bool:
-    """Whether an answer has left no message unread; reads the first."""
-    try:
-        await patiently(websocket.recv())
-    except (ConnectionClosed, Silence):
-        return True
+def _is_ever_masked(answer: Answer) -> bool:
+    """Whether any single bit of a header makes an answer say masked."""
+    bits = [1 << n for n in range(8)]
+    for start in [(bit, 0) for bit in bits] + [(0, bit) for bit in bits]:
+        # It may take a frame that no end sends for an error.
+        with suppress(Exception):
+            if answer(bytes(start) + bytes(20))[1]:
+                return True
     return False
+
+
+def _refuse_length(frame: bytes, length: Any, both: dict[str, Any]) -> None:
+    """Refuse a length that is not the payload's."""
+    short = frame[1] & 0x7F
+    if length == frame[1] and frame[1] & 0x80:
+        raise Wrong("length-with-mask", **both)
+    if length == len(frame):
+        raise Wrong("whole-frame", **both)
+    size = {126: 2, 127: 8}.get(short, 0)
+    if size == 8 and length == int.from_bytes(frame[2:4], "big"):
+        raise Wrong("longest-length", **both)
+    if size and length == short:
+        raise Wrong("long-length", **both, short=short)
+    for end in range(3, 2 + size):
+        if length == int.from_bytes(frame[2:end], "big"):
+            raise Wrong(
+                "bytes-missing", **both, size=size, count=end - 2, number=end
+            )
+    if size and length == int.from_bytes(frame[2 : 2 + size], "little"):
+        raise Wrong("byte-order", **both)
+    raise Wrong("other-length", **both)
+
+
+# 03.3
+
+
+@exercise("06.2", answer="function", parameters=1, picture=None)
+async def unmask(answer: Answer) -> Right:
+    _, client = _open_ends()
+    texts = ["hola", "latte 2.50", "café y mañana ☕", "", "a" * 125]
+    for text in texts:
+        payload = text.encode()
+        frame = _distinct_frame(client, payload)
+        try:
+            seen = answer(frame)
+        except IndexError as error:
+            if len(payload) <= 4:
+                raise
+            raise Wrong("key-index", seen=error) from None
+        _judge_unmasked(frame, payload, seen)
+    return Right(count=len(texts))
+
+
+def _distinct_frame(client: ClientProtocol, payload: bytes) -> bytes:
+    """A text frame whose key shows a mistake: four bytes, no two alike."""
+    while True:
+        frame = _frame(client, "text", payload)
+        key = frame[2:6]
+        if len(set(key)) == 4 and 0 not in key:
+            return frame
+
+
+def _judge_unmasked(frame: bytes, payload: bytes, seen: Any) -> None:
+    """Judge what was read in one frame."""
+    refuse_none(seen)
+    both = {"expected": payload, "seen": seen}
+    if isinstance(seen, str):
+        raise Wrong("text", **both)
+    if not isinstance(seen, bytes | bytearray | memoryview):
+        raise Wrong("list", **both)
+    if seen == payload:
+        return
+    key, hidden = frame[2:6], frame[6:]
+    if seen == hidden:
+        raise Wrong("still-masked", **both)
+    if len(payload) > 4 and seen == payload[:4]:
+        raise Wrong("key-once", **both)
+    if seen == _xor(frame, key):
+        raise Wrong("whole-frame", **both)
+    if seen == _xor(frame[2:], key):
+        raise Wrong("key-as-payload", **both)
+    if payload and bytes(seen).endswith(payload):
+        raise Wrong("header-kept", **both)
+    if seen in [_xor(hidden, key[n : n + 1]) for n in range(4)]:
+        raise Wrong("one-byte-key", **both)
+    if seen in (_xor(frame[4:], frame[:4]), _xor(hidden, frame[:4])):
+        raise Wrong("header-as-key", **both)
+    raise Wrong("other-bytes", **both)
+
+
+def _xor(data: bytes, key: bytes) -> bytes:
+    return bytes(byte ^ key[n % len(key)] for n, byte in enumerate(data))
+
+
+# 03.4
+
+_Talk = list[tuple[str, bytes]]
+_Ending = tuple[str | None, int]
+
+
+def _talk(
+    closer: str | None = None, *close: Any, code_inside: bool = False
+) -> _Talk:
+    """A conversation and, if anybody closes it, its closing handshake.
+
+    The keys of the client are random. Those that would make a mistake look
+    right, or like another mistake, are not used.
+    """
+    while True:
+        talk = _random_talk(closer, *close, code_inside=code_inside)
+        masked = [frame for side, frame in talk if side == "client"]
+        keys = [f[2:6] for f in masked if f[0] & 0x0F == 8]
+        codes = [code.to_bytes(2, "big") for code in (0, *close[:1])]
+        if not any(0x88 in frame[1:] for frame in masked):
+            if not any(0 in key or key[:2] in codes for key in keys):
+                return talk
+
+
+def _random_talk(closer: str | None, *close: Any, code_inside: bool) -> _Talk:
+    server, client = _open_ends()
+    ends = {"server": server, "client": client}
+    talk = [
+        ("server", _frame(server, "text", b"hola")),
+        ("client", _frame(client, "text", b"latte")),
+        ("client", _frame(client, "ping", b"")),
+        ("server", _frame(server, "pong", b"")),
+    ]
+    if code_inside:
+        # A message that holds the bytes of a CLOSE of 1001.
+        inside = b"\x88\x02\x03\xe9"
+        talk.append(("server", _frame(server, "binary", inside)))
+    if closer is not None:
+        other = "server" if closer == "client" else "client"
+        request = _frame(ends[closer], "close", *close)
+        ends[other].receive_data(request)
+        reply = bytes(ends[other].data_to_send()[0])
+        talk += [(closer, request), (other, reply)]
+    return talk
+
+
+@exercise("06.3", answer="function", parameters=1, picture=None)
+async def name_close(answer: Answer) -> Right:
+    cases: list[tuple[str, _Ending, _Talk]] = [
+        ("server", ("server", 1000), _talk("server", 1000)),
+        ("reason", ("server", 4001), _talk("server", 4001, "adios")),
+        ("client", ("client", 1001), _talk("client", 1001)),
+        ("inside", ("server", 1000), _talk("server", 1000, code_inside=True)),
+        ("no code", ("client", 1005), _talk("client")),
+        ("no code", ("server", 1005), _talk("server")),
+        ("cut", (None, 1006), _talk()),
+    ]
+    for kind, expected, talk in cases:
+        try:
+            seen = answer(talk)
+        except Exception as error:
+            if kind not in ("no code", "cut"):
+                _refuse_tool(answer, kind, talk)
+                raise
+            seen = error
+        _judge_close(answer, kind, expected, talk, seen)
+    return Right(count=len(cases))
+
+
+def _refuse_tool(answer: Answer, kind: str, talk: _Talk) -> None:
+    """Refuse an ``unmask`` that is not solved: a right answer may use it."""
+    unmask = getattr(answer, "__globals__", {}).get("unmask")
+    if kind != "client" or not callable(unmask):
+        return
+    frame = _close_of(talk)
+    solved = False
+    with suppress(Exception):
+        solved = unmask(frame) == _xor(frame[6:], frame[2:6])
+    if not solved and "unmask" in answer.__code__.co_names:
+        raise Wrong("unmask-first") from None
+
+
+def _close_of(talk: _Talk) -> bytes:
+    """The first CLOSE of a conversation."""
+    return next(frame for _, frame in talk if frame[0] & 0x0F == 8)
+
+
+def _is_right(answer: Answer, talk: _Talk, expected: _Ending) -> bool:
+    """Whether the answer is right about a conversation."""
+    with suppress(Exception):
+        return tuple(answer(talk)) == expected
+    return False
+
+
+def _judge_close(
+    answer: Answer, kind: str, expected: _Ending, talk: _Talk, seen: Any
+) -> None:
+    """Judge what was said of one conversation."""
+    both = {"expected": expected, "seen": seen}
+    is_pair = isinstance(seen, tuple | list) and len(seen) == 2
+    if is_pair and tuple(seen) == expected:
+        return
+    _refuse_tool(answer, kind, talk)
+    if kind == "cut":
+        raise Wrong("no-close", **both)
+    if kind == "no code":
+        raise Wrong("no-code", **both)
+    refuse_none(seen)
+    if not is_pair:
+        raise Wrong("two-values", **both)
+    side, code = seen
+    if tuple(seen) == (None, 1006):
+        if _is_right(answer, talk[-2:], expected):
+            raise Wrong("returned-early", **both)
+        raise Wrong("not-found", **both)
+    if kind == "inside":
+        raise Wrong("looked-inside", **both)
+    if side in ("client", "server") and side != expected[0]:
+        raise Wrong("last-close", **both)
+    if side != expected[0]:
+        raise Wrong("other-side", **both)
+    frame = _close_of(talk)
+    if side == "server" and code in (0, 1005):
+        raise Wrong("server-unmasked", **both)
+    if kind == "client" and code in [
+        int.from_bytes(piece, order)
+        for piece in (frame[2:4], frame[6:8], frame[6:])
+        for order in ("big", "little")
+    ]:
+        raise Wrong("still-masked", **both)
+    if code == int.from_bytes(expected[1].to_bytes(2, "big"), "little"):
+        raise Wrong("byte-order", **both)
+    if code == int.from_bytes(frame[2:], "big"):
+        raise Wrong("code-with-reason", **both)
+    raise Wrong("other-code", **both)

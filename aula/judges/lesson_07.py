@@ -1,449 +1,380 @@
-"""Judges the exercises of lesson 07: consumers, producers, both."""
+"""Judges the exercises of lesson 07: real servers, real clients, port 0."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
-from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
-from aula.exercises.exercise import (
-    Answer,
-    Right,
-    Unawaited,
-    Wrong,
-    exercise,
-)
+from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.instruments.record import Recorder
-from aula.judges.mistakes import NOT_CALLABLE
-from aula.judges.servers import Machine, Service, receive, send_all
-from aula.judges.waiting import MOMENT, PATIENCE, Queue, until
+from aula.judges.mistakes import (
+    NOT_DATA,
+    equal,
+    frames,
+    leaves,
+    naming_unawaited,
+    refuse_bare_connect,
+    refuse_none,
+    refuse_unawaited,
+)
+from aula.judges.servers import (
+    Hung,
+    Service,
+    address,
+    hear,
+    quiet,
+    stop,
+    tell,
+)
+from aula.judges.waiting import PATIENCE, Silence, patiently, until
+
+LIMIT = 6  # seconds for a whole answer
+HELLO = "Hello Ada! 🙂"
 
 
-class _Desk(Service):
-    """A service that notes which messages its handlers have received.
+@exercise("07.1", parameters=1, limit=LIMIT, picture="wiretap")
+async def ask(answer: Answer, run: Recorder) -> Right:
+    connections: list[ServerConnection] = []
+    names: list[str | bytes] = []
+    spoken = asyncio.Event()
+    left = asyncio.Event()
 
-    Attributes:
-        taken: these messages.
-    """
+    async def greet(websocket: ServerConnection) -> None:
+        connections.append(websocket)
+        with suppress(ConnectionClosed):
+            names.append(await websocket.recv())
+            spoken.set()
+            await websocket.send(f"Hello {names[0]!s}! 🙂")
+            async for more in websocket:
+                names.append(more)
+        left.set()
 
-    def __init__(self, handler: Answer, *arguments: Any, run: Recorder):
-        super().__init__(handler, *arguments, run=run)
-        self.taken: list[str | bytes] = []
-
-    async def handle(
-        self, handler: Answer, websocket: ServerConnection, *arguments: Any
-    ) -> None:
-        receive = websocket.recv
-
-        async def recv(*arguments: Any, **options: Any) -> str | bytes:
-            message: str | bytes = await receive(*arguments, **options)
-            self.taken.append(message)
-            return message
-
-        # "async for" calls it, too.
-        websocket.recv = recv  # type: ignore[assignment, method-assign]
-        await handler(websocket, *arguments)
-
-    def has_raised(self, kind: type[Exception]) -> bool:
-        """Whether such an exception has left a handler."""
-        return any(isinstance(error, kind) for error in self.errors)
-
-    def refuse_close(self, mistake: str) -> None:
-        """Refuse a handler that ConnectionClosed has left.
-
-        Raises:
-            Wrong: the mistake.
-        """
-        if self.closed:
-            raise Wrong(mistake, seen=str(self.closed[0]))
-
-
-class NoPrice(Exception):
-    """What a producer raises."""
-
-
-class BadReading(Exception):
-    """What a consumer raises."""
-
-
-class SoldOut(Exception):
-    """What executing an order raises."""
-
-
-class _Feed:
-    """A producer whose values, or exceptions, the judge puts in.
-
-    Attributes:
-        asked: how often it was called.
-        waiting: how many calls wait for a value.
-    """
-
-    def __init__(self, *values: str | Exception) -> None:
-        self.asked = 0
-        self.waiting = 0
-        self._values: asyncio.Queue[str | Exception] = asyncio.Queue()
-        self.put(*values)
-
-    def put(self, *values: str | Exception) -> None:
-        for value in values:
-            self._values.put_nowait(value)
-
-    async def producer(self) -> str:
-        self.asked += 1
-        self.waiting += 1
-        try:
-            value = await self._values.get()
-        finally:
-            self.waiting -= 1
-        if isinstance(value, Exception):
-            raise value
-        return value
-
-    async def next_price(self) -> str:
-        return await self.producer()
-
-    async def has_stopped(self) -> bool:
-        """Whether nobody waits for a value any more, or soon."""
-        return await until(lambda: self.waiting == 0, 2 * MOMENT)
+    server = await serve(greet, "127.0.0.1", 0, logger=quiet)
+    asking = asyncio.create_task(answer(address(server)), name="ask")
+    try:
+        with naming_unawaited():
+            if not await until(lambda: asking.done() or spoken.is_set()):
+                raise Wrong("both-wait")
+            if not await until(asking.done):
+                raise Wrong("waits-on")
+            seen = await asking
+            refuse_unawaited(seen, "recv-unawaited")
+            if not connections:
+                # The library keeps a connection alive, and there is none here.
+                elsewhere = any(
+                    lane.call == "keepalive()" for lane in run.lanes
+                )
+                raise Wrong("own-server" if elsewhere else "never-connected")
+            equal(names, ["Ada"], "other-name")
+            refuse_none(seen, HELLO)
+            equal(seen, HELLO, "other-answer")
+            if not await until(left.is_set):
+                raise Wrong("left-open")
+            equal(names, ["Ada"], "other-name")
+    except (AttributeError, TypeError) as error:
+        refuse_bare_connect(error)
+        raise
+    except IndexError:
+        if connections:
+            raise
+        raise Wrong("own-server") from None  # address() of one that is closed
+    except ConnectionClosed as error:
+        raise Wrong("too-late", seen=error) from None
+    finally:
+        asking.cancel()
+        await stop(server)
+    return Right(close_code=connections[0].close_code)
 
 
-@exercise("07.1", parameters=2, limit=8, picture="wiretap")
-async def ticker(answer: Answer, run: Recorder) -> Right:
-    feed = _Feed()
-    async with _Desk(answer, feed.next_price, run=run) as desk:
-        async with desk.connect() as websocket:
-            await _judge_prices(websocket, desk, feed)
-        asked = feed.asked
-        for _ in range(3):
-            feed.put("latte 103")
-            if await until(desk.ended.is_set, PATIENCE / 3):
-                break
-        desk.raise_errors()
-        if not desk.ended.is_set() or feed.asked > asked + 2:
-            raise Wrong("goes-on")
-        desk.refuse_close("close-escapes")
-    feed = _Feed("latte 100", NoPrice("no price"))
-    async with _Desk(answer, feed.next_price, run=run) as desk:
-        async with desk.connect() as websocket:
-            await receive(websocket, 1)
-            await until(desk.ended.is_set)
-        if not desk.has_raised(NoPrice):
-            raise Wrong("hides-errors")
+@exercise("07.2", parameters=1, limit=LIMIT, picture="wiretap")
+async def shout(answer: Answer) -> Right:
+    messages = ["hola", "latte", "¿qué tal?"]
+    capitals = [message.upper() for message in messages]
+    heard: list[str | bytes] = []
+    async with Service(answer) as service:
+        async with service.connect() as websocket:
+            try:
+                for message in messages:
+                    heard.append(await tell(websocket, message))
+            except Hung:
+                service.raise_errors()
+                _refuse_early_end(heard, len(messages))
+            except Silence:
+                await _refuse_extra_recv(websocket, messages[len(heard)])
+                raise Wrong("silent", number=len(heard) + 1) from None
+            if heard == messages:
+                raise Wrong("same", expected=capitals, seen=heard)
+            equal(heard, capitals, "other-text")
+        await _judge_leaving(service)
     return Right()
 
 
-async def _judge_prices(
-    websocket: ClientConnection, desk: _Desk, feed: _Feed
+async def _refuse_extra_recv(
+    websocket: ClientConnection, message: str
 ) -> None:
-    """Each of three prices comes as soon as there is one."""
-    expected = ["latte 100", "latte 101", "latte 102"]
-    seen: list[str | bytes] = []
-    for count, price in enumerate(expected, 1):
-        feed.put(price)
-        seen += await receive(websocket, 1)
-        if seen != expected[:count]:
-            break
-    if seen == expected and feed.asked:
-        return
-    both = {"expected": expected, "seen": seen}
-    desk.raise_errors()
-    if not feed.asked:
-        raise Wrong("not-called" if seen else "waits-for-messages", **both)
-    if seen and seen == expected[: len(seen)] and desk.ended.is_set():
-        raise Wrong("first-only", **both)
-    raise Wrong("other-prices", **both)
+    """Only one message in two is answered, the other is lost."""
+    with suppress(Silence, Hung):
+        await tell(websocket, message)
+        raise Wrong("extra-recv") from None
 
 
-class _Readings:
-    """A consumer that notes what it gets, and fails where it is asked to.
-
-    Attributes:
-        asked: how often it was called.
-        seen: the messages it has consumed.
-        free: cleared, it keeps a call from ending.
-    """
-
-    def __init__(self) -> None:
-        self.asked = 0
-        self.seen: list[Any] = []
-        self.free = asyncio.Event()
-        self.free.set()
-
-    async def consumer(self, message: Any) -> None:
-        self.asked += 1
-        if message == "hola":
-            raise BadReading(message)
-        await self.free.wait()
-        self.seen.append(message)
+def _refuse_early_end(heard: list[str | bytes], total: int) -> NoReturn:
+    """The handler has returned while its client was still talking."""
+    if not heard:
+        raise Wrong("no-answer") from None
+    raise Wrong(
+        "only-first", seen=heard, count=len(heard), total=total
+    ) from None
 
 
-@exercise("07.2", parameters=3, limit=10, picture="wiretap")
-async def both(answer: Answer, run: Recorder) -> Right:
-    readings, feed = _Readings(), _Feed()
-    async with _talk(answer, readings, feed, run) as desk:
-        async with desk.connect() as websocket:
-            await _judge_talk(websocket, desk, readings, feed)
-        await _judge_leaving(desk, feed, "close-escapes")
-    await _judge_busy_consumer(answer, run)
-    await _judge_failure(answer, run, _Feed("latte 100"), BadReading)
-    feed = _Feed("latte 100", NoPrice("no price"))
-    await _judge_failure(answer, run, feed, NoPrice)
-    return Right()
+async def _judge_leaving(service: Service) -> None:
+    """The client has left: the handler has to end, without an exception."""
+    try:
+        await service.finish()
+    except Silence:
+        raise Wrong("never-ends") from None
+    if service.closed:
+        raise Wrong("client-left", error=type(service.closed[0]).__name__)
+    service.raise_errors()
 
 
-def _talk(
-    answer: Answer, readings: _Readings, feed: _Feed, run: Recorder
-) -> _Desk:
-    return _Desk(answer, readings.consumer, feed.producer, run=run)
-
-
-async def _judge_talk(
-    websocket: ClientConnection, desk: _Desk, readings: _Readings, feed: _Feed
-) -> None:
-    """Two messages while there is no price, then two prices."""
-    messages, prices = ["93.5", "94.0"], ["latte 100", "latte 101"]
-    await send_all(websocket, *messages)
-    if not await until(lambda: len(readings.seen) >= 2):
-        _raise_errors(desk)
-    if not readings.asked and not feed.asked:
-        raise Wrong("not-called")
-    if not readings.asked and len(desk.taken) >= len(messages):
-        raise Wrong("consumer-not-called")
-    if not readings.seen:
-        raise Wrong("never-consumes", expected=messages, seen=readings.seen)
-    if readings.seen == messages[:1]:
-        raise Wrong("in-turns", expected=messages, seen=readings.seen)
-    feed.put(*prices)
-    seen = await receive(websocket, 2)
-    if seen != prices:
-        _raise_errors(desk)
-    if not seen:
-        raise Wrong("never-produces", expected=prices, seen=seen)
-    if not feed.asked:
-        raise Wrong("producer-not-called", expected=prices, seen=seen)
-    if (readings.seen, seen) != (messages, prices):
-        raise Wrong(
-            "other-messages",
-            expected=[messages, prices],
-            seen=[readings.seen, seen],
-        )
-
-
-def _raise_errors(desk: _Desk) -> None:
-    """Raise what the answer raised, as it may have called the producer."""
-    if any(NOT_CALLABLE in f"{error}" for error in desk.raised()):
-        raise Unawaited("called-producer")
-    desk.raise_errors()
-
-
-async def _judge_leaving(desk: _Desk, feed: _Feed, mistake: str) -> None:
-    """The client has left: both halves end, and none with an exception."""
-    ended = await until(desk.ended.is_set)
-    has_stopped = await feed.has_stopped()
-    _raise_errors(desk)
-    if desk.cancelled:
-        raise Wrong("cancel-escapes")
-    if not ended:
-        raise Wrong("producer-goes-on")
-    desk.refuse_close(mistake)
-    if not has_stopped:
-        raise Wrong("left-behind")
-
-
-async def _judge_busy_consumer(answer: Answer, run: Recorder) -> None:
-    """The client leaves while a message is consumed, and a price comes."""
-    readings, feed = _Readings(), _Feed()
-    readings.free.clear()
-    async with _talk(answer, readings, feed, run) as desk:
-        async with desk.connect() as websocket:
-            await send_all(websocket, "93.5")
-            await until(lambda: readings.asked)
-        feed.put("latte 100", "latte 101")
-        await until(desk.ended.is_set, 2 * MOMENT)
-        readings.free.set()
-        await _judge_leaving(desk, feed, "busy-close-escapes")
-
-
-async def _judge_failure(
-    answer: Answer, run: Recorder, feed: _Feed, kind: type[Exception]
-) -> None:
-    """One half fails: at a message, or because there is no price."""
-    half = "consumer" if kind is BadReading else "producer"
-    async with _talk(answer, _Readings(), feed, run) as desk:
-        async with desk.connect() as websocket:
-            await receive(websocket, 1)
-            if kind is BadReading:
-                await send_all(websocket, "hola")
-            await until(desk.ended.is_set)
-            has_stopped = await feed.has_stopped()
-        for error in desk.errors:
-            if not isinstance(error, kind):
-                raise error
-        if not desk.has_raised(kind):
-            raise Wrong("hidden-error", half=half)
-        if not has_stopped:
-            raise Wrong("error-leaves-other", half=half)
-
-
-@exercise("07.3", answer="function", parameters=2, picture=None)
-async def publish(answer: Answer) -> Right:
-    prices = Queue(3)
-    names = ["latte 100", "latte 101", "latte 102"]
-    _publish(answer, prices, names[:1])
-    _publish(answer, prices, names[1:])
-    seen = _content(prices)
-    if seen != names:
-        _refuse_content(seen, names)
-    for name in names:
-        prices.put_nowait(name)
-    _publish(answer, prices, ["latte 103"])
-    seen, expected = _content(prices), [*names[1:], "latte 103"]
-    if seen == names:
-        raise Wrong("drops-newest", expected=expected, seen=seen)
-    if seen != expected:
-        _refuse_content(seen, expected)
-    return Right()
-
-
-def _publish(answer: Answer, prices: Queue, names: list[str]) -> None:
-    for name in names:
-        try:
-            answer(prices, name)
-        except Exception as error:
-            if not prices.waits:
-                if isinstance(error, asyncio.QueueFull):
-                    raise Wrong("full", seen=repr(error)) from None
-                if isinstance(error, asyncio.QueueEmpty):
-                    raise Wrong("empty", seen=repr(error)) from None
-                raise
-        if prices.waits:
-            raise Unawaited("queue-unawaited")
-
-
-def _content(prices: Queue) -> list[Any]:
-    return [prices.get_nowait() for _ in range(prices.qsize())]
-
-
-def _refuse_content(seen: list[Any], expected: list[str]) -> NoReturn:
-    both = {"expected": expected, "seen": seen}
-    if seen == expected[-1:]:
-        raise Wrong("drops-all", **both)
-    if seen and seen == expected[-len(seen) :]:
-        raise Wrong("drops-too-early", **both)
-    raise Wrong("other-prices", **both)
-
-
-ORDERS = ["latte", "mocha", "chai", "mate", "cocoa", "lungo", "tonic"]
-ORDERS += ["latte 0.3"]
-FAILING = "chai"
-
-
-class _Market(Machine):
-    """A machine that fails at one order."""
-
-    async def execute(self, order: Any) -> None:
-        await self.hold(order)
-        if order == FAILING:
-            raise SoldOut(order)
-
-
-@exercise("07.4", parameters=2, limit=10, picture="wiretap")
-async def broker(answer: Answer, run: Recorder) -> Right:
-    await _judge_day(answer, run)
-    await _judge_goodbye(answer, run)
-    return Right()
-
-
-async def _judge_day(answer: Answer, run: Recorder) -> None:
-    """Eight orders from a client that waits for all replies."""
-    market = _Market()
-    async with _Desk(answer, market.execute, run=run) as desk:
-        async with desk.connect() as websocket:
-            await send_all(websocket, *ORDERS)
-            if await until(lambda: len(market.started) >= 2):
-                await until(lambda: len(desk.taken) >= 5)
-            await until(lambda: len(desk.taken) > 5, MOMENT)
-            if desk.has_raised(asyncio.QueueFull):
-                raise Wrong("queue-full")
-            if len(market.started) < 2 or len(desk.taken) < 5:
-                desk.raise_errors()
-            _judge_limits(len(market.started), len(desk.taken))
-            market.let_all_out()
-            seen = await receive(websocket, len(ORDERS), 2 * PATIENCE)
-        _judge_replies(seen, market, desk)
-        if not await until(desk.ended.is_set):
-            raise Wrong("never-ends")
-        desk.raise_errors()
-        if desk.cancelled:
-            raise Wrong("cancel-escapes")
-    if not await until(lambda: not _has_tasks(run), 2 * MOMENT):
-        raise Wrong("left-behind")
-
-
-def _has_tasks(run: Recorder) -> bool:
-    """Whether tasks of the answer have not ended."""
-    judge = asyncio.current_task()
-    return any(
-        lane.shown and lane.task is not judge and not lane.task.done()
-        for lane in run.lanes[1:]  # the first is the cell's
+@exercise("07.3", parameters=1, limit=LIMIT, picture="wiretap")
+async def count(answer: Answer) -> Right:
+    said: list[tuple[str, str | bytes]] = []
+    async with Service(answer) as service:
+        async with service.connect() as ada, service.connect() as lima:
+            clients = {"Ada": ada, "Lima": lima}
+            turns = ["Ada", "Lima", "Ada", "Lima", "Ada"]
+            for turn, name in enumerate(turns):
+                try:
+                    number = await tell(clients[name], "hola")
+                except Hung:
+                    _refuse_numbers(service.errors)
+                    service.raise_errors()
+                    _refuse_early_end([n for _, n in said], len(turns))
+                except Silence:
+                    raise Wrong("silent", name=name) from None
+                said.append((name, number))
+                _judge_number(said, turns[: turn + 1])
+        await _judge_leaving(service)
+    return Right(
+        counts=", ".join(f"{name} {number!s}" for name, number in said)
     )
 
 
-def _judge_limits(started: int, taken: int) -> None:
-    """How much it does at once, and how much it accepts, at most."""
-    if started == 0:
-        raise Wrong("never-starts")
-    if started == 1:
-        raise Wrong("one-consumer", expected=2, seen=1)
-    if started > 2:
-        raise Wrong("too-many-consumers", expected=2, seen=started)
-    if taken > 5:
-        raise Wrong("no-limit", expected=5, seen=taken)
-    if taken < 5:
-        raise Wrong("no-places", expected=5, seen=taken)
-
-
-def _judge_replies(seen: list[Any], market: _Market, desk: _Desk) -> None:
-    expected = [
-        f"failed {order}" if order == FAILING else f"sold {order}"
-        for order in ORDERS
-    ]
-    both = {"expected": expected, "seen": seen}
-    replies = sorted(map(str, seen))
-    executed = sorted(map(str, market.started))
-    first_words = sorted(" ".join(reply.split()[:2]) for reply in expected)
-    if replies == first_words or (
-        len(executed) == len(ORDERS) and executed != sorted(ORDERS)
+def _refuse_numbers(errors: list[BaseException]) -> None:
+    if any(
+        isinstance(error, TypeError) and NOT_DATA in f"{error}"
+        for error in errors
     ):
-        raise Wrong("part-of-order", **both)
-    if replies == sorted(expected):
+        raise Wrong("number-sent") from None
+
+
+def _judge_number(
+    said: list[tuple[str, str | bytes]], turns: list[str]
+) -> None:
+    name, number = said[-1]
+    expected = turns.count(name)
+    if number == f"{expected}":
         return
-    missing = set(expected) - set(replies)
-    if desk.has_raised(SoldOut) or missing == {f"failed {FAILING}"}:
-        raise Wrong("consumer-falls", **both)
-    desk.raise_errors()
-    raise Wrong("other-replies", **both)
+    both = {
+        "expected": [
+            f"{one} {turns[: turn + 1].count(one)}"
+            for turn, one in enumerate(turns)
+        ],
+        "seen": [f"{one} {given!s}" for one, given in said],
+    }
+    if number == f"{len(said)}":
+        raise Wrong("shared", **both)
+    if number == f"{expected - 1}" and len(said) == 1:
+        raise Wrong("from-zero", **both)
+    if number == "1":
+        raise Wrong("always-one", **both, name=name)
+    raise Wrong("other-text", **both, turn=expected, name=name)
 
 
-async def _judge_goodbye(answer: Answer, run: Recorder) -> None:
-    """Four orders from a client that leaves before they are done."""
-    market = _Market()
-    orders = [order for order in ORDERS if order != FAILING][:4]
-    async with _Desk(answer, market.execute, run=run) as desk:
-        async with desk.connect() as websocket:
-            await send_all(websocket, *orders)
-            await until(lambda: len(desk.taken) == 4)
-        early = await until(desk.ended.is_set, 2 * MOMENT)
-        market.let_all_out()
-        ended = await until(desk.ended.is_set)
-        desk.refuse_close("close-escapes")
-        desk.raise_errors()
-        both = {"expected": orders, "seen": market.ended}
-        if not ended and len(market.ended) < len(orders):
-            raise Wrong("consumers-leave", **both)
-        if early or sorted(market.ended) != sorted(orders):
-            raise Wrong("lost-orders", **both)
-        if not ended:
-            raise Wrong("stays")
+@exercise("07.4", parameters=1, limit=LIMIT, picture="wiretap")
+async def welcome(answer: Answer) -> Right:
+    greetings = {"/Ada": "Hello Ada!", "/Lima": "Hello Lima!"}
+    greetings["/"] = "Hello World!"
+    for path, expected in greetings.items():
+        async with Service(answer) as service:
+            async with service.connect(path) as websocket:
+                await _judge_welcome(service, websocket, path, expected)
+    return Right()
+
+
+async def _judge_welcome(
+    service: Service, websocket: ClientConnection, path: str, expected: str
+) -> None:
+    try:
+        seen = await hear(websocket)
+    except Silence:
+        raise Wrong("asks-first") from None
+    except Hung:
+        for error in service.errors:
+            if isinstance(error, AttributeError) and error.name == "path":
+                raise Wrong("old-path") from None
+        service.raise_errors()
+        raise Wrong("no-answer") from None
+    if seen in (expected.replace("Hello ", "Hello /"), "Hello /!"):
+        raise Wrong("slash", expected=expected, seen=seen)
+    if path == "/" and seen == "Hello !":
+        raise Wrong("no-name", expected=expected, seen=seen)
+    equal(seen, expected, "other-text", path=path)
+    try:
+        extra = await hear(websocket)
+    except Hung:
+        service.raise_errors()
+        return
+    except Silence:
+        raise Wrong("stays-open") from None
+    raise Wrong("too-much", seen=[seen, extra])
+
+
+@exercise("07.5", parameters=2, limit=LIMIT, picture="wiretap")
+async def visit(answer: Answer) -> Right:
+    host = _Host(answer)
+    met = asyncio.Event()
+    inside = []
+
+    def client(name: str) -> _Client:
+        async def meet(url: str) -> str:
+            """Stay until both servers are up."""
+            inside.append(name)
+            if len(inside) == 2:
+                met.set()
+            greeting = await _call(url)
+            await patiently(met.wait())
+            return f"{name}: {greeting}"
+
+        return meet
+
+    async def leave(url: str) -> NoReturn:
+        await _call(url)
+        raise LookupError("the client left early")
+
+    visits = [
+        asyncio.create_task(host.visit(client(name)), name=f"visit {name}")
+        for name in ("1", "2")
+    ]
+    try:
+        seen = await _both(visits, met)
+        refuse_unawaited(seen, "client-unawaited")
+        if seen != [f"1: {HELLO}", f"2: {HELLO}"]:
+            raise Wrong("not-returned", expected=f"1: {HELLO}", seen=seen[0])
+        if not await host.is_closed():
+            raise Wrong("left-open")
+        swallowed = True
+        try:
+            await host.visit(leave)
+        except Exception as error:
+            if not any(isinstance(e, LookupError) for e in leaves(error)):
+                raise
+            swallowed = False
+        if not await host.is_closed():
+            raise Wrong("open-after-error")
+        # What closes later was not waited for.
+        if host.hasty:
+            raise Wrong("hasty")
+        if swallowed:
+            raise Wrong("error-swallowed")
+    finally:
+        for task in visits:
+            task.cancel()
+        await asyncio.gather(*visits, return_exceptions=True)
+        for server in host.servers:
+            await stop(server)
+    return Right()
+
+
+_Client = Callable[[str], Awaitable[str]]
+
+
+class _Host:
+    """Calls the answer, and notes the servers that it opens.
+
+    Attributes:
+        servers: all of them.
+        hasty: whether the answer ended while one was still serving.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self.servers: list[Server] = []
+        self.hasty = False
+        self._answer = answer
+
+    async def visit(self, client: _Client) -> Any:
+        opened: list[Server] = []
+
+        async def greet(websocket: ServerConnection) -> None:
+            opened.append(websocket.server)
+            self.servers.append(websocket.server)
+            with suppress(ConnectionClosed):
+                name = await websocket.recv()
+                await websocket.send(f"Hello {name!s}! 🙂")
+
+        try:
+            return await self._answer(greet, client)
+        finally:
+            self.hasty |= any(one.is_serving() for one in opened)
+
+    async def is_closed(self) -> bool:
+        """Whether every server is closed, or closes soon."""
+        return await until(
+            lambda: not any(one.is_serving() for one in self.servers)
+        )
+
+
+async def _call(url: Any) -> str:
+    """Greet the server that the answer has opened."""
+    if not isinstance(url, str) or not url.startswith("ws://"):
+        raise Wrong("no-url", seen=url)
+    if url.rstrip("/").endswith(":0"):
+        raise Wrong("port-zero", seen=url)
+    try:
+        async with connect(url) as websocket:
+            await websocket.send("Ada")
+            greeting = await websocket.recv()
+    except OSError as error:
+        raise Wrong("nobody-there", seen=type(error).__name__) from None
+    equal(greeting, HELLO, "other-handler")
+    return HELLO
+
+
+async def _both(
+    visits: list[asyncio.Task[Any]], met: asyncio.Event
+) -> list[Any]:
+    """The results of both visits, which run at the same time."""
+    try:
+        return list(await asyncio.gather(*visits))
+    except Silence:
+        raise Wrong("one-at-a-time") from None
+    except IndexError as error:
+        _refuse_old_server(error)
+        raise
+    except AttributeError as error:
+        if isinstance(error.obj, Server):
+            raise Wrong("not-served", seen=error) from None
+        raise
+    except OSError as error:
+        # The other visit comes to its end, and so the picture shows it whole.
+        met.set()
+        await asyncio.wait(visits, timeout=PATIENCE)
+        raise Wrong("fixed-port", seen=type(error).__name__) from None
+
+
+def _refuse_old_server(error: IndexError) -> None:
+    """``address()`` of a closed server, which the answer did not open."""
+    for frame in frames(error):
+        if frame.f_code.co_name != "address" and any(
+            isinstance(value, Server) for value in frame.f_locals.values()
+        ):
+            return
+    raise Wrong("old-server", seen=error) from None

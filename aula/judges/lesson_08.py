@@ -1,443 +1,409 @@
-"""Judges the exercises of lesson 08."""
+"""Judges the exercises of lesson 08: handlers with a task for each message."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Iterator
+import threading
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
-from aula.exercises.exercise import Answer, Right, Unawaited, Wrong, exercise
-from aula.judges.mistakes import NONE, equal
-from aula.judges.servers import Person, Service
-from aula.judges.waiting import MOMENT, PATIENCE, Queue, until
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from aula.exercises.exercise import (
+    Answer,
+    Right,
+    Unawaited,
+    Wrong,
+    exercise,
+)
+from aula.instruments.record import Recorder
+from aula.judges.mistakes import frames, named, refuse_none
+from aula.judges.servers import Machine, Service, receive, send_all
+from aula.judges.waiting import MOMENT, PATIENCE, ends, until
 
 
-@exercise("08.1", parameters=2, limit=9, picture="wiretap")
-async def register(answer: Answer) -> Right:
-    connected: set[Any] = set()
-    async with Service(answer, connected) as service:
-        ada = await service.visit()
-        lima = await service.visit()
-        await until(lambda: len(connected) == 2)
-        service.raise_errors()
-        equal(len(connected), 2, "never-registers")
-        await ada.send("how many?")
-        await ada.send("how many?")
-        await _judge_replies(service, ada, ["2", "2"])
-        await lima.leave()
-        await until(lambda: len(connected) == 1 and lima.gone)
-        equal(lima.heard, [], "told-all")
-        _refuse_presence(connected, "stays")
-        eva = await service.visit()
-        await until(lambda: len(connected) == 2)
-        eva.vanish()
-        await until(lambda: len(connected) == 1)
-        _refuse_presence(connected, "ghost")
-        await until(lambda: service.running == 1)
-        if service.closed:
-            raise Wrong("error-escapes")
-        await ada.send("how many?")
-        await _judge_replies(service, ada, ["2", "2", "1"])
+@exercise("08.1", parameters=1, limit=8, picture="wiretap")
+async def kitchen(answer: Answer, run: Recorder) -> Right:
+    if not await _judge_orders(answer, run):
+        await _judge_orders(answer, run, again=True)
+    await _judge_leaving(answer, run)
     return Right()
 
 
-async def _judge_replies(
-    service: Service, ada: Person, expected: list[str]
-) -> None:
-    await until(lambda: len(ada.heard) == len(expected) or ada.gone)
-    service.raise_errors()
-    if ada.gone:
-        raise Wrong("hangs-up", expected=expected, seen=ada.heard)
-    equal(ada.heard, expected, "other-replies")
-
-
-def _refuse_presence(connected: set[Any], mistake: str) -> None:
-    """Only Ada is still there."""
-    if not connected:
-        raise Wrong("evicts", expected=1, seen=0)
-    equal(len(connected), 1, mistake)
-
-
-@exercise("08.2", answer="function", parameters=2, limit=3, picture=None)
-async def post_latest(answer: Answer) -> Right:
-    queues = [
-        _queue(3, 1, 2, 3),
-        _queue(3),
-        _queue(3, 1),
-        _queue(1, 1),
-        _queue(0, 1, 2, 3),
-    ]
-    expected = [[2, 3, 4], [4], [1, 4], [4], [1, 2, 3, 4]]
-    full = (0, 3)
-    try:
-        answer(queues, 4)
-    except asyncio.QueueFull as error:
-        raise Wrong("full", seen=error) from None
-    except asyncio.QueueEmpty as error:
-        raise Wrong("empty", seen=error) from None
-    seen = [
-        [queue.get_nowait() for _ in range(queue.qsize())] for queue in queues
-    ]
-    if seen == expected:
-        return Right()
-    if any(queue.waits for queue in queues):
-        raise Unawaited("queue-unawaited")
-    if not any(4 in seen[which] for which in (1, 2, 4)):
-        raise Wrong("stops", expected=expected, seen=seen)
-    if any(seen[i] != expected[i] for i in range(5) if i not in full):
-        raise Wrong("not-full", expected=expected, seen=seen)
-    if seen[0] == [2, 3]:
-        raise Wrong("newest-out", expected=expected, seen=seen)
-    if any(4 not in seen[which] for which in full):
-        raise Wrong("newest-lost", expected=expected, seen=seen)
-    raise Wrong("emptied", expected=expected, seen=seen)
-
-
-def _queue(size: int, *messages: int) -> Queue:
-    queue = Queue(size)
-    for message in messages:
-        queue.put_nowait(message)
-    return queue
-
-
-@exercise("08.3", parameters=2, limit=9, picture="wiretap")
-async def in_room(answer: Answer) -> Right:
-    rooms: dict[Any, Any] = {}
-    async with Service(answer, rooms) as service:
-        ada = await service.visit("/garden")
-        lima = await service.visit("/garden")
-        eva = await service.visit("/kitchen")
-        # The last to arrive must be in her room, too.
-        await asyncio.sleep(MOMENT)
-        await ada.send("hola")
-        await eva.send("anybody?")
-        heard = await lima.hears("hola")
-        await asyncio.sleep(MOMENT)
-        if heard or eva.heard:
-            _refuse_company(ada, lima, eva)
-        if not heard:
-            service.raise_errors()
-            together = _has_two(rooms.get("/garden"))
-            raise Wrong(
-                "not-told" if together else "silent",
-                expected=["hola"],
-                seen=lima.heard,
-            )
-        lima.vanish()
-        await until(lambda: service.running == 2)
-        bob = await service.visit("/garden")
-        await asyncio.sleep(MOMENT)
-        await ada.send("hola, Bob")
-        if not await bob.hears("hola, Bob"):
-            raise Wrong("room-closed", expected=["hola, Bob"], seen=bob.heard)
-        service.raise_errors()
-        if service.closed:
-            raise Wrong("error-escapes")
-        for person in ada, bob, eva:
-            await person.leave()
-        await until(lambda: not rooms)
-        service.raise_errors()
-        equal(sorted(map(str, rooms)), [], "empty-rooms")
-    return Right()
-
-
-def _refuse_company(ada: Person, lima: Person, eva: Person) -> None:
-    """Nobody hears another room, or herself."""
-    if "hola" in eva.heard or "anybody?" in ada.heard + lima.heard:
-        raise Wrong("one-room")
-    if "hola" in ada.heard or "anybody?" in eva.heard:
-        raise Wrong("hears-herself", seen=ada.heard + eva.heard)
-
-
-def _has_two(room: Any) -> bool:
-    """Whether two connections are in a room, whatever it is."""
-    with suppress(TypeError):
-        return len(room) == 2
-    return False
-
-
-GOOD = [
-    {"type": "join", "name": "Ada"},
-    {"type": "say", "text": "hola"},
-]
-NO_JSON = ["hola", '{"type": ']
-NO_OBJECTS = ["[1, 2]", '"hola"', "3", "null"]
-UNKNOWN = ['{"type": "dance"}', '{"name": "Ada"}']
-INCOMPLETE = ['{"type": "join"}', '{"type": "say", "name": "Ada"}']
-NO_TEXTS = ['{"type": "join", "name": ["Ada"]}', '{"type": "say", "text": 3}']
-
-
-@exercise("08.4", answer="function", parameters=1, limit=3, picture=None)
-async def parse(answer: Answer) -> Right:
-    for request in GOOD:
-        message = json.dumps(request)
-        try:
-            seen = answer(message)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            seen = error
-        equal(seen, request, "refused", message=message)
-    _refuse_taken(answer, NO_JSON, "no-error")
-    for message, seen in _taken(answer, NO_OBJECTS):
-        failed = isinstance(seen, Exception)
-        raise Wrong(
-            "not-an-object" if failed else "anything",
-            message=message,
-            seen=seen,
-        )
-    _refuse_taken(answer, UNKNOWN, "any-type")
-    _refuse_taken(answer, INCOMPLETE, "no-field")
-    _refuse_taken(answer, NO_TEXTS, "any-value")
-    return Right()
-
-
-def _refuse_taken(answer: Answer, messages: list[str], mistake: str) -> None:
-    """Each message must be refused with a ValueError."""
-    for message, seen in _taken(answer, messages):
-        if isinstance(seen, Exception):
-            raise Wrong("other-error", message=message, seen=seen)
-        raise Wrong(mistake, message=message, seen=seen)
-
-
-def _taken(answer: Answer, messages: list[str]) -> Iterator[tuple[str, Any]]:
-    """The messages that are not refused with a ValueError, and what came."""
-    for message in messages:
-        try:
-            yield message, answer(message)
-        except ValueError as error:
-            if not f"{error}":
-                raise Wrong("no-reason", message=message) from None
-        except AssertionError:
-            raise Wrong("assertion", message=message) from None
-        except (KeyError, TypeError, AttributeError) as error:
-            yield message, error
-
-
-BIG = "x" * 2**20  # more than lies between a server and a client
-EARLY = "too early"
-NONSENSE = ["hola", "[1, 2]", *UNKNOWN, *INCOMPLETE, *NO_TEXTS]
-ERROR = '{"type": "error", "reason": …}'
-
-
-@exercise("08.5", parameters=2, limit=20, picture="wiretap")
-async def chat_server(answer: Answer) -> Right:
-    async with Service(answer, {}, small=True) as service:
-        ada, lima = await _judge_welcome(service)
-        eva = await service.visit()
-        for message in [*NONSENSE, _request(type="say", text=EARLY)]:
-            await _judge_nonsense(service, eva, ada, message)
-        await _judge_taken_name(service, eva, ada)
-        await _judge_talk(service, lima, "adios", [ada, lima, eva])
-        await _judge_vanishing(service, eva, ada, lima)
-        await _judge_sleeper(service, ada, lima)
-        await lima.leave()
-        await _refuse_silence(
-            service, [ada], "ghost", type="left", name="Lima"
-        )
-        service.raise_errors()
-    await _judge_second_join(answer)
-    return Right()
-
-
-def _request(**fields: str) -> str:
-    return json.dumps(fields)
-
-
-async def _join(service: Service, name: str) -> Person:
-    person = await service.visit()
-    await person.send(_request(type="join", name=name))
-    return person
-
-
-async def _refuse_silence(
-    service: Service, people: list[Person], mistake: str, **fields: str
-) -> None:
-    """Each of these people has to hear an event with these fields."""
-    for person in people:
-        if not await _hears(person, **fields):
-            service.raise_errors()
-            raise Wrong(
-                mistake,
-                expected=json.dumps(fields),
-                seen=_heard(person)[-3:],
-                name=fields["name"],
-            )
-
-
-async def _hears(
-    person: Person, seconds: float = PATIENCE, /, **fields: str
+async def _judge_orders(
+    answer: Answer, run: Recorder, again: bool = False
 ) -> bool:
-    return await until(lambda: _events(person, **fields), seconds)
+    """Two orders, and what takes less is ready first.
 
-
-def _events(person: Person, **fields: str) -> list[dict[str, Any]]:
-    """The events that a person has heard and that have these fields."""
-    events = map(_event, person.heard)
-    return [event for event in events if fields.items() <= event.items()]
-
-
-def _event(message: str | bytes) -> dict[str, Any]:
-    """A message as a dictionary; one that is none is its own text."""
-    with suppress(ValueError):
-        event = json.loads(message)
-        if isinstance(event, dict):
-            return {name: _plain(value) for name, value in event.items()}
-    return {"text": f"{message!s}"}
-
-
-def _plain(value: Any) -> str | None:
-    return value if isinstance(value, str | None) else repr(value)
-
-
-def _heard(person: Person) -> list[str]:
-    """What a person has heard, for showing."""
-    return [f"{message!s}"[:80] for message in person.heard]
-
-
-async def _judge_welcome(service: Service) -> tuple[Person, Person]:
-    """Ada and Lima join and talk."""
-    ada = await _join(service, "Ada")
-    try:
-        await _refuse_silence(
-            service, [ada], "nobody-joins", type="joined", name="Ada"
-        )
-    except (AttributeError, TypeError) as error:
-        if NONE in f"{error}":
-            raise Wrong("parse-unfinished", seen=error) from None
-        raise
-    lima = await _join(service, "Lima")
-    await _refuse_silence(
-        service, [ada, lima], "not-joined", type="joined", name="Lima"
-    )
-    await _judge_talk(service, lima, "hola", [ada, lima])
-    return ada, lima
-
-
-async def _judge_talk(
-    service: Service, lima: Person, text: str, everyone: list[Person]
-) -> None:
-    await lima.send(_request(type="say", text=text))
-    await _refuse_silence(
-        service, everyone, "not-said", type="said", name="Lima", text=text
-    )
-
-
-async def _judge_nonsense(
-    service: Service, eva: Person, ada: Person, message: str
-) -> None:
-    """To what deserves an error, Eva alone hears one."""
-    before = len(_events(eva, type="error"))
-    await eva.send(message)
-    await until(
-        lambda: (
-            len(_events(eva, type="error")) > before
-            or eva.gone
-            or _events(ada, text=EARLY)
-            or _events(ada, type="error")
-        )
-    )
-    if eva.gone:
-        raise Wrong("thrown-out", message=message, seen=service.failure())
-    if _events(ada, type="said", text=EARLY):
-        raise Wrong("too-early", seen=_heard(ada)[-1:])
-    if _events(ada, type="error"):
-        raise Wrong("told-all", seen=_heard(ada)[-1:])
-    errors = _events(eva, type="error")
-    if len(errors) == before:
-        raise Wrong(
-            "no-answer",
-            expected=ERROR,
-            seen=_heard(eva)[before:],
-            message=message,
-        )
-    if not all("reason" in error for error in errors):
-        raise Wrong("no-reason", seen=_heard(eva)[-1:])
-
-
-async def _judge_taken_name(
-    service: Service, eva: Person, ada: Person
-) -> None:
-    """Eva tries to join as Ada, then joins as Eva."""
-    before = len(_events(eva, type="error"))
-    await eva.send(_request(type="join", name="Ada"))
-    await until(
-        lambda: (
-            len(_events(eva, type="error")) > before
-            or eva.gone
-            or len(_events(ada, type="joined", name="Ada")) > 1
-            or _events(eva, type="joined", name="Ada")
-        )
-    )
-    if len(_events(eva, type="error")) == before:
-        if eva.gone:
-            raise Wrong("refused-for-good")
-        raise Wrong("name-stolen", expected=ERROR, seen=_heard(eva)[-1:])
-    await eva.send(_request(type="join", name="Eva"))
-    await _refuse_silence(
-        service, [eva], "no-second-chance", type="joined", name="Eva"
-    )
-
-
-async def _judge_vanishing(
-    service: Service, eva: Person, ada: Person, lima: Person
-) -> None:
-    """Eva vanishes and returns; visitors who never joined come and go."""
-    eva.vanish()
-    await _refuse_silence(
-        service, [ada, lima], "ghost", type="left", name="Eva"
-    )
-    again = await _join(service, "Eva")
-    await _refuse_silence(
-        service, [again], "name-kept", type="joined", name="Eva"
-    )
-    before = len(ada.heard)
-    await (await service.visit()).leave()
-    (await service.visit()).vanish()
-    await asyncio.sleep(MOMENT)
-    service.raise_errors()
-    equal(_heard(ada)[before:], [], "noise")
-    if service.closed:
-        raise Wrong("error-escapes")
-
-
-async def _judge_sleeper(service: Service, ada: Person, lima: Person) -> None:
-    """Somebody joins and never reads; two big texts fill what lies between."""
-    sleeper = await _join(service, "Sleeper")
-    await _hears(ada, type="joined", name="Sleeper")
-    service.raise_errors()
-    sleeper.sleep()
-    texts = [BIG, BIG[1:], "awake?"]
-    sending = [
-        asyncio.create_task(lima.send(_request(type="say", text=text)))
-        for text in texts
+    Returns:
+        whether they were; else the machine may have stood still between the
+        first order and the second.
+    """
+    expected = [
+        "ordered latte",
+        "ordered mocha",
+        "ready mocha",
+        "ready latte",
     ]
-    for text in texts:
-        if not await _hears(ada, 2 * PATIENCE, text=text):
+    async with Service(answer, run=run) as service:
+        async with service.connect() as websocket:
+            await send_all(websocket, "latte 0.3", "mocha 0.1")
+            seen = await receive(websocket, 4, 2 * PATIENCE)
+            complete = sorted(map(str, seen)) == sorted(expected)
+            if seen != expected and (again or not complete):
+                service.raise_errors()
+                _refuse_replies(seen, expected)
+        await until(service.ended.is_set)
+    return seen == expected
+
+
+def _refuse_replies(seen: list[Any], expected: list[str]) -> NoReturn:
+    both = {"expected": expected, "seen": seen}
+    words = [str(reply) for reply in seen]
+    complete = sorted(words) == sorted(expected)
+    if words[:2] == ["ordered latte", "ready latte"]:
+        raise Wrong("in-line", **both)
+    if words == expected[:2]:
+        raise Wrong("never-starts", **both)
+    if words and not any(reply.startswith("ordered") for reply in words):
+        raise Wrong("not-taken", **both)
+    if complete and "ready" in words[1] and "ready" in words[3]:
+        raise Wrong("taken-late", **both)
+    if complete and words[:2] == expected[:2]:
+        raise Wrong("one-machine", **both)
+    if any(reply.count(" ") > 1 for reply in words):
+        raise Wrong("with-seconds", **both)
+    if words == [*expected[:2], "ready mocha", "ready mocha"]:
+        raise Wrong("late-message", **both)
+    raise Wrong("other-replies", **both)
+
+
+async def _judge_leaving(answer: Answer, run: Recorder) -> None:
+    """The client leaves as soon as its order is taken."""
+    loop = asyncio.get_running_loop()
+    for _ in range(3):
+        async with Service(answer, run=run) as service:
+            async with service.connect() as websocket:
+                began = loop.time()
+                await send_all(websocket, "latte 0.4")
+                await receive(websocket, 1)
+            early = await until(service.ended.is_set, 0.2)
+            took = loop.time() - began
+            await until(service.ended.is_set)
             service.raise_errors()
-            raise Wrong("held-up")
-    await asyncio.wait(sending)
-    sleeper.vanish()
-    await _refuse_silence(service, [ada], "ghost", type="left", name="Sleeper")
+        if not early:
+            return
+        # Else the machine may have stood still while the order was prepared.
+        if took < 0.35:
+            raise Wrong("walks-off")
 
 
-async def _judge_second_join(answer: Answer) -> None:
-    """Eva joins, then joins once more under another name, and leaves."""
-    members: dict[Any, Any] = {}
-    async with Service(answer, members) as service:
-        eva = await _join(service, "Eva")
-        await _hears(eva, type="joined", name="Eva")
-        await eva.send(_request(type="join", name="Eve"))
-        await until(
-            lambda: (
-                _events(eva, type="error")
-                or _events(eva, type="joined", name="Eve")
-                or eva.gone
-            )
+NAMES = (
+    "latte mocha chai mate cocoa cortado lungo matcha tonic soda tea milk"
+).split()
+# The drinks as replies bear them; orders do not.
+SERVED = [f"{name}☕" for name in NAMES]
+
+
+class _Barista:
+    """Reads all orders, then replies to them in an order of its own.
+
+    Attributes:
+        orders: the messages it has received.
+        alone: whether the client did not send all orders at once.
+        replied: the number and the drink of each reply.
+    """
+
+    def __init__(self) -> None:
+        self.orders: list[Any] = []
+        self.alone = False
+        self.replied: list[tuple[str, str]] = []
+
+    async def handler(self, websocket: ServerConnection) -> None:
+        self.orders += await receive(websocket, len(NAMES), 0.5)
+        count = len(self.orders)
+        self.alone = count < len(NAMES)
+        with suppress(ConnectionClosed):
+            for step in range(count):
+                # 5 and 12 have no common factor, so each has its turn.
+                which = step if self.alone else step * 5 % count
+                await self._reply(websocket, self.orders[which])
+            async for message in websocket:
+                self.orders.append(message)
+                await self._reply(websocket, message)
+
+    async def _reply(self, websocket: ServerConnection, message: Any) -> None:
+        number, _, drink = f"{message}".partition(" ")
+        served = f"{drink.partition(' ')[0]}☕"
+        self.replied.append((number, served))
+        await websocket.send(f"{number} {served}")
+
+
+@exercise("08.2", parameters=2, limit=8, picture="wiretap")
+async def in_order(answer: Answer) -> Right:
+    barista = _Barista()
+    async with (
+        Service(barista.handler) as service,
+        service.connect() as websocket,
+    ):
+        asking = asyncio.create_task(
+            answer(websocket, [f"{name} 0.1" for name in NAMES])
         )
-        await eva.leave()
-        await until(lambda: not members)
+        replied: list[int] = []  # how many when the answer ended
+        asking.add_done_callback(
+            lambda _: replied.append(len(barista.replied))
+        )
+        in_time = await ends(asking, 2 * PATIENCE)
+    _judge_numbers(barista.orders)
+    ended = in_time and not asking.cancelled()
+    error = asking.exception() if ended else None
+    if isinstance(error, KeyError) and isinstance(error.args[0], int):
+        raise Wrong("text-keys", seen=error)
+    if error is not None:
+        raise named(error)
+    seen = asking.result() if in_time else None
+    if not barista.orders:
+        raise Wrong("never-sends")
+    if barista.alone:
+        raise Wrong("one-by-one", seen=barista.orders[:1])
+    if not in_time:
+        raise Wrong("never-ends")
+    if replied[0] < len(NAMES):
+        raise Wrong("never-reads", expected=len(NAMES), seen=replied[0])
+    _judge_order(seen, barista.replied)
+    return Right()
+
+
+def _judge_numbers(orders: list[Any]) -> None:
+    """Each order bears a number of its own, from 0."""
+    for order in orders:
+        if len(f"{order}".split()) != 3:
+            raise Wrong("no-number", expected="0 latte 0.1", seen=order)
+    numbers = [f"{order}".split()[0] for order in orders]
+    if len(set(numbers)) < len(numbers):
+        raise Wrong("same-number", seen=orders)
+    if not set(numbers) <= {f"{number}" for number in range(len(NAMES))}:
+        expected = [f"{n} {name} 0.1" for n, name in enumerate(NAMES)]
+        raise Wrong("other-numbers", expected=expected, seen=orders)
+
+
+def _judge_order(seen: Any, replied: list[tuple[str, str]]) -> None:
+    if seen == SERVED:
+        return
+    both = {"expected": SERVED, "seen": seen}
+    if (
+        seen
+        and isinstance(seen, list)
+        and all(" " in f"{one}" for one in seen)
+    ):
+        raise Wrong("with-numbers", **both)
+    if seen == [name for _, name in replied]:
+        raise Wrong("as-they-came", **both)
+    if seen == [name for _, name in sorted(replied)]:
+        raise Wrong("sorted-as-text", **both)
+    refuse_none(seen, SERVED)
+    if seen == NAMES:
+        raise Wrong("not-from-replies", **both)
+    raise Wrong("other-result", **both)
+
+
+ADA = ["latte", "mocha", "chai", "mate", "cocoa", "lungo"]
+LIMA = ["soda", "tea", "milk"]
+
+
+@exercise("08.3", parameters=2, limit=8, picture="wiretap")
+async def two_machines(answer: Answer, run: Recorder) -> Right:
+    adas, limas = Machine(), Machine()
+
+    async def brew(order: Any) -> str:
+        return await (limas if order in LIMA else adas).hold(order)
+
+    async with Service(answer, brew, run=run) as service:
+        async with service.connect() as ada, service.connect() as lima:
+            await _judge_alone(ada, adas, service)
+            await send_all(lima, *LIMA)
+            if not await until(lambda: len(limas.started) == 2):
+                service.raise_errors()
+                if not limas.started:
+                    raise Wrong("shared")
+                _judge_limit(len(limas.started))
+            adas.let_all_out()
+            limas.let_all_out()
+            replies = await receive(ada, len(ADA))
+            replies += await receive(lima, len(LIMA))
+        await until(service.ended.is_set)
         service.raise_errors()
-        equal(sorted(map(str, members)), [], "two-names")
-        if not _events(eva, type="error"):
-            raise Wrong("second-join", expected=ERROR, seen=_heard(eva)[-1:])
+    _judge_limit(adas.most)
+    _judge_limit(limas.most)
+    expected = sorted(f"{order} ready" for order in ADA + LIMA)
+    if sorted(map(str, replies)) != expected:
+        raise Wrong("other-replies", expected=expected, seen=replies)
+    return Right()
+
+
+async def _judge_alone(
+    ada: ClientConnection, machine: Machine, service: Service
+) -> None:
+    """Two of Ada's orders are prepared; when one is done, then a third."""
+    await send_all(ada, *ADA)
+    await until(lambda: len(machine.started) == 2)
+    await until(lambda: len(machine.started) > 2, MOMENT)
+    if machine.most != 2:
+        _refuse_prepare(service)
+        service.raise_errors()
+        _judge_limit(machine.most)
+    first, second = machine.started
+    machine.let_out(second)
+    if await until(lambda: len(machine.started) > 2):
+        return
+    service.raise_errors()
+    machine.let_out(first)
+    if await until(lambda: len(machine.started) > 2):
+        raise Wrong("batches")
+    raise Wrong("never-released")
+
+
+def _refuse_prepare(service: Service) -> None:
+    """The lesson's own prepare() finds no seconds in these orders."""
+    for error in service.raised():
+        if isinstance(error, ValueError) and any(
+            frame.f_code.co_name == "prepare" for frame in frames(error)
+        ):
+            raise Wrong("not-brew", seen=error)
+
+
+def _judge_limit(most: int) -> None:
+    """Two orders were under way at a time."""
+    if most == 0:
+        raise Wrong("never-brews", expected=2, seen=0)
+    if most == 1:
+        raise Wrong("one-only", expected=2, seen=1)
+    if most >= len(ADA):
+        raise Wrong("too-many", expected=2, seen=most)
+    if most > 2:
+        raise Wrong("other-limit", expected=2, seen=most)
+
+
+@exercise("08.4", parameters=2, limit=8, picture="wiretap")
+async def careful(answer: Answer, run: Recorder) -> Right:
+    await _judge_saving(answer, run, politely=True)
+    await _judge_saving(answer, run, politely=False)
+    return Right()
+
+
+async def _judge_saving(answer: Answer, run: Recorder, politely: bool) -> None:
+    """The client leaves, or vanishes, with two of three orders not saved."""
+    orders = ["latte", "mocha", "chai"]
+    machine = Machine()
+
+    async def save(order: Any) -> str:
+        return await machine.hold(order)
+
+    async with Service(answer, save, run=run) as service:
+        async with service.connect() as websocket:
+            await send_all(websocket, *orders)
+            if not await until(lambda: len(machine.started) == 3):
+                service.raise_errors()
+                if not machine.started:
+                    raise Wrong("never-starts")
+                raise Wrong("in-line", expected=orders, seen=machine.started)
+            _judge_saved(machine.started, orders)
+            machine.let_out(orders[0])
+            for reply in await receive(websocket, 1, MOMENT):
+                raise Wrong("replies", seen=reply)
+            if not politely:
+                websocket.transport.abort()
+                await websocket.wait_closed()
+        # Time for the handler to find out, and to end if it would.
+        if await until(service.ended.is_set, 2 * MOMENT):
+            service.raise_errors()
+            _refuse_end(machine, politely)
+        machine.let_all_out()
+        ended = await until(service.ended.is_set)
+        service.raise_errors()
+        _judge_saved(machine.ended, orders)
+        if not ended:
+            raise Wrong("never-ends")
+
+
+def _judge_saved(seen: list[Any], orders: list[str]) -> None:
+    if sorted(map(str, seen)) != sorted(orders):
+        raise Wrong("other-orders", expected=orders, seen=seen)
+
+
+def _refuse_end(machine: Machine, politely: bool) -> NoReturn:
+    if machine.cancelled:
+        seen = [f"{order} cancelled" for order in machine.cancelled]
+        raise Wrong("group-cancelled", seen=seen)
+    raise Wrong("walks-off" if politely else "never-reached")
+
+
+class _Ground(str):
+    """What grind returns; notes if it is taken for a function."""
+
+    grinder: _Grinder
+
+    def __call__(self, *_: Any) -> _Ground:
+        self.grinder.called_again = True
+        return self
+
+
+class _Grinder:
+    """A function that blocks; notes where it ran and if the loop went on.
+
+    Attributes:
+        at_home: whether it ran in the loop's own thread.
+        called_again: whether its result was called, as if it were a function.
+        went_on: whether the loop went on while it ran in another thread.
+    """
+
+    def __init__(self) -> None:
+        self.at_home = False
+        self.called_again = False
+        self.went_on = True
+        self._home = threading.get_ident()
+        self._loop = asyncio.get_running_loop()
+
+    def grind(self, order: Any) -> _Ground:
+        if threading.get_ident() == self._home:
+            self.at_home = True
+        else:
+            alive = threading.Event()
+            self._loop.call_soon_threadsafe(alive.set)
+            # In turns, as the loop waits: the whole machine may stand still.
+            self.went_on &= any(alive.wait(PATIENCE / 20) for _ in range(20))
+        ground = _Ground(f"{order} ground")
+        ground.grinder = self
+        return ground
+
+
+@exercise("08.5", parameters=2, limit=8, picture="wiretap")
+async def smooth(answer: Answer, run: Recorder) -> Right:
+    grinder = _Grinder()
+    expected = ["latte ground", "mocha ground"]
+    async with Service(answer, grinder.grind, run=run) as service:
+        async with service.connect() as websocket:
+            await send_all(websocket, "latte", "mocha")
+            seen = await receive(websocket, 2, 2 * PATIENCE)
+            if grinder.at_home:
+                if grinder.called_again:
+                    raise Wrong("called-first")
+                raise Wrong("freezes")
+            if not grinder.went_on:
+                raise Wrong("blocked-on-result")
+            if sorted(map(str, seen)) != expected:
+                for error in service.raised():
+                    _refuse_async_in_thread(error)
+                    raise error
+                raise Wrong("other-replies", expected=expected, seen=seen)
+        await until(service.ended.is_set)
+        service.raise_errors()
+    return Right()
+
+
+def _refuse_async_in_thread(error: BaseException) -> None:
+    """``to_thread`` was given a coroutine function, as if it ran there."""
+    if isinstance(error, Unawaited) and error.values["call"] != "to_thread":
+        raise Unawaited("async-in-thread", seen=error.seen)

@@ -1,359 +1,462 @@
-"""Judges the exercises of lesson 09."""
+"""Judges the exercises of lesson 09: clients, and servers that they meet."""
 
 from __future__ import annotations
 
-import html
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from html.parser import HTMLParser
+import asyncio
+import inspect
+import threading
+from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
-import aiohttp
-from aiohttp import web
-from websockets.asyncio.server import Server, ServerConnection
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedError,
+    ConnectionClosedOK,
+)
+from websockets.sync.client import connect as sync_connect
 
+from aula.exercises.answer import close_unawaited
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
-from aula.judges.mistakes import equal
-from aula.judges.servers import Person, Service, address, calling, stop
-from aula.judges.waiting import MOMENT, until
+from aula.instruments.frames import refused_by_send
+from aula.instruments.record import Recorder
+from aula.instruments.tasks import failure, is_orphaned
+from aula.judges.mistakes import (
+    awaits_none,
+    equal,
+    leaves,
+    named,
+    refuse_no_star,
+    refuse_none,
+)
+from aula.judges.servers import calling, path_of, serving
+from aula.judges.waiting import PATIENCE, Silence, ends, patiently, until
+
+NAMES = ["Ada", "Lima", "Eva"]
+DELAYS: dict[Any, float] = {"Ada": 0.2, "Lima": 0.1}  # the last one is first
 
 
-@exercise("09.1", answer="function", parameters=2, picture=None)
-async def socket_address(answer: Answer) -> Right:
-    expected = {
-        "http://127.0.0.1:8001/": "ws://127.0.0.1:8002/",
-        "http://localhost:8888/proxy/8001/": (
-            "ws://localhost:8888/proxy/8002/"
-        ),
-        "https://hub.example/user/ada/proxy/8001/": (
-            "wss://hub.example/user/ada/proxy/8002/"
-        ),
-        "https://lab.example/proxy/41/": "wss://lab.example/proxy/8002/",
-    }
-    seen = {page: answer(page, 8002) for page in expected}
-    if seen == expected:
-        return Right()
-    page = next(page for page in expected if seen[page] != expected[page])
-    wrong = _address_mistake([*expected.values()], [*seen.values()])
-    wrong.expected = {page: expected[page]}
-    wrong.seen = {page: seen[page]}
-    raise wrong
-
-
-def _address_mistake(expected: list[str], seen: list[Any]) -> Wrong:
-    if not all(isinstance(text, str) for text in seen):
-        return Wrong("not-text")
-    if len(set(seen)) == 1:
-        return Wrong("this-machine")
-    if any(text.startswith("http") for text in seen):
-        return Wrong("still-http")
-    if not any(text.startswith("wss:") for text in seen):
-        return Wrong("mixed-content")
-    if not any("8002" in text for text in seen):
-        return Wrong("page-port")
-    if [text.removesuffix("/") for text in seen] == [
-        text.removesuffix("/") for text in expected
-    ]:
-        return Wrong("no-slash")
-    return Wrong("other-number")
-
-
-class _List(HTMLParser):
-    """What a browser makes of a page's list.
+class _Greeter:
+    """A server, and the blocking client of it that an answer is given.
 
     Attributes:
-        exists: whether the page has a list.
-        elements: the tags in it.
-        items: the text of each item.
+        url: where it is served.
+        most: how many clients it had at once.
     """
 
-    def __init__(self, source: str) -> None:
-        super().__init__()
-        self.elements: list[str] = []
-        self.items: list[str] = []
-        self.exists = False
-        self._depth = 0
-        self._inside = False
-        self.feed(source)
-        self.close()
+    def __init__(self) -> None:
+        self.url = ""
+        self.most = 0
+        self._present = 0
+        self._alone = False
+        self._loop_thread = threading.get_ident()
+        self._in_loop = False
+        self._unanswered: list[Exception] = []
 
-    @property
-    def foreign(self) -> set[str]:
-        """The tags that only a message can have brought there."""
-        return {"script", "img"} & set(self.elements)
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        if tag == "ul":
-            self.exists = True
-            self._depth += 1
-        if self._depth:
-            self.elements.append(tag)
-            if tag == "li":
-                self.items.append("")
-                self._inside = True
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("li", "ul"):
-            self._inside = False
-        if tag == "ul" and self._depth:
-            self._depth -= 1
-
-    def handle_data(self, data: str) -> None:
-        if self._inside:
-            self.items[-1] += data
-
-
-MESSAGES = [
-    "Hola",
-    '<img src="x" onerror="this.replaceWith(6 * 7)">',
-    "latte & mocha",
-    "<script>steal()</script>",
-    "5 &lt; 7",
-]
-
-
-@exercise("09.2", parameters=2, picture=None)
-async def history(answer: Answer) -> Right:
-    returned: list[Any] = []
-    errors: list[Exception] = []
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        try:
-            returned.append(await answer(request, MESSAGES.copy()))
-        except Exception as error:
-            errors.append(error)
-        if returned and isinstance(returned[0], web.StreamResponse):
-            return returned[0]
-        return web.Response(status=500)
-
-    async with _site(handler) as url, aiohttp.request("GET", url) as response:
-        text = await response.text()
-    if errors:
-        raise errors[0]
-    if not isinstance(returned[0], web.StreamResponse):
-        raise Wrong("not-response", seen=returned[0])
-    if response.status != 200:
-        raise Wrong("other-status", seen=response.status)
-    equal(response.content_type, "text/html", "plain-text")
-    found = _List(text)
-    items = [item.strip() for item in found.items]
-    if items == MESSAGES and not found.foreign:
-        return Right()
-    wrong = _list_mistake(found, items, text)
-    wrong.expected = MESSAGES
-    raise wrong
-
-
-def _list_mistake(found: _List, items: list[str], text: str) -> Wrong:
-    if not found.exists and "<li" in text:
-        return Wrong("no-list", seen=text)
-    if "script" in found.elements:
-        return Wrong("code-runs", seen=found.elements)
-    if found.foreign:
-        return Wrong("code-runs-still", seen=found.elements)
-    if not items:
-        return Wrong("tags-escaped", seen=text)
-    if len(items) == 1:
-        return Wrong("one-item", seen=items)
-    if items == [html.unescape(message) for message in MESSAGES]:
-        return Wrong("ampersand", seen=items)
-    if sorted(items) == sorted(MESSAGES):
-        return Wrong("other-order", seen=items)
-    return Wrong("text-lost", seen=items)
-
-
-@asynccontextmanager
-async def _site(
-    handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
-) -> AsyncIterator[str]:
-    """A page served by a handler; yields its address."""
-    app = web.Application()
-    app.router.add_get("/", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
-
-
-@exercise("09.3", parameters=2, picture="wiretap")
-async def guard(answer: Answer) -> Right:
-    async def greet(websocket: ServerConnection) -> None:
+    async def greet(self, websocket: ServerConnection) -> None:
+        """Answer a name when all are there, or do not come."""
+        self._present += 1
+        self.most = max(self.most, self._present)
         with suppress(ConnectionClosed):
-            await websocket.send("Hola")
+            name = await websocket.recv()
+            if not self._alone:
+                self._alone = not await until(lambda: self.most == len(NAMES))
+            await asyncio.sleep(DELAYS.get(name, 0))
+            await websocket.send(f"Hola, {name!s}")
+            await websocket.wait_closed()
+        self._present -= 1
 
-    pages = {
-        "http://127.0.0.1:8001/": "http://127.0.0.1:8001",
-        "https://hub.example/user/ada/proxy/8001/": "https://hub.example",
-    }
-    for page, origin in pages.items():
-        server = await answer(greet, page)
-        if not isinstance(server, Server):
-            raise Wrong("not-server", seen=server)
-        # One that nobody has awaited has no sockets to look at yet.
-        if not hasattr(server, "server"):
-            raise Wrong("not-started")
+    def fetch(self, name: str) -> str | bytes:
+        """Send a name, and wait for what is answered."""
+        in_loop = threading.get_ident() == self._loop_thread
+        self._in_loop |= in_loop
+        patience = 0.3 if in_loop else 1.5
         try:
-            if not server.is_serving():
-                raise Wrong("already-closed")
-            await _judge_guard(address(server), page, origin)
-        finally:
-            await stop(server)
+            with sync_connect(self.url, open_timeout=patience) as websocket:
+                websocket.send(name)
+                return websocket.recv(timeout=5)
+        except TimeoutError as timed_out:
+            self._unanswered.append(timed_out)
+            raise
+
+    def refuse_held_loop(self, error: Exception | None = None) -> None:
+        """Refuse an answer that held the loop while ``fetch`` was waiting.
+
+        Arguments:
+            error: what the answer raised.
+        """
+        if self._unanswered:
+            # The one that came out of the answer shows its line, too.
+            if error not in self._unanswered:
+                error = self._unanswered[0]
+            raise Wrong(
+                "in-the-loop" if self._in_loop else "waits-without-await",
+                seen=error,
+            )
+
+
+@exercise("09.1", parameters=2, picture="wiretap")
+async def ask_all(answer: Answer) -> Right:
+    greeter = _Greeter()
+    expected = [f"Hola, {name}" for name in NAMES]
+    async with serving(greeter.greet) as greeter.url:
+        try:
+            seen = await answer(greeter.fetch, [*NAMES])
+        except Exception as error:
+            greeter.refuse_held_loop(error)
+            refuse_no_star(error)
+            raise
+        items = list(seen) if isinstance(seen, list | tuple) else [seen]
+        unawaited = [item for item in items if inspect.isawaitable(item)]
+        await _put_away(unawaited)
+    greeter.refuse_held_loop()
+    if unawaited:
+        raise Wrong("not-awaited")
+    refuse_none(seen, expected)
+    if sorted(map(str, items)) == sorted(expected) and items != expected:
+        raise Wrong("other-order", expected=expected, seen=seen)
+    if items != expected:
+        raise Wrong("other-replies", expected=expected, seen=seen)
+    equal(greeter.most, len(NAMES), "one-by-one")
     return Right()
 
 
-async def _judge_guard(url: str, page: str, origin: str) -> None:
-    async def admits(*origins: str | None) -> bool:
-        """Whether one of these comes in."""
-        for one in origins:
-            with suppress(InvalidStatus):
-                async with calling(url, origin=one):
-                    return True
-        return False
-
-    if not await admits(origin):
-        # The letters of a text are what a list made of it holds.
-        if await admits(origin[-1]):
-            raise Wrong("not-list")
-        parts = urlsplit(origin)
-        portless = f"{parts.scheme}://{parts.hostname}"
-        if await admits(portless):
-            raise Wrong("no-port", expected=origin, seen=portless)
-        if await admits(page, page.rstrip("/")):
-            raise Wrong("whole-address", expected=origin, seen=page)
-        socket_origin = origin.replace("http", "ws", 1)
-        if await admits(socket_origin):
-            raise Wrong("socket-origin", expected=origin, seen=socket_origin)
-        if await admits(parts.netloc, parts.hostname):
-            raise Wrong("host-only", expected=origin, seen=parts.netloc)
-        raise Wrong("page-refused", expected=origin)
-    if await admits("https://evil.example"):
-        raise Wrong("open-to-all")
-    if await admits(None):
-        raise Wrong("programs-too")
-    for other in (f"{origin}.evil.example", f"{origin}1", f"{origin}0"):
-        if await admits(other):
-            raise Wrong("look-alike", expected=origin, seen=other)
+async def _put_away(unawaited: list[Any]) -> None:
+    """Let go of what an answer returned instead of awaiting it."""
+    close_unawaited(unawaited)
+    running = [one for one in unawaited if asyncio.isfuture(one)]
+    ended = asyncio.gather(*running, return_exceptions=True)
+    with suppress(Silence):
+        await patiently(ended, 2 * PATIENCE)
 
 
-DRAWN = ["[1, 2]", "[3, 4.5]", "[5, 6]", "[7, 8]"]
-JUNK = ["hola", "7", "[1]", "[1, 2, 3]", "null"]
+LINES = ["latte", "", "mocha"]
+UNASKED = ["mocha 2.50", "chai 3.00"]  # what the server says of itself
+SHOWN = ["hola", "eco: latte", *UNASKED, "eco: ", "eco: mocha"]
+SILENCE = 0.8  # seconds a chat keeps quiet: twice the lesson's own limit
 
 
-class _Points(list[Any]):
-    """The list that all connections share, and whether one made a copy."""
+class _Talk:
+    """A chat's server, the person who types, and what is shown to them.
 
-    added = False
+    Attributes:
+        asked: how many lines the answer asked for.
+        received: the lines that the server got.
+        shown: the messages that the answer showed.
+        due: how many should have been shown when some were missing; 0 if
+            none ever was.
+        codes: with which code the connection ended, if it has.
+    """
 
-    def __add__(self, other: Any) -> Any:
-        self.added = True
-        return [*self, *other]
+    def __init__(self) -> None:
+        self.asked = self.due = 0
+        self.received: list[str | bytes] = []
+        self.shown: list[Any] = []
+        self.codes: list[int | None] = []
+        self._shown_then: list[Any] = []
+        self._websocket: ServerConnection | None = None
 
+    async def reply(self, websocket: ServerConnection) -> None:
+        self._websocket = websocket
+        with suppress(ConnectionClosed):
+            await websocket.send("hola")
+            async for message in websocket:
+                self.received.append(message)
+                await websocket.send(f"eco: {message!s}")
+        await websocket.wait_closed()
+        self.codes.append(websocket.close_code)
 
-@exercise("09.4", parameters=3, picture="wiretap")
-async def remembering(answer: Answer) -> Right:
-    tabs: set[Any] = set()
-    points = _Points()
-    async with Service(answer, tabs, points) as service:
-        ada = await service.visit()
-        await ada.send(DRAWN[0])
-        await _hear(ada, 1)
-        for message in [*JUNK, DRAWN[1]]:
-            await ada.send(message)
-        _judge_first(await _hear(ada, 2), service, ada, points)
-        lima, eva = await service.visit(), await service.visit()
-        await _hear(lima, 2)
-        await until(lambda: len(tabs) == 3, MOMENT)
-        late = len(lima.heard) + 1
-        await lima.send(DRAWN[2])
-        _judge_late(await _hear(lima, late), points)
-        _refuse_other(await _hear(ada, 3), 3, "only-back")
-        _refuse_other(await _hear(eva, 3), 3, "added-late")
-        await lima.leave()
-        await eva.leave()
-        await ada.send(DRAWN[3])
-        seen = await _hear(ada, 4)
-        if len(seen) < 4:
-            service.raise_errors()
-        _refuse_other(seen, 4, "broken-by-leaving")
-        await ada.leave()
-        if not await until(lambda: not tabs):
-            raise Wrong("stays", expected=0, seen=len(tabs))
-        _refuse_other(points, 4, "other-points")
-        cut = await service.visit()
-        await _hear(cut, 4)
-        cut.vanish()
-        if not await until(lambda: not tabs):
-            raise Wrong("stays-when-cut", expected=0, seen=len(tabs))
-    return Right()
+    async def next_line(self) -> str | None:
+        # A person types the next line when the reply is there to be read.
+        await self._turn_up([1, 2, 5, 6][min(self.asked, 3)])
+        if self.asked == 1 and self._websocket:
+            # And is told something in the meantime, also after a silence.
+            with suppress(ConnectionClosed):
+                await self._say(self._websocket, 3)
+                await asyncio.sleep(0 if self.due else SILENCE)
+                await self._say(self._websocket, 4)
+        self.asked += 1
+        return LINES[self.asked - 1] if self.asked <= len(LINES) else None
 
+    def refuse_late(self, mistake: str) -> None:
+        """Refuse that a message was not shown in time."""
+        raise Wrong(mistake, expected=SHOWN[: self.due], seen=self._shown_then)
 
-async def _hear(person: Person, count: int) -> list[str | bytes]:
-    """So many messages, or fewer if no more come in time."""
-    await until(lambda: len(person.heard) >= count or person.gone)
-    return person.heard[:count]
+    async def _say(self, websocket: ServerConnection, count: int) -> None:
+        if not self.due:
+            await websocket.send(SHOWN[count - 1])
+            await self._turn_up(count)
 
-
-def _point(message: Any) -> Any:
-    with suppress(ValueError, TypeError):
-        return json.loads(message)
-    return message
+    async def _turn_up(self, count: int) -> None:
+        """Wait for messages to be shown; note when they were not."""
+        if not self.due and not await until(lambda: len(self.shown) >= count):
+            self.due, self._shown_then = count, [*self.shown]
 
 
-def _is_drawn(seen: list[Any], *drawn: str) -> bool:
-    """Whether these points came, in this order."""
-    return [*map(_point, seen)] == [*map(_point, drawn)]
-
-
-def _refuse_other(seen: list[Any], count: int, mistake: str) -> None:
-    """What was drawn so far must have come, and nothing else."""
-    if not _is_drawn(seen, *DRAWN[:count]):
-        raise Wrong(mistake, expected=DRAWN[:count], seen=seen)
-
-
-def _refuse_arrival(name: str, seen: list[Any]) -> None:
-    """Before anybody draws, only what is in ``points`` may come."""
-    if seen and _point(seen[0]) not in map(_point, DRAWN):
-        raise Wrong("all-in-one", seen=seen[0], name=name)
-
-
-def _judge_first(
-    seen: list[Any], service: Service, ada: Person, points: _Points
-) -> None:
-    """Ada has drawn two points, with junk between them."""
-    if _is_drawn(seen[1:], DRAWN[0]):
-        _refuse_arrival("Ada", seen)
-    if not seen:
-        service.raise_errors()
-        raise Wrong(
-            "not-to-itself" if points else "none-accepted",
-            expected=DRAWN[:2],
-            seen=seen,
+@exercise("09.2", parameters=3, picture="wiretap")
+async def chat(answer: Answer, run: Recorder) -> Right:
+    talk = _Talk()
+    async with serving(talk.reply) as url:
+        task = asyncio.create_task(
+            answer(url, talk.next_line, talk.shown.append)
         )
-    if len(seen) == 1 and service.errors:
-        error = service.failure()
-        if isinstance(error, TypeError):
-            raise Wrong("junk-kills-still", seen=error)
-        raise Wrong("junk-kills", seen=error)
-    if len(seen) == 1 and ada.gone:
-        raise Wrong("stops-listening", expected=DRAWN[:2], seen=seen)
-    _refuse_other(seen, 2, "junk-passes")
+        await until(lambda: talk.asked or task.done(), 2 * PATIENCE)
+        if talk.asked:
+            await until(
+                lambda: talk.asked > len(LINES) or task.done(),
+                2 * PATIENCE + SILENCE,
+            )
+        ended = await ends(task, PATIENCE if talk.asked > len(LINES) else 0)
+        if ended:
+            await until(lambda: talk.codes)
+            await asyncio.sleep(0.05)  # the receiving task ends
+        codes = [*talk.codes]
+        orphans = [
+            lane.task
+            for lane in run.lanes
+            if lane.task.done() and is_orphaned(lane.task)
+        ]
+    if ended and not talk.due:
+        if isinstance(failure(task), ConnectionClosedOK):
+            raise Wrong("close-escapes", seen=failure(task))
+    _refuse_type_errors([task, *(one.task for one in run.lanes if one.shown)])
+    _judge_showing(talk, ended)
+    if ended:
+        task.result()  # raises what the answer raised
+    elif not talk.asked:
+        raise Wrong("receives-first")
+    if ended and not talk.shown:
+        raise Wrong("not-shown", expected=SHOWN, seen=talk.shown)
+    if talk.due:
+        talk.refuse_late("lock-step" if talk.due == 3 else "shown-late")
+    if not ended and talk.asked > len(LINES):
+        raise Wrong("never-ends")
+    equal([talk.received, talk.shown], [LINES, SHOWN], "other-lines")
+    if not codes:
+        raise Wrong("left-open")
+    if orphans:
+        raise Wrong("nobody-awaited", seen=failure(orphans[0]))
+    equal(codes, [1000], "other-code")
+    return Right()
 
 
-def _judge_late(seen: list[Any], points: _Points) -> None:
-    """Lima came after two points and has drawn the third."""
-    _refuse_arrival("Lima", seen)
-    if len(seen) < 3 and not all(isinstance(p, str) for p in points):
-        raise Wrong("not-text", expected=DRAWN[:2], seen=points)
-    if _is_drawn(seen[:1], DRAWN[2]):
-        if points.added:
-            raise Wrong("new-list", expected=DRAWN[:3], seen=points)
-        if not points:
-            raise Wrong("not-kept", expected=DRAWN[:3], seen=points)
-        raise Wrong("forgets", expected=DRAWN[:3], seen=seen)
-    _refuse_other(seen, 3, "other-history")
+def _refuse_type_errors(tasks: list[asyncio.Task[Any]]) -> None:
+    """Refuse the everyday mistakes that some task has stumbled over."""
+    for task in tasks:
+        error = failure(task) if task.done() else None
+        for leaf in leaves(error) if error else ():
+            if awaits_none(leaf):
+                raise Wrong("awaits-show", seen=leaf)
+            if None in refused_by_send(leaf):
+                raise Wrong("sends-none", seen=leaf)
+            if named(leaf) is not leaf:
+                raise named(leaf)
+
+
+def _judge_showing(talk: _Talk, ended: bool) -> None:
+    """Everything was shown while lines were asked for, the empty one too."""
+    # One that shows nothing in time may close before the server has read.
+    if talk.asked > 1 and (talk.due > 4 if talk.due else ended):
+        if talk.received == ["latte", "mocha"][: len(talk.received)]:
+            raise Wrong("empty-line", expected=LINES, seen=talk.received)
+    if talk.due > 3:
+        talk.refuse_late("stops-receiving")
+
+
+TICKS = [f"tick {number}" for number in range(5)]
+GAP = 0.1  # seconds between two of them
+QUIET = 0.3  # seconds without one that end them
+LAST = ["latte", "mocha"]  # what comes before a close
+
+
+class _Ticker:
+    """A server that sends messages at a pace, or closes behind them.
+
+    Attributes:
+        sent: how many ticks it has sent.
+        slowest: the longest that a client had to wait for one, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.slowest = 0.0
+
+    async def tick(self, websocket: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            match path_of(websocket):
+                case "/closing":
+                    await websocket.send(LAST[0])
+                    await asyncio.sleep(0.8)
+                    await websocket.send(LAST[1])
+                case "/failing":
+                    await websocket.send(LAST[0])
+                    await websocket.send(LAST[1])
+                    await websocket.close(1011)
+                case _:
+                    await self._keep_pace(websocket)
+
+    async def _keep_pace(self, websocket: ServerConnection) -> None:
+        clock = asyncio.get_running_loop().time
+        self.sent, self.slowest, before = 0, 0.0, clock()
+        for message in TICKS:
+            await asyncio.sleep(GAP)
+            await websocket.send(message)
+            self.sent += 1
+            now = clock()
+            self.slowest, before = max(self.slowest, now - before), now
+        await websocket.wait_closed()
+
+
+@exercise("09.3", parameters=2, picture="wiretap", limit=6)
+async def until_quiet(answer: Answer) -> Right:
+    ticker = _Ticker()
+    async with serving(ticker.tick) as url:
+        try:
+            await _judge_paced(answer, ticker, url)
+        except Wrong:
+            # A machine that stood still for a while says nothing about the
+            # answer.
+            if ticker.slowest < QUIET / 1.5:
+                raise
+            await _judge_paced(answer, ticker, url)
+        await _judge_closing(answer, f"{url}/closing")
+        await _judge_closing(answer, f"{url}/failing")
+    return Right(count=len(TICKS))
+
+
+async def _judge_paced(answer: Answer, ticker: _Ticker, url: str) -> None:
+    """Messages come, and then no more."""
+    async with calling(url) as websocket:
+        try:
+            seen = await patiently(answer(websocket, QUIET), 2 * PATIENCE)
+        except Silence:
+            raise Wrong("never-ends") from None
+        except TimeoutError as error:
+            raise Wrong(
+                "timeout-escapes", expected=TICKS, seen=error
+            ) from None
+        all_sent = ticker.sent == len(TICKS)
+    refuse_none(seen, TICKS)
+    if isinstance(seen, list) and seen != TICKS and all_sent:
+        if all(message in TICKS for message in seen):
+            raise Wrong("list-anew", expected=TICKS, seen=seen)
+    if seen in (TICKS[0], TICKS[:1]):
+        raise Wrong("first-only", expected=TICKS, seen=seen)
+    if isinstance(seen, list) and seen == TICKS[: len(seen)] != TICKS:
+        raise Wrong("whole-time", expected=TICKS, seen=seen)
+    equal(seen, TICKS, "other-messages")
+
+
+async def _judge_closing(answer: Answer, url: str) -> None:
+    """The server closes before the silence is long enough."""
+    async with calling(url) as websocket:
+        try:
+            seen = await patiently(answer(websocket, 5.0), 2 * PATIENCE)
+        except Silence:
+            raise Wrong("goes-on-after-close") from None
+        except ConnectionClosedError as error:
+            raise Wrong("error-escapes", expected=LAST, seen=error) from None
+        except ConnectionClosed as error:
+            raise Wrong("close-escapes", expected=LAST, seen=error) from None
+    equal(seen, LAST, "other-limit" if seen == LAST[:1] else "lost-at-close")
+
+
+class _Leaver:
+    """A server that says two things and leaves, as the path says.
+
+    Attributes:
+        deaf: set once it reads nothing more, at ``/deaf``.
+        released: to be set for it to go then.
+    """
+
+    def __init__(self) -> None:
+        self.deaf = asyncio.Event()
+        self.released = asyncio.Event()
+
+    async def leave(self, websocket: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            await websocket.send("latte")
+            await websocket.send("mocha")
+            match path_of(websocket):
+                case "/deaf":
+                    websocket.transport.pause_reading()
+                    self.deaf.set()
+                    await self.released.wait()
+                    websocket.transport.abort()
+                case "/1006":
+                    websocket.transport.abort()
+                case path:
+                    await websocket.close(int(path[1:]))
+            await websocket.wait_closed()
+
+
+@exercise("09.4", parameters=1, picture="wiretap", limit=6)
+async def how_it_ended(answer: Answer) -> Right:
+    leaver = _Leaver()
+    endings = {1000: "ok", 1001: "ok", 1008: "error", 1006: "error"}
+    async with serving(leaver.leave) as url:
+        for code, kind in endings.items():
+            async with calling(f"{url}/{code}") as websocket:
+                await _judge_ending(answer(websocket), websocket, (kind, code))
+        # The client says goodbye and the server never answers.
+        async with calling(f"{url}/deaf") as websocket:
+            ending = asyncio.create_task(answer(websocket))
+            await leaver.deaf.wait()
+            await websocket.close(1001)
+            leaver.released.set()
+            await _judge_ending(ending, websocket, ("error", 1006), sent=1001)
+    return Right()
+
+
+async def _judge_ending(
+    ending: Awaitable[Any],
+    websocket: ClientConnection,
+    expected: tuple[str, int],
+    sent: int | None = None,
+) -> None:
+    """Judge what is said of an ending, in which the client sent a code."""
+    kind, code = expected
+    try:
+        seen = await patiently(ending, 2 * PATIENCE)
+    except Silence:
+        raise Wrong("never-ends", expected=expected) from None
+    except ConnectionClosedOK as error:
+        raise Wrong("ok-escapes", expected=expected, seen=error) from None
+    except ConnectionClosedError as error:
+        raise Wrong("error-escapes", expected=expected, seen=error) from None
+    except AttributeError as error:
+        if code != 1006:
+            raise
+        raise Wrong("no-close-frame", expected=expected, seen=error) from None
+    if isinstance(seen, list):
+        seen = tuple(seen)
+    if seen == expected:
+        return
+    both = {"expected": expected, "seen": seen}
+    if seen is None and await _is_read(websocket):
+        raise Wrong("quiet-end" if kind == "ok" else "printed", **both)
+    if seen in (None, "latte", "mocha"):
+        raise Wrong("reads-too-little", **both)
+    pair = seen if isinstance(seen, tuple) and len(seen) == 2 else (None, seen)
+    if sent is not None and pair[1] == sent:
+        raise Wrong("sent-code", **both)
+    if pair[0] == kind and isinstance(pair[1], int):
+        raise Wrong("other-code", **both)
+    if pair == ("error", 1001):
+        raise Wrong("going-away", **both)
+    if pair == ("error", 1000):
+        raise Wrong("catches-first", **both)
+    if kind == "error" and pair[0] == "ok":
+        raise Wrong("all-ok", **both)
+    raise Wrong("other-pair", **both)
+
+
+async def _is_read(websocket: ClientConnection) -> bool:
+    """Whether an answer has left no message unread; reads the first."""
+    try:
+        await patiently(websocket.recv())
+    except (ConnectionClosed, Silence):
+        return True
+    return False

@@ -1,499 +1,56 @@
-"""Judges the exercises of lesson 11: old programs brought to the present."""
+"""Judges the exercises of lesson 11."""
 
 from __future__ import annotations
 
-import asyncio
-import functools
-import os
-import sys
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
-from inspect import CO_COROUTINE
-from types import FrameType
 from typing import Any
-from unittest.mock import patch
-
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.asyncio.server import Server, ServerConnection
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
-from aula.judges.mistakes import (
-    NO_COROUTINES,
-    NOT_A_NUMBER,
-    NOT_DATA,
-    UNKNOWN,
-    UNPACKED,
-    discard,
-    equal,
-    frames,
-    named,
-    refuse_bare_connect,
-    refuse_future,
-    refuse_no_star,
-    refuse_none,
-    refuse_unawaited,
-    runs_second_loop,
-)
-from aula.judges.servers import (
-    HANDLER_LIMIT,
-    Hung,
-    Service,
-    hear,
-    path_of,
-    stop,
-    tell,
-)
-from aula.judges.waiting import Silence, patiently, until
-
-LIMIT = 9  # seconds for a whole answer
-NEAR = timedelta(minutes=5)  # for clocks that tell the right time
-# Between the first and the third time of a clock that keeps its sleep(0.1)
-# pass two tenths of a second.
-PAUSE = timedelta(seconds=0.1)
-TODAY = {
-    "path": "websocket.request.path",
-    "request_headers": "websocket.request.headers",
-    "open": "websocket.state",
-    "closed": "websocket.state",
-}
+from aula.judges.mistakes import equal
+from aula.judges.servers import Person, Service
+from aula.judges.waiting import until
 
 
-def _refuse_old_names(errors: Iterable[BaseException]) -> None:
-    """Name what a handler still takes from the library of old."""
-    for error in errors:
-        name = getattr(error, "name", None)
-        if isinstance(error, AttributeError) and name in TODAY:
-            raise Wrong("old-name", seen=error, name=name, new=TODAY[name])
-        if isinstance(error, NameError) and name == "path":
-            raise Wrong("no-path", seen=error)
-
-
-@exercise("11.1", parameters=2, limit=LIMIT, picture="wiretap")
-async def ask_all_today(answer: Answer) -> Right:
-    names = ["Ada", "Lima", "Eva"]
-    expected = [f"Hello {name}! 🙂" for name in names]
-    asked: list[str | bytes] = []
-    connections: list[ServerConnection] = []
-
-    async def greet(websocket: ServerConnection) -> None:
-        connections.append(websocket)
-        with suppress(ConnectionClosed):
-            async for name in websocket:
-                asked.append(name)
-                await websocket.send(f"Hello {name!s}! 🙂")
-
-    async with Service(greet) as service:
-        asking = asyncio.create_task(answer(service.url, [*names]))
-        if not await until(asking.done):
-            raise Wrong("waits", seen=asked)
-        try:
-            seen = asking.result()
-        except (AttributeError, TypeError) as error:
-            refuse_bare_connect(error)
-            raise
-        refuse_unawaited(seen, "recv-unawaited")
-        if seen is None:
-            raise Wrong("nothing-returned", expected=expected, seen=seen)
-        if seen in (expected[:1], expected[0]):
-            raise Wrong("only-first", expected=names, seen=asked)
-        equal(seen, expected, "other-answers")
-        equal(asked, names, "other-answers")
-        if len(connections) > 1:
-            raise Wrong("reconnects", count=len(connections))
-        if not await until(service.ended.is_set):
-            raise Wrong("left-open")
-    await _judge_failure(answer)
-    return Right(close_code=connections[0].close_code)
-
-
-async def _judge_failure(answer: Answer) -> None:
-    """A conversation that breaks off half-way is closed as well."""
-    named = asyncio.Event()
-
-    async def stall(websocket: ServerConnection) -> None:
-        with suppress(ConnectionClosed):
-            async for _ in websocket:
-                named.set()
-
-    async with Service(stall) as service:
-        asking = asyncio.create_task(answer(service.url, ["Ada", "Lima"]))
-        await until(named.is_set)
-        asking.cancel()
-        await until(asking.done)
-        if not await until(service.ended.is_set):
-            raise Wrong("open-on-failure")
-
-
-@exercise("11.2", parameters=2, limit=LIMIT, picture="wiretap")
-async def main(answer: Answer) -> Right:
-    servers: set[Server] = set()
-    programs: list[_Program] = []
-
-    async def hello(websocket: ServerConnection) -> None:
-        servers.add(websocket.server)
-        with suppress(ConnectionClosed):
-            async for name in websocket:
-                await websocket.send(f"Welcome, {name!s}!")
-
-    loop = asyncio.get_running_loop()
-    try:
-        with patch.object(loop, "run_forever", _refuse_run_forever):
-            # Two programs at once, so that a port of their own shows.
-            for number in (1, 2):
-                program = _Program(answer, hello, f"main {number}")
-                programs.append(program)
-                await program.open()
-            for program in programs:
-                await program.talk()
-            for server in servers:
-                _judge_host(server)
-            for program in programs:
-                await program.interrupt()
-    finally:
-        for program in programs:
-            await program.clear()
-        for server in servers:
-            await stop(server)
-    return Right()
-
-
-def _refuse_run_forever() -> None:
-    """Say what a nested ``run_forever`` says, and no more.
-
-    The first releases of Python 3.13 forget the running loop as well, and
-    nothing in this kernel would work after it.
-    """
-    raise RuntimeError("This event loop is already running")
-
-
-def _judge_host(server: Server) -> None:
-    hosts = [sock.getsockname()[0] for sock in server.sockets]
-    if not {*hosts} <= {"127.0.0.1", "::1"}:
-        raise Wrong("all-hosts", expected="127.0.0.1", seen=hosts[0])
-
-
-class _Program:
-    """A run of a learner's ``main``, as ``asyncio.run`` would have it."""
-
-    def __init__(self, answer: Answer, hello: Answer, name: str) -> None:
-        self._addresses: list[Any] = []
-        self._websocket: ClientConnection | None = None
-        self._task = asyncio.create_task(answer(hello, self._ready), name=name)
-
-    def _ready(self, url: Any = None) -> None:
-        self._addresses.append(url)
-
-    async def open(self) -> None:
-        """Wait for the address and connect to it."""
-        if not await until(lambda: self._task.done() or self._addresses):
-            raise Wrong("not-ready")
-        self._refuse_failure()
-        if not self._addresses:
-            raise Wrong("never-ready")
-        url = self._addresses[0]
-        if not isinstance(url, str) or not url.startswith("ws://"):
-            raise Wrong("no-address", seen=type(url).__name__)
-        try:
-            self._websocket = await connect(url)
-        except (OSError, InvalidHandshake):
-            await self._refuse_end()
-            raise Wrong("nobody-there", seen=url) from None
-
-    async def talk(self) -> None:
-        """Be answered, while the program serves."""
-        assert self._websocket is not None
-        for name in ("Ada", "Lima"):
-            try:
-                heard = await tell(self._websocket, name)
-            except (Hung, Silence):
-                await self._refuse_end()
-                raise Wrong("silent-server") from None
-            equal(heard, f"Welcome, {name}!", "other-handler")
-        if self._task.done():
-            await self._refuse_end()
-
-    async def interrupt(self) -> None:
-        """Do what Ctrl+C does, and see whether the server is closed."""
-        assert self._websocket is not None
-        self._task.cancel()
-        if not await until(self._task.done):
-            raise Wrong("deaf")
-        self._refuse_failure()
-        try:
-            await patiently(self._websocket.wait_closed())
-        except Silence:
-            raise Wrong("left-open") from None
-
-    async def clear(self) -> None:
-        self._task.cancel()
-        await asyncio.wait({self._task}, timeout=HANDLER_LIMIT)
-        if self._websocket is not None:
-            await self._websocket.close()
-
-    async def _refuse_end(self) -> None:
-        """Whoever ended stopped serving too soon."""
-        ended = await until(self._task.done)
-        self._refuse_failure()
-        if ended:
-            raise Wrong("ends-at-once")
-
-    def _refuse_failure(self) -> None:
-        if not self._task.done() or self._task.cancelled():
-            return
-        error = self._task.exception()
-        if isinstance(error, AttributeError) and isinstance(error.obj, Server):
-            raise Wrong("not-served", seen=error)
-        if error is not None and runs_second_loop(error):
-            discard(error)
-            raise Wrong("nested-loop", seen=error)
-        if isinstance(error, OSError):
-            raise Wrong("fixed-port", seen=type(error).__name__)
-        if error is not None:
-            raise error
-
-
-@exercise("11.3", parameters=1, limit=LIMIT, picture="wiretap")
-async def countdown_today(answer: Answer) -> Right:
-    heard: list[str | bytes] = []
-    async with Service(answer) as service:
-        async with service.connect("/3") as websocket:
-            try:
-                while len(heard) < 4:
-                    heard.append(await hear(websocket))
-            except Hung:
-                pass
-            except Silence:
-                if heard:
-                    raise Wrong("stays-open", seen=heard) from None
-                raise Wrong("silent") from None
-        _refuse_errors(service)
-        equal(heard, ["3", "2", "1"], "other-count")
-        async with service.connect("/1000") as websocket:
-            first = None
-            with suppress(Hung, Silence):
-                first = await hear(websocket)
-            equal(first, "1000", "other-start")
-            if await _floods(websocket):
-                raise Wrong("no-pause")
-        if not await until(service.ended.is_set):
-            raise Wrong("never-ends")
-        if service.closed:
-            error = type(service.closed[0]).__name__
-            raise Wrong("client-left", error=error)
+@exercise("11.1", parameters=2, limit=9, picture="wiretap")
+async def register(answer: Answer) -> Right:
+    connected: set[Any] = set()
+    async with Service(answer, connected) as service:
+        ada = await service.visit()
+        lima = await service.visit()
+        await until(lambda: len(connected) == 2)
         service.raise_errors()
-        async with service.connect("/1000") as websocket:
-            await hear(websocket)
-            websocket.transport.abort()
-        await until(service.ended.is_set)
+        equal(len(connected), 2, "never-registers")
+        await ada.send("how many?")
+        await ada.send("how many?")
+        await _judge_replies(service, ada, ["2", "2"])
+        await lima.leave()
+        await until(lambda: len(connected) == 1 and lima.gone)
+        equal(lima.heard, [], "told-all")
+        _refuse_presence(connected, "stays")
+        eva = await service.visit()
+        await until(lambda: len(connected) == 2)
+        eva.vanish()
+        await until(lambda: len(connected) == 1)
+        _refuse_presence(connected, "ghost")
+        await until(lambda: service.running == 1)
         if service.closed:
-            raise Wrong("closed-ok")
-        service.raise_errors()
+            raise Wrong("error-escapes")
+        await ada.send("how many?")
+        await _judge_replies(service, ada, ["2", "2", "1"])
     return Right()
 
 
-def _refuse_errors(service: Service) -> None:
-    _refuse_old_names(service.errors)
-    for error in service.errors:
-        if isinstance(error, TypeError) and NOT_DATA in f"{error}":
-            raise Wrong("number-sent", seen=error)
-        if isinstance(error, ValueError) and NOT_A_NUMBER in f"{error}":
-            raise Wrong("slash", seen=error)
+async def _judge_replies(
+    service: Service, ada: Person, expected: list[str]
+) -> None:
+    await until(lambda: len(ada.heard) == len(expected) or ada.gone)
     service.raise_errors()
+    if ada.gone:
+        raise Wrong("hangs-up", expected=expected, seen=ada.heard)
+    equal(ada.heard, expected, "other-replies")
 
 
-async def _floods(websocket: ClientConnection) -> bool:
-    """Whether messages come much faster than ten in a second."""
-    with suppress(TimeoutError, ConnectionClosed):
-        async with asyncio.timeout(0.25):
-            for _ in range(20):
-                await websocket.recv()
-            # The goodbye would have to wait for the rest.
-            websocket.transport.abort()
-            return True
-    return False
-
-
-@exercise("11.4", parameters=1, limit=LIMIT, picture=None)
-async def collect(answer: Answer) -> Right:
-    paths = [f"/{number}" for number in range(8)]
-    tokens: list[str | None] = []  # one for each connection
-    release = asyncio.Event()
-
-    async def reply(websocket: ServerConnection) -> None:
-        assert websocket.request is not None
-        tokens.append(websocket.request.headers.get("Token"))
-        if len(tokens) == len(paths):
-            release.set()
-        with suppress(ConnectionClosed):
-            await release.wait()
-            await websocket.send(f"message of {path_of(websocket)}")
-
-    async with Service(reply) as service:
-        urls = [service.url + path for path in paths]
-        collecting = asyncio.create_task(answer(urls), name="collect(urls)")
-        together = await until(collecting.done)
-        if not together and len(tokens) == 1:
-            raise Wrong("one-at-a-time")
-        release.set()
-        try:
-            seen = await collecting
-        except (AttributeError, TypeError, ValueError) as error:
-            _refuse_old_arguments(error)
-            if len(tokens) == len(paths):
-                _refuse_gathered(error)
-            refuse_no_star(error)
-            raise named(error) from None
-        refuse_future(seen, "not-awaited")
-        refuse_none(seen)
-        _judge_messages(seen, [f"message of {path}" for path in paths])
-        if {*tokens} != {"latte"}:
-            other = next(token for token in tokens if token != "latte")
-            raise Wrong("no-token", expected="latte", seen=other)
-        if not together:
-            raise Wrong("one-at-a-time")
-    return Right(count=len(paths))
-
-
-def _refuse_old_arguments(error: Exception) -> None:
-    if NO_COROUTINES in f"{error}":
-        discard(error)
-        raise Wrong("wait-coroutines", seen=error) from None
-    if f"{UNKNOWN} 'extra_headers'" in f"{error}":
-        raise Wrong("old-headers", seen=error) from None
-
-
-def _refuse_gathered(error: Exception) -> None:
-    """Name what belongs to ``wait``, and is of no use to ``gather``."""
-    inside = [f for f in frames(error) if f.f_code.co_flags & CO_COROUTINE]
-    if "gather" not in inside[-1].f_code.co_names:
-        return
-    if isinstance(error, AttributeError) and (
-        isinstance(error.obj, str) and error.name == "result"
-    ):
-        raise Wrong("result-of-text", seen=error) from None
-    if isinstance(error, ValueError) and UNPACKED in f"{error}":
-        raise Wrong("no-pending", seen=error) from None
-
-
-def _judge_messages(seen: Any, expected: list[str]) -> None:
-    try:
-        messages = list(seen)
-        same = sorted(messages) == sorted(expected)
-    except TypeError:
-        messages, same = [seen], False
-    if same:
-        equal(messages, expected, "any-order")
-    elif messages != expected:
-        raise Wrong("other-messages", expected=expected, seen=seen)
-
-
-@exercise("11.5", parameters=1, limit=LIMIT, picture="wiretap")
-async def clock(answer: Answer) -> Right:
-    async with _Spaced(answer) as service:
-        with _far_from_utc(), _watching("utcnow") as calls:
-            for path in ("/Lima", "/Ada"):
-                await _judge_clock(service, path, calls)
-    return Right()
-
-
-class _Spaced(Service):
-    """Its messages are seen while the handler sends them without a pause.
-
-    Otherwise it would hold the loop until the buffers are full.
-    """
-
-    async def handle(
-        self, handler: Answer, websocket: ServerConnection, *arguments: Any
-    ) -> None:
-        send = websocket.send
-
-        @functools.wraps(send)
-        async def send_and_yield(*arguments: Any, **options: Any) -> None:
-            await send(*arguments, **options)
-            await asyncio.sleep(0)
-
-        with patch.object(websocket, "send", send_and_yield):
-            await handler(websocket, *arguments)
-
-
-@contextmanager
-def _far_from_utc() -> Iterator[None]:
-    """Local time is not UTC, as it is on many a server."""
-    tzset = getattr(time, "tzset", lambda: None)  # Windows has none
-    is_far = datetime.now().astimezone().utcoffset()
-    try:
-        with patch.dict(os.environ, {} if is_far else {"TZ": "<-05>5"}):
-            tzset()
-            yield
-    finally:
-        tzset()
-
-
-@contextmanager
-def _watching(name: str) -> Iterator[list[Any]]:
-    """Notice the calls of a function written in C: ``utcnow`` is silent.
-
-    It warns since Python 3.12 only, and what it gives looks right.
-    """
-    calls: list[Any] = []
-
-    def profile(frame: FrameType, event: str, called: Any) -> None:
-        if event == "c_call" and getattr(called, "__name__", "") == name:
-            calls.append(called)
-
-    before = sys.getprofile()
-    sys.setprofile(profile)
-    try:
-        yield calls
-    finally:
-        sys.setprofile(before)
-
-
-async def _judge_clock(service: Service, path: str, calls: list[Any]) -> None:
-    times: list[datetime] = []
-    async with service.connect(path) as websocket:
-        for _ in range(3):
-            try:
-                message = await hear(websocket)
-            except Hung:
-                _refuse_old_names(service.errors)
-                service.raise_errors()
-                told = [f"{time}" for time in times]
-                raise Wrong("only-once", seen=told) from None
-            except Silence:
-                raise Wrong("silent") from None
-            times.append(_read_time(message, path, calls))
-        # Only clocks that seem to run too fast are worth a closer look.
-        if abs(times[-1] - times[0]) < PAUSE and await _floods(websocket):
-            raise Wrong("no-pause")
-    # A clock that tells whole seconds may tell the same one twice.
-    if len(set(times)) < len(times) and times[0].microsecond:
-        raise Wrong("stopped", seen=[f"{time}" for time in times])
-    if not await until(service.ended.is_set):
-        raise Wrong("never-ends")
-    service.raise_errors()
-
-
-def _read_time(message: str | bytes, path: str, calls: list[Any]) -> datetime:
-    expected = f"{path} {datetime.now(UTC).isoformat()}"
-    if calls:
-        raise Wrong("utcnow", seen=message)
-    said, _, text = f"{message!s}".partition(" ")
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        two = text.endswith("00:00Z")
-        raise Wrong(
-            "two-zones" if two else "other-text",
-            expected=expected,
-            seen=message,
-        ) from None
-    equal(said, path, "other-text")
-    if time.tzinfo is None:
-        raise Wrong("no-zone", expected=expected, seen=message)
-    if abs(datetime.now(UTC) - time) > NEAR:
-        raise Wrong("other-time", expected=expected, seen=message)
-    return time
+def _refuse_presence(connected: set[Any], mistake: str) -> None:
+    """Only Ada is still there."""
+    if not connected:
+        raise Wrong("evicts", expected=1, seen=0)
+    equal(len(connected), 1, mistake)

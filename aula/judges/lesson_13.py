@@ -1,0 +1,355 @@
+"""Judges the exercises of lesson 13."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.judges.mistakes import NONE, equal
+from aula.judges.servers import Person, Service
+from aula.judges.waiting import MOMENT, PATIENCE, until
+
+
+@exercise("13.1", parameters=2, limit=9, picture="wiretap")
+async def in_room(answer: Answer) -> Right:
+    rooms: dict[Any, Any] = {}
+    async with Service(answer, rooms) as service:
+        ada = await service.visit("/garden")
+        lima = await service.visit("/garden")
+        eva = await service.visit("/kitchen")
+        # The last to arrive must be in her room, too.
+        await asyncio.sleep(MOMENT)
+        await ada.send("hola")
+        await eva.send("anybody?")
+        heard = await lima.hears("hola")
+        await asyncio.sleep(MOMENT)
+        if heard or eva.heard:
+            _refuse_company(ada, lima, eva)
+        if not heard:
+            service.raise_errors()
+            together = _has_two(rooms.get("/garden"))
+            raise Wrong(
+                "not-told" if together else "silent",
+                expected=["hola"],
+                seen=lima.heard,
+            )
+        lima.vanish()
+        await until(lambda: service.running == 2)
+        bob = await service.visit("/garden")
+        await asyncio.sleep(MOMENT)
+        await ada.send("hola, Bob")
+        if not await bob.hears("hola, Bob"):
+            raise Wrong("room-closed", expected=["hola, Bob"], seen=bob.heard)
+        service.raise_errors()
+        if service.closed:
+            raise Wrong("error-escapes")
+        for person in ada, bob, eva:
+            await person.leave()
+        await until(lambda: not rooms)
+        service.raise_errors()
+        equal(sorted(map(str, rooms)), [], "empty-rooms")
+    return Right()
+
+
+def _refuse_company(ada: Person, lima: Person, eva: Person) -> None:
+    """Nobody hears another room, or herself."""
+    if "hola" in eva.heard or "anybody?" in ada.heard + lima.heard:
+        raise Wrong("one-room")
+    if "hola" in ada.heard or "anybody?" in eva.heard:
+        raise Wrong("hears-herself", seen=ada.heard + eva.heard)
+
+
+def _has_two(room: Any) -> bool:
+    """Whether two connections are in a room, whatever it is."""
+    with suppress(TypeError):
+        return len(room) == 2
+    return False
+
+
+GOOD = [
+    {"type": "join", "name": "Ada"},
+    {"type": "say", "text": "hola"},
+]
+NO_JSON = ["hola", '{"type": ']
+NO_OBJECTS = ["[1, 2]", '"hola"', "3", "null"]
+UNKNOWN = ['{"type": "dance"}', '{"name": "Ada"}']
+INCOMPLETE = ['{"type": "join"}', '{"type": "say", "name": "Ada"}']
+NO_TEXTS = ['{"type": "join", "name": ["Ada"]}', '{"type": "say", "text": 3}']
+
+
+@exercise("13.2", answer="function", parameters=1, limit=3, picture=None)
+async def parse(answer: Answer) -> Right:
+    for request in GOOD:
+        message = json.dumps(request)
+        try:
+            seen = answer(message)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            seen = error
+        equal(seen, request, "refused", message=message)
+    _refuse_taken(answer, NO_JSON, "no-error")
+    for message, seen in _taken(answer, NO_OBJECTS):
+        failed = isinstance(seen, Exception)
+        raise Wrong(
+            "not-an-object" if failed else "anything",
+            message=message,
+            seen=seen,
+        )
+    _refuse_taken(answer, UNKNOWN, "any-type")
+    _refuse_taken(answer, INCOMPLETE, "no-field")
+    _refuse_taken(answer, NO_TEXTS, "any-value")
+    return Right()
+
+
+def _refuse_taken(answer: Answer, messages: list[str], mistake: str) -> None:
+    """Each message must be refused with a ValueError."""
+    for message, seen in _taken(answer, messages):
+        if isinstance(seen, Exception):
+            raise Wrong("other-error", message=message, seen=seen)
+        raise Wrong(mistake, message=message, seen=seen)
+
+
+def _taken(answer: Answer, messages: list[str]) -> Iterator[tuple[str, Any]]:
+    """The messages that are not refused with a ValueError, and what came."""
+    for message in messages:
+        try:
+            yield message, answer(message)
+        except ValueError as error:
+            if not f"{error}":
+                raise Wrong("no-reason", message=message) from None
+        except AssertionError:
+            raise Wrong("assertion", message=message) from None
+        except (KeyError, TypeError, AttributeError) as error:
+            yield message, error
+
+
+BIG = "x" * 2**20  # more than lies between a server and a client
+EARLY = "too early"
+NONSENSE = ["hola", "[1, 2]", *UNKNOWN, *INCOMPLETE, *NO_TEXTS]
+ERROR = '{"type": "error", "reason": …}'
+
+
+@exercise("13.3", parameters=2, limit=20, picture="wiretap")
+async def chat_server(answer: Answer) -> Right:
+    async with Service(answer, {}, small=True) as service:
+        ada, lima = await _judge_welcome(service)
+        eva = await service.visit()
+        for message in [*NONSENSE, _request(type="say", text=EARLY)]:
+            await _judge_nonsense(service, eva, ada, message)
+        await _judge_taken_name(service, eva, ada)
+        await _judge_talk(service, lima, "adios", [ada, lima, eva])
+        await _judge_vanishing(service, eva, ada, lima)
+        await _judge_sleeper(service, ada, lima)
+        await lima.leave()
+        await _refuse_silence(
+            service, [ada], "ghost", type="left", name="Lima"
+        )
+        service.raise_errors()
+    await _judge_second_join(answer)
+    return Right()
+
+
+def _request(**fields: str) -> str:
+    return json.dumps(fields)
+
+
+async def _join(service: Service, name: str) -> Person:
+    person = await service.visit()
+    await person.send(_request(type="join", name=name))
+    return person
+
+
+async def _refuse_silence(
+    service: Service, people: list[Person], mistake: str, **fields: str
+) -> None:
+    """Each of these people has to hear an event with these fields."""
+    for person in people:
+        if not await _hears(person, **fields):
+            service.raise_errors()
+            raise Wrong(
+                mistake,
+                expected=json.dumps(fields),
+                seen=_heard(person)[-3:],
+                name=fields["name"],
+            )
+
+
+async def _hears(
+    person: Person, seconds: float = PATIENCE, /, **fields: str
+) -> bool:
+    return await until(lambda: _events(person, **fields), seconds)
+
+
+def _events(person: Person, **fields: str) -> list[dict[str, Any]]:
+    """The events that a person has heard and that have these fields."""
+    events = map(_event, person.heard)
+    return [event for event in events if fields.items() <= event.items()]
+
+
+def _event(message: str | bytes) -> dict[str, Any]:
+    """A message as a dictionary; one that is none is its own text."""
+    with suppress(ValueError):
+        event = json.loads(message)
+        if isinstance(event, dict):
+            return {name: _plain(value) for name, value in event.items()}
+    return {"text": f"{message!s}"}
+
+
+def _plain(value: Any) -> str | None:
+    return value if isinstance(value, str | None) else repr(value)
+
+
+def _heard(person: Person) -> list[str]:
+    """What a person has heard, for showing."""
+    return [f"{message!s}"[:80] for message in person.heard]
+
+
+async def _judge_welcome(service: Service) -> tuple[Person, Person]:
+    """Ada and Lima join and talk."""
+    ada = await _join(service, "Ada")
+    try:
+        await _refuse_silence(
+            service, [ada], "nobody-joins", type="joined", name="Ada"
+        )
+    except (AttributeError, TypeError) as error:
+        if NONE in f"{error}":
+            raise Wrong("parse-unfinished", seen=error) from None
+        raise
+    lima = await _join(service, "Lima")
+    await _refuse_silence(
+        service, [ada, lima], "not-joined", type="joined", name="Lima"
+    )
+    await _judge_talk(service, lima, "hola", [ada, lima])
+    return ada, lima
+
+
+async def _judge_talk(
+    service: Service, lima: Person, text: str, everyone: list[Person]
+) -> None:
+    await lima.send(_request(type="say", text=text))
+    await _refuse_silence(
+        service, everyone, "not-said", type="said", name="Lima", text=text
+    )
+
+
+async def _judge_nonsense(
+    service: Service, eva: Person, ada: Person, message: str
+) -> None:
+    """To what deserves an error, Eva alone hears one."""
+    before = len(_events(eva, type="error"))
+    await eva.send(message)
+    await until(
+        lambda: (
+            len(_events(eva, type="error")) > before
+            or eva.gone
+            or _events(ada, text=EARLY)
+            or _events(ada, type="error")
+        )
+    )
+    if eva.gone:
+        raise Wrong("thrown-out", message=message, seen=service.failure())
+    if _events(ada, type="said", text=EARLY):
+        raise Wrong("too-early", seen=_heard(ada)[-1:])
+    if _events(ada, type="error"):
+        raise Wrong("told-all", seen=_heard(ada)[-1:])
+    errors = _events(eva, type="error")
+    if len(errors) == before:
+        raise Wrong(
+            "no-answer",
+            expected=ERROR,
+            seen=_heard(eva)[before:],
+            message=message,
+        )
+    if not all("reason" in error for error in errors):
+        raise Wrong("no-reason", seen=_heard(eva)[-1:])
+
+
+async def _judge_taken_name(
+    service: Service, eva: Person, ada: Person
+) -> None:
+    """Eva tries to join as Ada, then joins as Eva."""
+    before = len(_events(eva, type="error"))
+    await eva.send(_request(type="join", name="Ada"))
+    await until(
+        lambda: (
+            len(_events(eva, type="error")) > before
+            or eva.gone
+            or len(_events(ada, type="joined", name="Ada")) > 1
+            or _events(eva, type="joined", name="Ada")
+        )
+    )
+    if len(_events(eva, type="error")) == before:
+        if eva.gone:
+            raise Wrong("refused-for-good")
+        raise Wrong("name-stolen", expected=ERROR, seen=_heard(eva)[-1:])
+    await eva.send(_request(type="join", name="Eva"))
+    await _refuse_silence(
+        service, [eva], "no-second-chance", type="joined", name="Eva"
+    )
+
+
+async def _judge_vanishing(
+    service: Service, eva: Person, ada: Person, lima: Person
+) -> None:
+    """Eva vanishes and returns; visitors who never joined come and go."""
+    eva.vanish()
+    await _refuse_silence(
+        service, [ada, lima], "ghost", type="left", name="Eva"
+    )
+    again = await _join(service, "Eva")
+    await _refuse_silence(
+        service, [again], "name-kept", type="joined", name="Eva"
+    )
+    before = len(ada.heard)
+    await (await service.visit()).leave()
+    (await service.visit()).vanish()
+    await asyncio.sleep(MOMENT)
+    service.raise_errors()
+    equal(_heard(ada)[before:], [], "noise")
+    if service.closed:
+        raise Wrong("error-escapes")
+
+
+async def _judge_sleeper(service: Service, ada: Person, lima: Person) -> None:
+    """Somebody joins and never reads; two big texts fill what lies between."""
+    sleeper = await _join(service, "Sleeper")
+    await _hears(ada, type="joined", name="Sleeper")
+    service.raise_errors()
+    sleeper.sleep()
+    texts = [BIG, BIG[1:], "awake?"]
+    sending = [
+        asyncio.create_task(lima.send(_request(type="say", text=text)))
+        for text in texts
+    ]
+    for text in texts:
+        if not await _hears(ada, 2 * PATIENCE, text=text):
+            service.raise_errors()
+            raise Wrong("held-up")
+    await asyncio.wait(sending)
+    sleeper.vanish()
+    await _refuse_silence(service, [ada], "ghost", type="left", name="Sleeper")
+
+
+async def _judge_second_join(answer: Answer) -> None:
+    """Eva joins, then joins once more under another name, and leaves."""
+    members: dict[Any, Any] = {}
+    async with Service(answer, members) as service:
+        eva = await _join(service, "Eva")
+        await _hears(eva, type="joined", name="Eva")
+        await eva.send(_request(type="join", name="Eve"))
+        await until(
+            lambda: (
+                _events(eva, type="error")
+                or _events(eva, type="joined", name="Eve")
+                or eva.gone
+            )
+        )
+        await eva.leave()
+        await until(lambda: not members)
+        service.raise_errors()
+        equal(sorted(map(str, members)), [], "two-names")
+        if not _events(eva, type="error"):
+            raise Wrong("second-join", expected=ERROR, seen=_heard(eva)[-1:])

@@ -1,0 +1,359 @@
+"""Judges the exercises of lesson 14."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp import web
+from websockets.asyncio.server import Server, ServerConnection
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.judges.mistakes import equal
+from aula.judges.servers import Person, Service, address, calling, stop
+from aula.judges.waiting import MOMENT, until
+
+
+@exercise("14.1", answer="function", parameters=2, picture=None)
+async def socket_address(answer: Answer) -> Right:
+    expected = {
+        "http://127.0.0.1:8001/": "ws://127.0.0.1:8002/",
+        "http://localhost:8888/proxy/8001/": (
+            "ws://localhost:8888/proxy/8002/"
+        ),
+        "https://hub.example/user/ada/proxy/8001/": (
+            "wss://hub.example/user/ada/proxy/8002/"
+        ),
+        "https://lab.example/proxy/41/": "wss://lab.example/proxy/8002/",
+    }
+    seen = {page: answer(page, 8002) for page in expected}
+    if seen == expected:
+        return Right()
+    page = next(page for page in expected if seen[page] != expected[page])
+    wrong = _address_mistake([*expected.values()], [*seen.values()])
+    wrong.expected = {page: expected[page]}
+    wrong.seen = {page: seen[page]}
+    raise wrong
+
+
+def _address_mistake(expected: list[str], seen: list[Any]) -> Wrong:
+    if not all(isinstance(text, str) for text in seen):
+        return Wrong("not-text")
+    if len(set(seen)) == 1:
+        return Wrong("this-machine")
+    if any(text.startswith("http") for text in seen):
+        return Wrong("still-http")
+    if not any(text.startswith("wss:") for text in seen):
+        return Wrong("mixed-content")
+    if not any("8002" in text for text in seen):
+        return Wrong("page-port")
+    if [text.removesuffix("/") for text in seen] == [
+        text.removesuffix("/") for text in expected
+    ]:
+        return Wrong("no-slash")
+    return Wrong("other-number")
+
+
+class _List(HTMLParser):
+    """What a browser makes of a page's list.
+
+    Attributes:
+        exists: whether the page has a list.
+        elements: the tags in it.
+        items: the text of each item.
+    """
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.elements: list[str] = []
+        self.items: list[str] = []
+        self.exists = False
+        self._depth = 0
+        self._inside = False
+        self.feed(source)
+        self.close()
+
+    @property
+    def foreign(self) -> set[str]:
+        """The tags that only a message can have brought there."""
+        return {"script", "img"} & set(self.elements)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        if tag == "ul":
+            self.exists = True
+            self._depth += 1
+        if self._depth:
+            self.elements.append(tag)
+            if tag == "li":
+                self.items.append("")
+                self._inside = True
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("li", "ul"):
+            self._inside = False
+        if tag == "ul" and self._depth:
+            self._depth -= 1
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.items[-1] += data
+
+
+MESSAGES = [
+    "Hola",
+    '<img src="x" onerror="this.replaceWith(6 * 7)">',
+    "latte & mocha",
+    "<script>steal()</script>",
+    "5 &lt; 7",
+]
+
+
+@exercise("14.2", parameters=2, picture=None)
+async def history(answer: Answer) -> Right:
+    returned: list[Any] = []
+    errors: list[Exception] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        try:
+            returned.append(await answer(request, MESSAGES.copy()))
+        except Exception as error:
+            errors.append(error)
+        if returned and isinstance(returned[0], web.StreamResponse):
+            return returned[0]
+        return web.Response(status=500)
+
+    async with _site(handler) as url, aiohttp.request("GET", url) as response:
+        text = await response.text()
+    if errors:
+        raise errors[0]
+    if not isinstance(returned[0], web.StreamResponse):
+        raise Wrong("not-response", seen=returned[0])
+    if response.status != 200:
+        raise Wrong("other-status", seen=response.status)
+    equal(response.content_type, "text/html", "plain-text")
+    found = _List(text)
+    items = [item.strip() for item in found.items]
+    if items == MESSAGES and not found.foreign:
+        return Right()
+    wrong = _list_mistake(found, items, text)
+    wrong.expected = MESSAGES
+    raise wrong
+
+
+def _list_mistake(found: _List, items: list[str], text: str) -> Wrong:
+    if not found.exists and "<li" in text:
+        return Wrong("no-list", seen=text)
+    if "script" in found.elements:
+        return Wrong("code-runs", seen=found.elements)
+    if found.foreign:
+        return Wrong("code-runs-still", seen=found.elements)
+    if not items:
+        return Wrong("tags-escaped", seen=text)
+    if len(items) == 1:
+        return Wrong("one-item", seen=items)
+    if items == [html.unescape(message) for message in MESSAGES]:
+        return Wrong("ampersand", seen=items)
+    if sorted(items) == sorted(MESSAGES):
+        return Wrong("other-order", seen=items)
+    return Wrong("text-lost", seen=items)
+
+
+@asynccontextmanager
+async def _site(
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+) -> AsyncIterator[str]:
+    """A page served by a handler; yields its address."""
+    app = web.Application()
+    app.router.add_get("/", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.5)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+@exercise("14.3", parameters=2, picture="wiretap")
+async def guard(answer: Answer) -> Right:
+    async def greet(websocket: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            await websocket.send("Hola")
+
+    pages = {
+        "http://127.0.0.1:8001/": "http://127.0.0.1:8001",
+        "https://hub.example/user/ada/proxy/8001/": "https://hub.example",
+    }
+    for page, origin in pages.items():
+        server = await answer(greet, page)
+        if not isinstance(server, Server):
+            raise Wrong("not-server", seen=server)
+        # One that nobody has awaited has no sockets to look at yet.
+        if not hasattr(server, "server"):
+            raise Wrong("not-started")
+        try:
+            if not server.is_serving():
+                raise Wrong("already-closed")
+            await _judge_guard(address(server), page, origin)
+        finally:
+            await stop(server)
+    return Right()
+
+
+async def _judge_guard(url: str, page: str, origin: str) -> None:
+    async def admits(*origins: str | None) -> bool:
+        """Whether one of these comes in."""
+        for one in origins:
+            with suppress(InvalidStatus):
+                async with calling(url, origin=one):
+                    return True
+        return False
+
+    if not await admits(origin):
+        # The letters of a text are what a list made of it holds.
+        if await admits(origin[-1]):
+            raise Wrong("not-list")
+        parts = urlsplit(origin)
+        portless = f"{parts.scheme}://{parts.hostname}"
+        if await admits(portless):
+            raise Wrong("no-port", expected=origin, seen=portless)
+        if await admits(page, page.rstrip("/")):
+            raise Wrong("whole-address", expected=origin, seen=page)
+        socket_origin = origin.replace("http", "ws", 1)
+        if await admits(socket_origin):
+            raise Wrong("socket-origin", expected=origin, seen=socket_origin)
+        if await admits(parts.netloc, parts.hostname):
+            raise Wrong("host-only", expected=origin, seen=parts.netloc)
+        raise Wrong("page-refused", expected=origin)
+    if await admits("https://evil.example"):
+        raise Wrong("open-to-all")
+    if await admits(None):
+        raise Wrong("programs-too")
+    for other in (f"{origin}.evil.example", f"{origin}1", f"{origin}0"):
+        if await admits(other):
+            raise Wrong("look-alike", expected=origin, seen=other)
+
+
+DRAWN = ["[1, 2]", "[3, 4.5]", "[5, 6]", "[7, 8]"]
+JUNK = ["hola", "7", "[1]", "[1, 2, 3]", "null"]
+
+
+class _Points(list[Any]):
+    """The list that all connections share, and whether one made a copy."""
+
+    added = False
+
+    def __add__(self, other: Any) -> Any:
+        self.added = True
+        return [*self, *other]
+
+
+@exercise("14.4", parameters=3, picture="wiretap")
+async def remembering(answer: Answer) -> Right:
+    tabs: set[Any] = set()
+    points = _Points()
+    async with Service(answer, tabs, points) as service:
+        ada = await service.visit()
+        await ada.send(DRAWN[0])
+        await _hear(ada, 1)
+        for message in [*JUNK, DRAWN[1]]:
+            await ada.send(message)
+        _judge_first(await _hear(ada, 2), service, ada, points)
+        lima, eva = await service.visit(), await service.visit()
+        await _hear(lima, 2)
+        await until(lambda: len(tabs) == 3, MOMENT)
+        late = len(lima.heard) + 1
+        await lima.send(DRAWN[2])
+        _judge_late(await _hear(lima, late), points)
+        _refuse_other(await _hear(ada, 3), 3, "only-back")
+        _refuse_other(await _hear(eva, 3), 3, "added-late")
+        await lima.leave()
+        await eva.leave()
+        await ada.send(DRAWN[3])
+        seen = await _hear(ada, 4)
+        if len(seen) < 4:
+            service.raise_errors()
+        _refuse_other(seen, 4, "broken-by-leaving")
+        await ada.leave()
+        if not await until(lambda: not tabs):
+            raise Wrong("stays", expected=0, seen=len(tabs))
+        _refuse_other(points, 4, "other-points")
+        cut = await service.visit()
+        await _hear(cut, 4)
+        cut.vanish()
+        if not await until(lambda: not tabs):
+            raise Wrong("stays-when-cut", expected=0, seen=len(tabs))
+    return Right()
+
+
+async def _hear(person: Person, count: int) -> list[str | bytes]:
+    """So many messages, or fewer if no more come in time."""
+    await until(lambda: len(person.heard) >= count or person.gone)
+    return person.heard[:count]
+
+
+def _point(message: Any) -> Any:
+    with suppress(ValueError, TypeError):
+        return json.loads(message)
+    return message
+
+
+def _is_drawn(seen: list[Any], *drawn: str) -> bool:
+    """Whether these points came, in this order."""
+    return [*map(_point, seen)] == [*map(_point, drawn)]
+
+
+def _refuse_other(seen: list[Any], count: int, mistake: str) -> None:
+    """What was drawn so far must have come, and nothing else."""
+    if not _is_drawn(seen, *DRAWN[:count]):
+        raise Wrong(mistake, expected=DRAWN[:count], seen=seen)
+
+
+def _refuse_arrival(name: str, seen: list[Any]) -> None:
+    """Before anybody draws, only what is in ``points`` may come."""
+    if seen and _point(seen[0]) not in map(_point, DRAWN):
+        raise Wrong("all-in-one", seen=seen[0], name=name)
+
+
+def _judge_first(
+    seen: list[Any], service: Service, ada: Person, points: _Points
+) -> None:
+    """Ada has drawn two points, with junk between them."""
+    if _is_drawn(seen[1:], DRAWN[0]):
+        _refuse_arrival("Ada", seen)
+    if not seen:
+        service.raise_errors()
+        raise Wrong(
+            "not-to-itself" if points else "none-accepted",
+            expected=DRAWN[:2],
+            seen=seen,
+        )
+    if len(seen) == 1 and service.errors:
+        error = service.failure()
+        if isinstance(error, TypeError):
+            raise Wrong("junk-kills-still", seen=error)
+        raise Wrong("junk-kills", seen=error)
+    if len(seen) == 1 and ada.gone:
+        raise Wrong("stops-listening", expected=DRAWN[:2], seen=seen)
+    _refuse_other(seen, 2, "junk-passes")
+
+
+def _judge_late(seen: list[Any], points: _Points) -> None:
+    """Lima came after two points and has drawn the third."""
+    _refuse_arrival("Lima", seen)
+    if len(seen) < 3 and not all(isinstance(p, str) for p in points):
+        raise Wrong("not-text", expected=DRAWN[:2], seen=points)
+    if _is_drawn(seen[:1], DRAWN[2]):
+        if points.added:
+            raise Wrong("new-list", expected=DRAWN[:3], seen=points)
+        if not points:
+            raise Wrong("not-kept", expected=DRAWN[:3], seen=points)
+        raise Wrong("forgets", expected=DRAWN[:3], seen=seen)
+    _refuse_other(seen, 3, "other-history")

@@ -1,0 +1,424 @@
+"""Judges the exercises of lesson 15: aiohttp's servers and its client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    suppress,
+)
+from typing import Any, NoReturn
+
+import aiohttp
+from aiohttp import web
+
+from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.judges.mistakes import (
+    equal,
+    frames,
+    refuse_future,
+    refuse_no_star,
+    refuse_none,
+    refuse_unawaited,
+)
+from aula.judges.servers import Machine
+from aula.judges.waiting import MOMENT, ends, until
+
+LIMIT = 12  # seconds for an answer with which much may be waited for in vain
+
+
+@asynccontextmanager
+async def _running(app: web.Application, **options: Any) -> AsyncIterator[str]:
+    """An application on a free port; yields its address, without a path."""
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=0.1, **options
+    )
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield site.name
+    finally:
+        await runner.cleanup()
+
+
+def _serving(
+    *routes: web.AbstractRouteDef,
+) -> AbstractAsyncContextManager[str]:
+    """An application with these routes; a client that left is let go."""
+    app = web.Application()
+    app.add_routes(routes)
+    return _running(app, handler_cancellation=True)
+
+
+@exercise("15.1", parameters=1, picture=None)
+async def order(answer: Answer) -> Right:
+    # What the answer raised, or gave that is no response.
+    odd: list[Any] = []
+
+    async def watched(request: web.Request) -> web.StreamResponse:
+        try:
+            response = await answer(request)
+        except web.HTTPException:
+            raise
+        except Exception as error:
+            response = error
+        if isinstance(response, web.StreamResponse):
+            return response
+        odd.append(response)
+        return web.Response(status=500)
+
+    async def ask(**body: Any) -> tuple[int, Any]:
+        async with session.post(f"{address}/order", **body) as response:
+            try:
+                return response.status, await response.json()
+            except (ValueError, aiohttp.ContentTypeError):
+                return response.status, await response.text()
+
+    async with (
+        _serving(web.post("/order", watched)) as address,
+        aiohttp.ClientSession() as session,
+    ):
+        for drink in ("latte", "mocha"):
+            reply = await ask(json={"drink": drink})
+            if odd and isinstance(odd[0], Exception):
+                raise odd[0]
+            if odd:
+                raise Wrong("no-response", seen=odd[0])
+            _judge_order(*reply, drink)
+        status, _ = await ask(data="latte, please")
+        if odd or status != 400:
+            seen = odd[0] if odd else status
+            raise Wrong("bad-json", expected=400, seen=seen)
+        status, _ = await ask(json={"size": "grande"})
+        if odd:
+            raise Wrong("no-drink", expected=400, seen=odd[0])
+        equal(status, 400, "accepted" if status < 400 else "other-refusal")
+    return Right()
+
+
+def _judge_order(status: int, body: Any, drink: str) -> None:
+    ready = {"ready": drink}
+    if body == ready:
+        equal(status, 201, "other-status")
+    elif isinstance(body, dict):
+        raise Wrong("other-reply", expected=(201, ready), seen=(status, body))
+    else:
+        raise Wrong("no-json", expected=(201, ready), seen=(status, body))
+
+
+class _Pages(Machine):
+    """A server's pages; the status of each waits until ``heads`` is set.
+
+    Attributes:
+        strangers: how many requests did not come from the judge's session.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.strangers = 0
+        self.heads = asyncio.Event()
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        self.strangers += request.headers.get("X-Session") != "aula"
+        held = asyncio.create_task(self.hold(name))
+        response = web.StreamResponse()
+        try:
+            await self.heads.wait()
+            await response.prepare(request)
+            await response.write(b"page ")
+            await held
+        finally:
+            held.cancel()
+        with suppress(ConnectionResetError):
+            await response.write(name.encode())
+        return response
+
+    def let_all_out(self) -> None:
+        super().let_all_out()
+        self.heads.set()
+
+
+@exercise("15.2", parameters=3, limit=LIMIT)
+async def fetch_all(answer: Answer) -> Right:
+    pages, limit = _Pages(), 2
+    names = ["latte", "mocha", "chai", "mate", "horchata"]
+    async with (
+        _serving(web.get("/{name}", pages)) as url,
+        aiohttp.ClientSession(headers={"X-Session": "aula"}) as session,
+    ):
+        urls = [f"{url}/{name}" for name in names]
+        task = asyncio.create_task(answer(session, urls, limit))
+        try:
+            await until(lambda: pages.most == limit or task.done())
+            await asyncio.sleep(MOMENT)
+            if task.done():
+                _result(task)
+            _judge_limit(pages, limit)
+            pages.heads.set()
+            if await until(lambda: pages.most > limit, MOMENT):
+                raise Wrong("body-outside", expected=limit, seen=pages.most)
+            second = next(
+                (n for n in pages.started if n != names[0]), names[0]
+            )
+            pages.let_out(second)
+            if not await until(lambda: len(pages.started) > limit):
+                pages.let_all_out()
+                await until(lambda: len(pages.started) > limit or task.done())
+                if len(pages.started) > limit:
+                    raise Wrong("batches")
+                if not task.done():
+                    raise Wrong("never-released")
+            pages.let_all_out()
+            if not await ends(task):
+                raise Wrong("never-ends")
+            seen = _result(task)
+            _judge_limit(pages, limit)
+        finally:
+            pages.let_all_out()
+            task.cancel()
+    _judge_texts(seen, [f"page {name}" for name in names], second)
+    return Right()
+
+
+def _result(task: asyncio.Task[Any]) -> Any:
+    error = task.exception()
+    if error is not None:
+        refuse_no_star(error)
+        raise error
+    seen = task.result()
+    refuse_future(seen, "not-awaited")
+    refuse_unawaited(seen, "forgotten-await")
+    return seen
+
+
+def _judge_limit(pages: _Pages, limit: int) -> None:
+    if pages.strangers:
+        raise Wrong("other-session")
+    if pages.most == 0:
+        raise Wrong("never-asks", expected=limit, seen=0)
+    if pages.most < limit:
+        raise Wrong("one-by-one", expected=limit, seen=pages.most)
+    if pages.most > limit:
+        raise Wrong("too-many", expected=limit, seen=pages.most)
+
+
+def _judge_texts(seen: Any, expected: list[str], second: str) -> None:
+    refuse_none(seen, expected)
+    items = list(seen) if isinstance(seen, list | tuple) else [seen]
+    if any(isinstance(item, aiohttp.ClientResponse) for item in items):
+        kinds = [type(item).__name__ for item in items]
+        raise Wrong("no-texts", expected=expected, seen=kinds)
+    if items != expected and sorted(map(str, items)) == sorted(expected):
+        raise Wrong(
+            "as-they-came", expected=expected, seen=seen, second=second
+        )
+    equal(items, expected, "other-texts")
+
+
+@exercise("15.3", parameters=3, picture=None)
+async def save(answer: Answer) -> Right:
+    halves = [b"\xff" * 2**18, b"\xfe" * 2**18]
+    size = sum(map(len, halves))
+    written: list[Any] = []
+    late = False
+
+    async def film(request: web.Request) -> web.StreamResponse:
+        nonlocal late
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(halves[0])
+        if not await until(lambda: written):
+            late = True
+        await response.write(halves[1])
+        return response
+
+    async def short(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=b"latte")
+
+    async with (
+        _serving(web.get("/film", film), web.get("/short", short)) as url,
+        aiohttp.ClientSession() as session,
+    ):
+        seen = await answer(session, f"{url}/film", written.append)
+        announced = None
+        if written and seen is None:
+            announced = await answer(session, f"{url}/short", len)
+    if not written:
+        raise Wrong("nothing-written")
+    if late:
+        raise Wrong("whole-body")
+    kinds = {type(piece).__name__ for piece in written}
+    if not kinds <= {"bytes", "bytearray", "memoryview"}:
+        raise Wrong("no-bytes", expected="bytes", seen=sorted(kinds))
+    total = sum(map(len, written))
+    if total < size:
+        raise Wrong("one-piece", expected=size, seen=total)
+    if b"".join(written) != b"".join(halves):
+        raise Wrong("other-bytes", expected=size, seen=total)
+    if announced == len(b"latte"):
+        raise Wrong("content-length", expected=size, seen=seen)
+    if seen is None:
+        raise Wrong("nothing-returned", expected=size, seen=seen)
+    counted = seen == len(written)
+    equal(seen, size, "counts-pieces" if counted else "other-size")
+    return Right()
+
+
+class _Troubles:
+    """A server of the replies that ``try_read`` has to tell apart."""
+
+    text = "latte\nmocha"
+
+    def routes(self) -> list[web.AbstractRouteDef]:
+        names = "menu wrong busy slow stalls drips cut half".split()
+        return [web.get(f"/{name}", getattr(self, name)) for name in names]
+
+    async def menu(self, request: web.Request) -> web.StreamResponse:
+        # Not 200, and no failure either.
+        return web.Response(text=self.text, status=300)
+
+    async def wrong(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(text="no drink", status=400)
+
+    async def busy(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(text="sold out", status=503)
+
+    async def slow(self, request: web.Request) -> NoReturn:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def stalls(self, request: web.Request) -> NoReturn:
+        await self._begin(request)
+        await self.slow(request)
+
+    async def drips(self, request: web.Request) -> NoReturn:
+        response = await self._begin(request)
+        while True:
+            await response.write(b"latte")
+            await asyncio.sleep(0.02)
+
+    async def cut(self, request: web.Request) -> web.StreamResponse:
+        self._transport(request).abort()
+        return web.Response()
+
+    async def half(self, request: web.Request) -> web.StreamResponse:
+        response = await self._begin(request, {"Content-Length": "1000"})
+        self._transport(request).close()
+        return response
+
+    async def _begin(
+        self, request: web.Request, headers: dict[str, str] | None = None
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        await response.write(b"latte")
+        return response
+
+    def _transport(self, request: web.Request) -> asyncio.Transport:
+        assert request.transport is not None
+        return request.transport
+
+
+class _Try:
+    """A call of the answer: what came of it in one case.
+
+    Attributes:
+        seen: what it returned or raised; None where it did not end.
+        early: whether it ended before its time was up.
+    """
+
+    def __init__(self, case: str) -> None:
+        self.case = case
+        self.seen: Any = None
+        self.ended = False
+        self.early = False
+
+    async def run(self, answer: Answer, url: str, seconds: float) -> _Try:
+        loop = asyncio.get_running_loop()
+        # A session for each: what one leaves behind disturbs no other.
+        async with aiohttp.ClientSession() as session:
+            began = loop.time()
+            task = asyncio.create_task(answer(session, url, seconds))
+            self.ended = await ends(task, seconds + 0.8)
+            self.early = loop.time() < began + seconds - 0.05
+        if self.ended:
+            self.seen = task.exception() or task.result()
+        return self
+
+    def expect(self, expected: str) -> None:
+        """The last word: the result that the exercise asks for."""
+        if isinstance(self.seen, Exception):
+            raise self.seen
+        equal(self.seen, expected, "other-result", case=self.case)
+
+    @property
+    def seen_type(self) -> str:
+        return type(self.seen).__name__
+
+
+@exercise("15.4", parameters=3, limit=LIMIT, picture=None)
+async def try_read(answer: Answer) -> Right:
+    troubles = _Troubles()
+
+    async def tried(path: str, seconds: float = 3, case: str = "") -> _Try:
+        url = f"{address}/{path}"
+        return await _Try(case or path).run(answer, url, seconds)
+
+    async with _serving(*troubles.routes()) as address:
+        (await tried("menu")).expect(troubles.text)
+        _judge_status(await tried("wrong", case="400"), 400, "no drink")
+        _judge_status(await tried("busy", case="503"), 503, "sold out")
+        _judge_slow(await tried("slow", 0.2), "no-limit")
+        _judge_slow(await tried("stalls", 0.5), "limit-ends-early")
+        # Long enough that no pause of the machine is a limit of one wait.
+        _judge_slow(await tried("drips", 1.2), "each-wait")
+        _judge_broken(await tried("cut"))
+        _judge_broken(await tried("half"))
+    _judge_broken(await tried("menu", case="no server"))
+    return Right()
+
+
+def _judge_status(one: _Try, status: int, text: str) -> None:
+    expected = f"status {status}"
+    if one.seen == text:
+        raise Wrong("status-unseen", expected=expected, seen=one.seen)
+    if isinstance(one.seen, aiohttp.ClientResponseError):
+        raise Wrong("status-escapes", expected=expected, seen=one.seen_type)
+    if one.seen == "broken":
+        raise Wrong("status-broken", expected=expected, seen=one.seen)
+    one.expect(expected)
+
+
+def _judge_slow(one: _Try, mistake: str) -> None:
+    if not one.ended:
+        raise Wrong(mistake)
+    expected = "too slow"
+    if isinstance(one.seen, TimeoutError):
+        raise Wrong(
+            "timeout-escapes" if one.case == "slow" else "read-outside",
+            expected=expected,
+            seen=one.seen_type,
+        )
+    if one.seen == "broken":
+        raise Wrong("all-broken", expected=expected, seen=one.seen)
+    one.expect(expected)
+    if one.early:
+        raise Wrong("too-early")
+
+
+def _judge_broken(one: _Try) -> None:
+    if isinstance(one.seen, aiohttp.ClientError | OSError):
+        # Whoever names the ancestor has read where it is not caught.
+        names = {n for f in frames(one.seen) for n in f.f_code.co_names}
+        outside = one.case == "half" and "ClientError" in names
+        raise Wrong(
+            "read-outside" if outside else "error-escapes",
+            expected="broken",
+            seen=one.seen_type,
+            case=one.case,
+        )
+    one.expect("broken")

@@ -1,0 +1,321 @@
+"""Judges the exercises of lesson 16: aiohttp's servers and its client."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import (
+    asynccontextmanager,
+    suppress,
+)
+from typing import Any, NoReturn
+from unittest.mock import patch
+
+import aiohttp
+from aiohttp import web
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.judges.mistakes import (
+    CHANGED_SIZE,
+    NO_RESPONSE,
+    NO_RETURN,
+    equal,
+)
+from aula.judges.servers import HANDLER_LIMIT, Hung, hear
+from aula.judges.waiting import MOMENT, Silence, patiently, until
+
+LIMIT = 12  # seconds for an answer with which much may be waited for in vain
+# A set's order is anybody's guess. That all of so many listeners come after
+# all of as many others happens once in 12,870 times.
+LOST = 8
+LONG = "latte, mocha, " * 2**15  # more than is sent without a drain
+
+
+class _Complaints(logging.Handler):
+    """Keeps what the server logs: exceptions of handlers, and the rest."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.errors: list[BaseException] = []
+        self.messages: list[str] = []
+        self.logger = logging.Logger("board")
+        self.logger.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        error = record.exc_info[1] if record.exc_info else None
+        if message.startswith("Error handling request") and error:
+            self.errors.append(error)
+        else:
+            self.messages.append(message)
+
+
+@asynccontextmanager
+async def _running(app: web.Application, **options: Any) -> AsyncIterator[str]:
+    """An application on a free port; yields its address, without a path."""
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=0.1, **options
+    )
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield site.name
+    finally:
+        await runner.cleanup()
+
+
+@exercise("16.1", "function", limit=LIMIT, picture="wiretap")
+async def make_board(answer: Answer) -> Right:
+    with patch.object(web, "run_app", _refuse_run_app):
+        app = answer()
+        try:
+            other = answer()
+        except RuntimeError:  # the routes are in the one application already
+            other = app
+    if not isinstance(app, web.Application):
+        raise Wrong("no-app", seen=app)
+    async with _Board().run(app) as board:
+        ada = await _judge_board(board)
+        await _judge_silence(board, ada)
+        await _judge_leaving(board, ada)
+        await _judge_other(app, other)
+        await _judge_change(board)
+        await _judge_losses(board)
+    board.raise_errors()
+    return Right()
+
+
+def _refuse_run_app(*_: Any, **__: Any) -> NoReturn:
+    raise Wrong("runs-app")
+
+
+async def _judge_board(board: _Board) -> ClientConnection:
+    ada, lima = await board.listen(), await board.listen()
+    if await until(lambda: ada.close_code is not None, MOMENT):
+        board.raise_errors()
+        raise Wrong("closes-at-once")
+    count = await board.say("hola")
+    board.raise_errors()
+    _judge_heard([await board.heard(each) for each in (ada, lima)], "hola")
+    equal(count, "2", "other-count")
+    return ada
+
+
+def _judge_heard(heard: list[Any], text: str) -> None:
+    expected = [text] * len(heard)
+    if text in heard and None in heard:
+        raise Wrong("last-only", expected=expected, seen=heard)
+    if any(heard):
+        equal(heard, expected, "other-text")
+    else:
+        raise Wrong("nobody-hears", expected=expected, seen=heard)
+
+
+async def _judge_silence(board: _Board, ada: ClientConnection) -> None:
+    """What comes over /ws goes nowhere; but it is received."""
+    speaker = await board.listen()
+    try:
+        for _ in range(3):
+            await speaker.send("latte")
+        await patiently(await speaker.ping())
+    except ConnectionClosed:
+        board.raise_errors()
+        raise Wrong("received-once") from None
+    except Silence:
+        board.deaf = True
+    await board.say("chai")
+    board.raise_errors()
+    heard = await board.heard(ada)
+    if heard is not None and "latte" in f"{heard!s}":
+        raise Wrong("speaks-on-ws", seen=heard)
+    _judge_heard([heard], "chai")
+    await speaker.close()
+
+
+async def _judge_leaving(board: _Board, ada: ClientConnection) -> None:
+    """One leaves with a goodbye, one without, one when a text is coming."""
+    await board.listeners[1].close()
+    await board.expect_one()
+    chai = await board.listen()
+    await board.settles("2")
+    chai.transport.abort()
+    await board.expect_one()
+    await until(lambda: board.complaints.messages, MOMENT)
+    board.raise_errors()
+    await board.listen()
+    await board.settles("2")
+    chai = await board.listen()
+    await board.settles("3")
+    board.lost = board.transports[-2:-1]
+    await board.say("mate")
+    await until(lambda: board.complaints.errors, MOMENT)
+    for error in board.complaints.errors:
+        if isinstance(error, OSError):
+            raise Wrong("speaker-fails", seen=error)
+    board.raise_errors()
+    await _judge_all_hear([ada, chai], "mate")
+
+
+async def _judge_other(app: web.Application, other: Any) -> None:
+    """A second board counts its own listeners."""
+    seen = None
+    if other is not app:
+        async with _Board().run(other) as second:
+            await second.listen()
+            seen = await second.settles("1")
+    equal(seen, "1", "shared")
+
+
+async def _judge_change(board: _Board) -> None:
+    """One leaves while another is being sent to."""
+    slow, hasty = await board.listen(), await board.listen()
+    transport = board.transports[-2]
+    transport.set_write_buffer_limits(high=2 * len(LONG))
+    protocol = transport.get_protocol()
+    assert isinstance(protocol, asyncio.Protocol)
+    protocol.pause_writing()
+    saying = asyncio.create_task(board.say(LONG))
+    await board.heard(slow)
+    await hasty.close()
+    await until(board.transports[-1].is_closing)
+    protocol.resume_writing()
+    await saying
+    board.raise_errors()
+    await slow.close()
+    await board.settles("2")
+
+
+async def _judge_losses(board: _Board) -> None:
+    """Several are lost, before and after others, whatever the order."""
+    there = [await board.listen() for _ in range(2 * LOST)]
+    await board.settles(f"{2 + len(there)}")
+    board.lost = board.transports[-len(there) :: 2]
+    await board.say("horchata")
+    await _judge_all_hear(there[1::2], "horchata")
+
+
+async def _judge_all_hear(
+    listeners: list[ClientConnection], text: str
+) -> None:
+    async def hears(websocket: ClientConnection) -> Any:
+        while (said := await _Board.heard(websocket)) == "mocha":
+            pass
+        return said
+
+    heard = await asyncio.gather(*map(hears, listeners))
+    if set(heard) != {text}:
+        raise Wrong(
+            "others-miss-it", expected=len(heard), seen=heard.count(text)
+        )
+
+
+class _Board:
+    """The learner's server, and how the judge talks to it.
+
+    Attributes:
+        deaf: whether what is sent to it over /ws is not received.
+        lost: connections to cut off when there is a text for them.
+        transports: the server's end of each WebSocket.
+    """
+
+    def __init__(self) -> None:
+        self.complaints = _Complaints()
+        self.listeners: list[ClientConnection] = []
+        self.deaf = False
+        self.lost: list[asyncio.Transport] = []
+        self.transports: list[asyncio.Transport] = []
+        self._silent = ""  # the path whose handler returned nothing
+
+    @asynccontextmanager
+    async def run(self, app: web.Application) -> AsyncIterator[_Board]:
+        """Serve an application, and close all WebSockets in the end."""
+
+        @web.middleware
+        async def watched(request: web.Request, handler: Any) -> Any:
+            if request.path == "/ws" and request.transport:
+                self.transports.append(request.transport)
+            elif self.lost:
+                # Now the handler reads the body without giving way.
+                await request.read()
+                while self.lost:
+                    self.lost.pop().abort()
+            response = await handler(request)
+            if response is None:
+                self._silent = request.path
+            return response
+
+        app.middlewares.append(watched)
+        async with (
+            _running(app, logger=self.complaints.logger) as self._url,
+            aiohttp.ClientSession() as self._session,
+        ):
+            try:
+                yield self
+            finally:
+                closing = [each.close() for each in self.listeners]
+                await asyncio.gather(*closing)
+
+    async def listen(self) -> ClientConnection:
+        url = self._url.replace("http", "ws") + "/ws"
+        try:
+            websocket = await connect(
+                url, close_timeout=HANDLER_LIMIT, compression=None
+            )
+        except InvalidStatus as error:
+            self.raise_errors()
+            raise Wrong("no-websocket", seen=error) from None
+        self.listeners.append(websocket)
+        return websocket
+
+    async def say(self, text: str) -> str:
+        url = f"{self._url}/say"
+        async with self._session.post(url, data=text) as response:
+            if response.status in (404, 405):
+                raise Wrong("wrong-method", seen=response.status)
+            return (await response.text()).strip()
+
+    @staticmethod
+    async def heard(websocket: ClientConnection) -> str | bytes | None:
+        with suppress(Silence, Hung):
+            return await hear(websocket)
+        return None
+
+    async def settles(self, count: str) -> str:
+        """What the count of listeners comes to, or what it stays at."""
+        for _ in range(50):
+            if (seen := await self.say("mocha")) == count:
+                break
+            await asyncio.sleep(0.02)
+        return seen
+
+    async def expect_one(self) -> None:
+        """The count falls to one soon after a client has left."""
+        seen = await self.settles("1")
+        equal(seen, "1", "deaf" if self.deaf else "never-forgets")
+
+    def raise_errors(self) -> None:
+        """Raise what went wrong in the handlers, if something did."""
+        for error in self.complaints.errors:
+            _refuse_other_library(error)
+            if isinstance(error, RuntimeError) and CHANGED_SIZE in f"{error}":
+                raise Wrong("no-copy", seen=error)
+            raise error
+        for message in self.complaints.messages:
+            if NO_RESPONSE in message:
+                raise Wrong("no-response", seen=message)
+            if NO_RETURN in message:
+                raise Wrong("no-return", seen=message, silent=self._silent)
+
+
+def _refuse_other_library(error: BaseException) -> None:
+    """Name what belongs to the WebSockets of websockets."""
+    if isinstance(error, AttributeError) and isinstance(
+        error.obj, web.WebSocketResponse
+    ):
+        names = {"send": "send", "protocol": "broadcast"}
+        if error.name in names:
+            raise Wrong("other-library", seen=error, name=names[error.name])

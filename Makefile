@@ -68,7 +68,7 @@ build: $(VENV)/for-authors
 	$(BIN)/python -m authoring.build $(LESSON)
 
 update: $(VENV)/for-learners
-	$(BIN)/gitpuller "$$(git remote get-url origin)" "$$(git branch --show-current)" .
+	$(BIN)/python -m aula.versions
 
 reset: $(VENV)/for-learners
 	$(BIN)/python -m aula.exercises.progress

@@ -146,9 +146,9 @@ def write(path: Path, notebook: NotebookNode) -> None:
     if path.exists():
         stored = nbformat.read(path, as_version=4)
         if compared(stored) == compared(notebook):
-            return
+            notebook = stored
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, nbformat.writes(notebook) + "\n")
+    _replace(path, editions.dumps(notebook))
 
 
 def compared(notebook: NotebookNode) -> list[Any]:

@@ -7,6 +7,7 @@ here. All of them come from one list of cells.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -124,6 +125,18 @@ def new_notebook(cells: list[NotebookNode]) -> NotebookNode:
         },
     )
     return notebook
+
+
+def dumps(notebook: NotebookNode) -> str:
+    """The text of a notebook's file.
+
+    Each line begins with twice the spaces that Jupyter gives it. To git, none
+    is then a notebook of the course of twelve lessons under another name:
+    whoever updates that course finds the lesson they had changed in its old
+    place, and all new ones beside it.
+    """
+    text: Any = json.loads(nbformat.writes(notebook))
+    return json.dumps(text, indent=2, ensure_ascii=False) + "\n"
 
 
 def _opening(

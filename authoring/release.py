@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 from packaging.version import InvalidVersion, Version
 
-from authoring.editions import KINDS
+from authoring.editions import KINDS, dumps
 from authoring.source import ROOT
 
 UNRELEASED = "## [Unreleased]\n"
@@ -72,7 +72,7 @@ def restamp(version: str, root: Path = ROOT) -> None:
         for path in sorted((root / kind).rglob("*.ipynb")):
             notebook = nbformat.read(path, as_version=4)
             notebook.metadata["aula"] = {"version": version}
-            _write(path, nbformat.writes(notebook) + "\n")
+            _write(path, dumps(notebook))
 
 
 def _renumbered(settings: str, version: str) -> str:

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(
 )
 LESSON = Path("notebooks/es/02_lesson.ipynb")
 OTHER = Path("notebooks/en/03_lesson.ipynb")
+INDEX = Path("notebooks/index.ipynb")
 
 
 def notebook(answer, *texts):
@@ -119,6 +120,7 @@ def update(folder):
         text=True,
     )
     assert not status.stdout, status.stdout
+    return done.stdout
 
 
 def read(folder, path):
@@ -174,16 +176,149 @@ def test_a_file_in_the_way_of_a_new_lesson_is_kept(upstream, learner):
     assert sorted(p.read_text() == "mine" for p in kept) == [False, True]
 
 
+@pytest.mark.parametrize("changed", ["never", "now", "before an update"])
 @pytest.mark.parametrize("theirs", ["deleted", "renamed"])
-def test_a_lesson_that_is_no_more(upstream, learner, theirs):
+def test_a_lesson_that_is_no_more(upstream, learner, theirs, changed):
     mine = notebook("mine = 42", "one", "two", "three")
-    write(learner, {LESSON: mine})
+    if changed != "never":
+        write(learner, {LESSON: mine})
+    if changed == "before an update":
+        publish(upstream, {OTHER: notebook("...", "one, told better")})
+        update(learner)
+    better = Path("notebooks/es/02_better.ipynb")
     if theirs == "deleted":
         git(upstream, "rm", str(LESSON))
     else:
-        git(upstream, "mv", str(LESSON), "notebooks/es/02_better.ipynb")
+        git(upstream, "mv", str(LESSON), str(better))
+    publish(upstream, {"README.md": "Aula 2\n"})
+    said = update(learner)
+    kept = LESSON.with_suffix(".mine.ipynb")
+    here = {path.name for path in learner.glob("notebooks/es/*")}
+    expected = set()
+    if changed != "never":
+        assert read(learner, kept) == mine
+        assert f"Yours is {kept.as_posix()}." in said
+        assert f"La tuya está en {kept.as_posix()}." in said
+        expected.add(kept.name)
+    if theirs == "renamed":
+        assert read(learner, better) == read(upstream, better)
+        expected.add(better.name)
+    assert here == expected
+    assert read(learner, "README.md") == "Aula 2\n"
+    assert update(learner).endswith("Already up to date.\n")
+
+
+def test_what_was_kept_before_is_not_overwritten(upstream, learner):
+    kept = [LESSON.with_suffix(f".{m}.ipynb") for m in ("mine", "mine-2")]
+    write(learner, {kept[0]: "older"})
+    mine = notebook("mine = 42", "one", "two", "three")
+    write(learner, {LESSON: mine})
+    git(upstream, "rm", str(LESSON))
     publish(upstream, {"README.md": "Aula 2\n"})
     update(learner)
-    kept = [p.read_text() for p in (learner / LESSON).parent.iterdir()]
-    assert mine in kept
-    assert read(learner, "README.md") == "Aula 2\n"
+    assert [read(learner, path) for path in kept] == ["older", mine]
+
+
+def test_a_lesson_that_both_have_taken_away(upstream, learner):
+    (learner / LESSON).rename(learner / "notebooks/es/02_mine.ipynb")
+    git(upstream, "mv", str(LESSON), "notebooks/es/02_better.ipynb")
+    publish(upstream, {"README.md": "Aula 2\n"})
+    update(learner)
+    here = {path.name for path in learner.glob("notebooks/es/*")}
+    assert here == {"02_mine.ipynb", "02_better.ipynb"}
+
+
+@pytest.mark.parametrize("changed", ["run", "written in"])
+def test_the_index_is_always_new(upstream, learner, changed):
+    """Who has run it would have the old lessons' list for ever."""
+    publish(upstream, {INDEX: notebook("progress()", "index")})
+    update(learner)
+    mine = json.loads(read(learner, INDEX))
+    if changed == "run":
+        mine["cells"][1]["execution_count"] = 1
+    else:
+        mine["cells"][1]["source"] = "progress()  # mine"
+    write(learner, {INDEX: json.dumps(mine)})
+    newer = notebook("progress()", "index, told better")
+    publish(upstream, {INDEX: newer})
+    update(learner)
+    assert read(learner, INDEX) == newer
+    kept = learner / INDEX.with_suffix(".mine.ipynb")
+    assert kept.exists() == (changed == "written in")
+
+
+# How the course of twelve lessons is updated.
+OLD_MAKEFILE = """update:
+\t$(BIN)/gitpuller "$$(git remote get-url origin)" main .
+"""
+# That course, as learners have it.
+TWELVE = "9775d2bbab708f9723f26b7cc032811a2e8a7e41"
+CHANGED = ["05_one_message_at_a_time", "08_registration_and_broadcast"]
+
+
+class TestFromTwelveLessons:
+    """The course of twelve lessons becomes that of today."""
+
+    @pytest.fixture
+    def upstream(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+        folder = tmp_path / "upstream"
+        git(source.ROOT, "clone", "--shared", ".", str(folder))
+        try:
+            git(folder, "checkout", "-B", "main", TWELVE)
+        except subprocess.CalledProcessError:  # a shallow clone
+            git(folder, "checkout", "-B", "main")
+            self.pretend(folder)
+        return folder
+
+    def pretend(self, folder):
+        """Commit two of today's lessons under their names and form of old."""
+        for path in folder.glob("*/e[ns]/[0-9]*.ipynb"):
+            path.unlink()
+        for name in CHANGED:
+            here = source.ROOT.glob(f"notebooks/e[ns]/*{name[2:]}.ipynb")
+            for path in here:
+                old = path.with_name(f"{name}.ipynb")
+                text = json.dumps(json.loads(read(path, "")), indent=1)
+                write(folder, {old.relative_to(source.ROOT): text})
+        write(folder, {"Makefile": OLD_MAKEFILE})
+        publish(folder, {})
+
+    def publish_today(self, folder):
+        """Commit the work tree as the next version."""
+        here = ["--git-dir", str(folder / ".git"), "--work-tree", "."]
+        git(source.ROOT, *here, "add", "--all")
+        git(source.ROOT, *here, "commit", "--message", "today's version")
+
+    @pytest.mark.parametrize("way", ["as then", "as now"])
+    def test_all_lessons_are_new_and_mine_beside(
+        self, upstream, tmp_path, way
+    ):
+        if way == "as now":
+            for name in ("Makefile", "aula/versions.py"):
+                shutil.copy(source.ROOT / name, upstream / name)
+            publish(upstream, {})
+        learner = tmp_path / "learner"
+        git(tmp_path, "clone", str(upstream), str(learner))
+        mine = {}
+        for name in CHANGED:
+            path = Path(f"notebooks/es/{name}.ipynb")
+            changed = json.loads(read(learner, path))
+            changed["cells"][-1]["source"] = "mine"
+            mine[path] = json.dumps(changed, indent=1)
+        write(learner, mine)
+        self.publish_today(upstream)
+        update(learner)
+        for path in source.ROOT.glob("notebooks/**/[0-9i]*.ipynb"):
+            path = path.relative_to(source.ROOT)
+            assert read(learner, path) == read(source.ROOT, path)
+        today = {p.name for p in source.ROOT.glob("notebooks/es/*.ipynb")}
+        if way == "as now":
+            kept = {p.with_suffix(".mine.ipynb"): mine[p] for p in mine}
+        else:
+            kept = mine
+        here = {path.name for path in learner.glob("notebooks/es/*.ipynb")}
+        assert here == today | {path.name for path in kept}
+        for path, text in kept.items():
+            assert read(learner, path) == text

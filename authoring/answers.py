@@ -22,7 +22,6 @@ from authoring.source import LANGUAGES, Cell, Reader, SourceError
 
 GENERAL = "general"
 MINIMUM_WRONG = 3
-MINIMUM_RIGHT = 2
 
 _HEADING = re.compile(r"(##?) ([a-z][a-z0-9_-]*)")
 # A line break in prose is none in a verdict, unless these come after it.
@@ -217,11 +216,4 @@ class _AnswersReader(Reader):
                     answers.line,
                     f"# {answers.name} has {len(answers.wrong)} wrong "
                     f"answers; it needs at least {MINIMUM_WRONG}",
-                )
-            if len(right.answers) < MINIMUM_RIGHT:
-                self.refuse(
-                    right.line,
-                    f"# {answers.name} has {len(right.answers)} right "
-                    f"answers beside the solution; it needs at least "
-                    f"{MINIMUM_RIGHT}",
                 )

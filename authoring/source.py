@@ -7,6 +7,7 @@ then English), code cells once. ``read_lesson`` returns a ``Lesson``;
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,13 +81,19 @@ class Cell:
 
 @dataclass
 class Exercise:
-    """The run of cells that belong to one exercise of a lesson."""
+    """The run of cells that belong to one exercise of a lesson.
+
+    Attributes:
+        program: the name of the function that a prediction is about, which a
+            cell above defines; None for other exercises.
+    """
 
     number: str
     line: int
     stub: Cell
     solution: Cell
     check: Cell
+    program: str | None
 
 
 @dataclass
@@ -307,6 +314,7 @@ class Reader:
                 exercise = self._read_exercise(cells[index:], number)
                 if exercise is not None:
                     exercises.append(exercise)
+                    self._check_program(cells[:index], exercise)
         owned = {
             id(cell)
             for e in exercises
@@ -371,7 +379,46 @@ class Reader:
             stub,
             parts["solution"][0],
             parts["check"][0],
+            _program(parts["check"][0].source),
         )
+
+    def _check_program(self, before: list[Cell], exercise: Exercise) -> None:
+        defined = [
+            name
+            for cell in before
+            if cell.kind == "code"
+            for name in _functions(cell.source)
+        ]
+        if exercise.program is not None and exercise.program not in defined:
+            self.refuse(
+                exercise.check.line,
+                f"no cell above exercise {exercise.number} defines "
+                f"{exercise.program}()",
+            )
+
+
+def parse(code: str) -> ast.Module:
+    """Parse a cell; one that is no Python, as ``%%writefile``, is empty."""
+    try:
+        return ast.parse(code)
+    except SyntaxError:
+        return ast.Module([], [])
+
+
+def _functions(code: str) -> list[str]:
+    return [
+        node.name
+        for node in parse(code).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+
+
+def _program(check: str) -> str | None:
+    """What a prediction is about: ``check("03.4", order, morning)``."""
+    for node in ast.walk(parse(check)):
+        if isinstance(node, ast.Call) and len(node.args) == 3:
+            return ast.unparse(node.args[2])
+    return None
 
 
 def name_of(path: Path) -> str:

@@ -28,7 +28,8 @@ from authoring.source import SourceError, name_of
 
 # What may stand between the braces of any words, though no judge gives it.
 ALWAYS = {"number", "limit"}
-RUNNER = ("answer", "run", "script")
+RUNNER = ("answer", "prediction", "run", "script")
+MINIMUM_RIGHT = 2
 RAISES = ("Wrong", "Unawaited")
 
 
@@ -63,12 +64,13 @@ class Judges:
     Attributes:
         names: by lesson, the names of its exercises in the order of their
             numbers.
+        predictions: the names of those whose answer is a prediction.
         problems: a line ``file:line: what is wrong`` for each.
     """
 
     def __init__(self, paths: list[Path]) -> None:
         self.names: dict[str, list[str]] = {}
-        self.values: set[str] = set()  # exercises whose answer is a value
+        self.predictions: set[str] = set()
         self.problems: list[str] = []
         self._functions: dict[tuple[str, str], Function] = {}
         trees = {
@@ -132,8 +134,8 @@ class Judges:
             asked = _exercise(node)
             if asked is not None:
                 numbered.append((ast.literal_eval(asked.args[0]), node.name))
-                if _kind(asked) == "value":
-                    self.values.add(node.name)
+                if _kind(asked) == "prediction":
+                    self.predictions.add(node.name)
         if module.startswith("lesson_"):
             lesson = module.removeprefix("lesson_")
             self.names[lesson] = [name for _, name in sorted(numbered)]
@@ -270,9 +272,17 @@ def read_words(lessons: list[str]) -> dict[str, Words]:
         number = read_now.number
         names = [name for name in read[number] if name != SHARED]
         for name, one in zip(names, read_now.exercises, strict=True):
-            if is_written(one.stub.source):  # more than dots
+            if name in judges.predictions:
+                if one.program is None:
+                    problems.append(
+                        f"{name_of(path)}:{one.check.line}: {name} is a "
+                        "prediction; its check names the program, too"
+                    )
+            elif is_written(one.stub.source):  # more than dots
                 code = dict.fromkeys(LANGUAGES, one.stub.source)
                 texts[number][name][GIVEN] = code
+    if problems:
+        raise SourceError(problems)
     return texts
 
 
@@ -317,6 +327,8 @@ class _Comparison:
             )
             return
         for name in names:
+            if name not in self._judges.predictions:
+                self._count_right(path, found[name].sections[RIGHT])
             for raised in [*self._judges.raised(name, lesson), *self._always]:
                 section = self._find(lesson, name, raised.mistake)
                 if section is None:
@@ -337,6 +349,16 @@ class _Comparison:
                         f"{', '.join(sorted(missing - raised.values))}",
                     )
         self._refuse_unused(lesson)
+
+    def _count_right(self, path: Path, right: Section) -> None:
+        count = len(right.answers)
+        if count < MINIMUM_RIGHT:
+            self._refuse(
+                path,
+                right.line,
+                f"{count} right answers beside the solution; an exercise "
+                f"needs at least {MINIMUM_RIGHT}, unless it is a prediction",
+            )
 
     def compare_general(self) -> None:
         """Compare the words of the course with all judges."""

@@ -38,6 +38,7 @@ INSTRUMENTS = {
     "instruments/diagram": WIRETAP,
     "instruments/wiretap": WIRETAP,
     "exercises/answer": "check",
+    "exercises/prediction": "prediction",
     "exercises/run": "check",
     "exercises/check": "check",
 }

@@ -75,7 +75,7 @@ VALUES = {
 
 def hostile(name, asked):
     """Source of answers by what they do."""
-    if asked.answer == "value":
+    if asked.answer in ("value", "prediction"):
         return {what: f"{name} = {value}" for what, value in VALUES.items()}
     arguments = [f"a{n}" for n in range(asked.parameters)]
     is_async = asked.answer == "async"

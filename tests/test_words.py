@@ -53,10 +53,16 @@ def test_every_mistake_has_an_answer_that_makes_it():
     """A mistake of an exercise in its own section, a shared one anywhere.
 
     Until an exercise asks for a program, tests/test_script.py makes those
-    that programs make.
+    that programs make; tests/test_prediction.py those of any prediction.
     """
     of_scripts = {"not-path", "no-script", "script-raises", "script-ended"}
-    exempt = {RIGHT, "unstarted"}
+    of_predictions = {
+        "prediction-kind",
+        "prediction-length",
+        "prediction-row",
+        "prediction-value",
+    }
+    exempt = {RIGHT, "unstarted"} | of_predictions
     if all(one.answer != "script" for one in exercises()):
         exempt |= of_scripts
     found = {name: answers.read_answers(name) for name in LESSONS}
@@ -170,6 +176,18 @@ def refused(tmp_path, monkeypatch):
             "(# ask\n.*?## right.*?)## .*?# shout",
             r"\1# shout",
             "0 wrong answers",
+        ),
+        (
+            LESSON,
+            "(# ask\n.*?## right.*?)```{code-cell}.*?## ",
+            r"\1## ",
+            "0 right answers",
+        ),
+        (
+            JUDGE,
+            '@exercise\\("04.1"',
+            '@exercise("04.1", answer="prediction"',
+            "is a prediction; its check names the program",
         ),
     ],
 )

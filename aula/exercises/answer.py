@@ -245,8 +245,14 @@ async def _wait_for(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
-def misshapen(asked: Exercise, answer: Any) -> Wrong | None:
-    """What keeps an answer from being called as its exercise says."""
+def misshapen(
+    asked: Exercise, answer: Any, program: Any = None
+) -> Wrong | None:
+    """What keeps an answer from being called as its exercise says.
+
+    Arguments:
+        program: what a prediction is about, and is called in its place.
+    """
     if asked.answer == "script":
         return _no_script(asked, answer)
     given = words.given(asked.lesson, asked.name)
@@ -254,6 +260,8 @@ def misshapen(asked: Exercise, answer: Any) -> Wrong | None:
         return Wrong("unstarted", number=asked.number)
     if asked.answer == "value":
         return None
+    if asked.answer == "prediction":
+        answer = program
     if inspect.isawaitable(answer):
         close_unawaited(answer)
         return Wrong("called")
@@ -262,7 +270,7 @@ def misshapen(asked: Exercise, answer: Any) -> Wrong | None:
         return Wrong("not-function", seen=answer)
     if needs_async and inspect.isasyncgenfunction(answer):
         return Wrong("yields")
-    if not needs_async and _is_async(answer):
+    if asked.answer == "function" and _is_async(answer):
         return Wrong("not-plain")
     try:
         inspect.signature(answer).bind(*[None] * asked.parameters)

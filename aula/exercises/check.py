@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from aula.display import last_cell_failed, show
+from aula.display import columns, last_cell_failed, show
 from aula.exercises import words
 from aula.exercises.answer import misshapen
 from aula.exercises.exercise import UNSET, Exercise, Right, Wrong, find, near
+from aula.exercises.prediction import Program, first_difference, rows
 from aula.exercises.progress import remember
 from aula.exercises.run import run_answer
 from aula.exercises.script import Script
@@ -22,6 +24,10 @@ from aula.instruments.wiretap import Wiretap
 from aula.learner import describe
 
 BRIEF = 0.01  # seconds; a timeline of a run that ends sooner shows nothing
+LONGEST = 600  # characters of a value
+# Of a prediction beside what happened.
+MOST_ROWS = 30
+WIDEST = 40
 
 TEXT = {
     "es": {
@@ -32,6 +38,9 @@ TEXT = {
         "wrong": "**✘ {number}: todavía no.** {message}",
         "expected": "Se esperaba",
         "seen": "Se vio",
+        "predicted": "Tu predicción",
+        "happened": "Lo que pasó",
+        "nothing": "(nada)",
         "not-kept": "El índice no podrá mostrar este acierto: no se pudo "
         "guardar ({reason}).",
         "bad-number": "No existe el ejercicio {number!r}. Hay: {known}.",
@@ -44,6 +53,9 @@ TEXT = {
         "wrong": "**✘ {number}: not yet.** {message}",
         "expected": "Expected",
         "seen": "Seen",
+        "predicted": "Your prediction",
+        "happened": "What happened",
+        "nothing": "(nothing)",
         "not-kept": "The index will not show this success: it could not be "
         "kept ({reason}).",
         "bad-number": "There is no exercise {number!r}. There are: {known}.",
@@ -72,11 +84,16 @@ class Check:
     Arguments:
         number: the exercise's number, in quotes.
         answer: your answer: the function itself, without parentheses; or,
-            where the exercise asks for a program, its path.
+            where the exercise asks for a program, its path; or, where it
+            asks for a prediction, the value that you foresee.
+        program: what a prediction is about: a function of the lesson, without
+            parentheses. It runs now, and so what counts is what it does as
+            it stands, also where you have changed it.
 
     It shows one of three things: not started; right, and what it saw; wrong,
-    with what was expected, what was seen and the tasks of that run. An
-    answer that raises, blocks or never ends is reported, not raised.
+    with what was expected, what was seen and the tasks of that run. The run
+    that a prediction is about is shown in any case. An answer that raises,
+    blocks or never ends is reported, not raised.
 
     Raises:
         ValueError: for an exercise number that does not exist.
@@ -85,8 +102,10 @@ class Check:
     def __init__(self, language: str) -> None:
         self.language = language
 
-    async def __call__(self, number: str, answer: Any) -> None:
-        found = await self.verdict(number, answer)
+    async def __call__(
+        self, number: str, answer: Any, program: Any = None
+    ) -> None:
+        found = await self.verdict(number, answer, program)
         self.show(found)
         if found.state == "right":
             error = remember(found.name)
@@ -95,7 +114,7 @@ class Check:
                 show({"text/markdown": text, "text/plain": text})
 
     def show(self, found: Verdict) -> None:
-        """Show a verdict, and the picture of a run that went wrong."""
+        """Show a verdict, and the picture of a run that is to be seen."""
         text = found.said[self.language]
         if last_cell_failed():
             text += "\n\n" + TEXT[self.language]["failed-cell"]
@@ -103,7 +122,9 @@ class Check:
         if found.run is not None:
             show(found.run.bundle(self.language))
 
-    async def verdict(self, number: str, answer: Any) -> Verdict:
+    async def verdict(
+        self, number: str, answer: Any, program: Any = None
+    ) -> Verdict:
         """What is shown, as a value."""
         asked = find(number)
         if asked is None:
@@ -111,7 +132,8 @@ class Check:
             message = TEXT[self.language]["bad-number"]
             raise ValueError(message.format(number=number, known=known))
         line, tap = Timeline(), Wiretap()
-        found: Right | Wrong | None = misshapen(asked, answer)
+        predicts = asked.answer == "prediction"
+        found: Right | Wrong | None = misshapen(asked, answer, program)
         if found is None and asked.answer == "script":
             script = Script(answer)
             try:
@@ -119,18 +141,21 @@ class Check:
             finally:
                 script.close()
         elif found is None:
-            found = await run_answer(asked, answer, line, tap)
+            run_of = Program(program) if predicts else None
+            found = await run_answer(asked, answer, line, tap, run_of)
         said = {language: _say(asked, found, language) for language in TEXT}
-        if isinstance(found, Right):
-            return Verdict(number, asked.name, "right", said)
-        if found.mistake == "unstarted":
+        if isinstance(found, Wrong) and found.mistake == "unstarted":
             return Verdict(number, asked.name, "unstarted", said)
         pictures: dict[str | None, Timeline | Wiretap] = {"wiretap": tap}
         run = line.recorder
-        if run.finished - run.began > BRIEF:
+        if predicts or run.finished - run.began > BRIEF:
             pictures["timeline"] = line
         ran = pictures.get(asked.picture) if run.lanes else None
-        return Verdict(number, asked.name, "wrong", said, found.mistake, ran)
+        if isinstance(found, Wrong):
+            mistake = found.mistake
+            return Verdict(number, asked.name, "wrong", said, mistake, ran)
+        seen = ran if predicts else None
+        return Verdict(number, asked.name, "right", said, run=seen)
 
 
 def _say(asked: Exercise, found: Right | Wrong, language: str) -> str:
@@ -142,25 +167,65 @@ def _say(asked: Exercise, found: Right | Wrong, language: str) -> str:
         return message
     head = labels["right" if isinstance(found, Right) else "wrong"]
     parts = [head.format(number=asked.number, message=message)]
-    for key in ("expected", "seen"):
-        value = getattr(found, key, UNSET)
-        if value is not UNSET:
-            parts.append(f"{labels[key]}:\n\n{_fenced(value, language)}")
+    values = {
+        key: value
+        for key in ("expected", "seen")
+        if (value := getattr(found, key, UNSET)) is not UNSET
+    }
+    if asked.answer == "prediction" and len(values) == 2:
+        parts.append(_fenced(_beside(**values, language=language)))
+    else:
+        for key, value in values.items():
+            shown = _fenced(_shorten(_written(value, language), LONGEST))
+            parts.append(f"{labels[key]}:\n\n{shown}")
     return "\n\n".join(parts)
 
 
-def _fenced(value: Any, language: str) -> str:
-    """A value as a block of Markdown code, whatever is in it."""
+def _beside(expected: Any, seen: Any, language: str) -> str:
+    """A prediction beside what happened, with the first difference marked."""
+    labels = TEXT[language]
+    first = first_difference(seen, expected)
+    table = [("", labels["predicted"], labels["happened"], "")]
+    for place, *both in islice(rows(seen, expected), MOST_ROWS):
+        before, after = (
+            labels["nothing"] if v is UNSET else _shorten(_repr(v), WIDEST)
+            for v in both
+        )
+        mark = "←" if place and place == first else ""
+        table.append((place, before, after, mark))
+    widths = [max(map(columns, column)) for column in zip(*table, strict=True)]
+    lines = [
+        "  ".join(
+            text + " " * (width - columns(text))
+            for text, width in zip(row, widths, strict=True)
+        )
+        for row in table
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _written(value: Any, language: str) -> str:
+    """A value as text."""
     if isinstance(value, BaseException):
-        text = describe(value, language)
-    elif type(value) is str and "\n" in value:
-        text = value
-    else:
-        try:
-            text = repr(value)
-        except Exception as error:
-            text = f"<{type(value).__name__}: {type(error).__name__}>"
-    if len(text) > 600:
-        text = text[:600] + "…"
+        return describe(value, language)
+    if type(value) is str and "\n" in value:
+        return value
+    return _repr(value)
+
+
+def _repr(value: Any) -> str:
+    """A value as Python writes it, if it lets itself be written."""
+    try:
+        return repr(value)
+    except Exception as error:
+        return f"<{type(value).__name__}: {type(error).__name__}>"
+
+
+def _shorten(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[:longest] + "…"
+
+
+def _fenced(text: str) -> str:
+    """A block of Markdown code, whatever is in it."""
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
     return f"{fence}text\n{text}\n{fence}"

@@ -118,11 +118,14 @@ def exercise(
         number: such as ``"07.2"``.
         answer: ``"async"`` for a coroutine function, ``"function"`` for a
             plain one, ``"script"`` for the path of a program, which the
-            judge gets as a ``Script``, ``"value"`` for anything else.
+            judge gets as a ``Script``, ``"prediction"`` for what a program
+            of the lesson will do, which the judge gets as a ``Program``
+            beside it, ``"value"`` for anything else.
         parameters: how many positional arguments the function takes.
         limit: seconds until the answer counts as waiting for ever.
-        picture: what shows the run of a wrong answer: ``"timeline"``,
-            ``"wiretap"``, or ``None`` where there is nothing to see.
+        picture: what shows the run of a wrong answer, and that of any
+            prediction: ``"timeline"``, ``"wiretap"``, or ``None`` where there
+            is nothing to see.
     """
 
     def register(judge: Judge) -> Judge:

@@ -12,11 +12,13 @@ import threading
 import time
 import traceback
 from asyncio import sleep  # which another answer may be replacing
+from contextlib import nullcontext
 from types import FrameType
 from typing import Any
 
 from aula.exercises.answer import Calls, close_unawaited
 from aula.exercises.exercise import Exercise, Right, Unawaited, Wrong
+from aula.exercises.prediction import Program
 from aula.exercises.scope import Scope, current, hear_warnings_of
 from aula.instruments import tasks
 from aula.instruments.timeline import Timeline
@@ -30,9 +32,16 @@ _turn = threading.Lock()  # held while an answer runs, in whichever thread
 
 
 async def run_answer(
-    asked: Exercise, answer: Any, line: Timeline, tap: Wiretap
+    asked: Exercise,
+    answer: Any,
+    line: Timeline,
+    tap: Wiretap,
+    program: Program | None = None,
 ) -> Right | Wrong:
     """Judge an answer under its time limit and clear up after it.
+
+    Arguments:
+        program: what a prediction is about, and runs in its place.
 
     One at a time, in all threads: what an answer may do to a loop, to signals
     and to modules is undone in the reverse order, and one that blocks uses up
@@ -48,13 +57,17 @@ async def run_answer(
     while not turn.acquire(blocking=False):  # noqa: ASYNC110, also a thread's
         await sleep(TURN)
     try:
-        return await _run_answer(asked, answer, line, tap)
+        return await _run_answer(asked, answer, line, tap, program)
     finally:
         turn.release()
 
 
 async def _run_answer(
-    asked: Exercise, answer: Any, line: Timeline, tap: Wiretap
+    asked: Exercise,
+    answer: Any,
+    line: Timeline,
+    tap: Wiretap,
+    program: Program | None,
 ) -> Right | Wrong:
     loop = asyncio.get_running_loop()
     handler = loop.get_exception_handler()
@@ -65,6 +78,7 @@ async def _run_answer(
     with (
         hear_warnings_of(scope) as caught,
         _Watchdog(asked.limit + GRACE, scope) as watchdog,
+        program.gather(scope) if program else nullcontext(),
     ):
         line.start()
         run = scope.run = line.recorder
@@ -74,7 +88,9 @@ async def _run_answer(
         # The verdict says what failed.
         loop.set_exception_handler(scope.hear_unless_own(handler))
         try:
-            about = {"run": run} if asked.wants_run else {}
+            about: dict[str, Any] = {"run": run} if asked.wants_run else {}
+            if program:
+                about["program"] = program
             judging = asked.judge(calls.answer if calls else answer, **about)
             task = scope.enter(judging, asked.number)
             ends = {task, calls.refused} if calls else {task}
@@ -113,6 +129,7 @@ async def _run_answer(
         error = None if late or cancelled else task.exception()
         forgotten = isinstance(error, Wrong) and close_unawaited(error.seen)
         forgotten |= any("was never awaited" in str(w.message) for w in caught)
+        forgotten &= program is None  # a lesson's may forget what it likes
     if watchdog.fired:
         return Wrong("blocks", limit=asked.limit)
     if refused is not None:

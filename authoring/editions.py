@@ -87,18 +87,24 @@ def edition(
                 text += "\n\n" + _links(lessons, lesson, lang)
             cells.append(nbformat.v4.new_markdown_cell(text))
         elif cell.kind == "code" and not left_out & set(cell.tags):
-            built = _code_cell(cell, lang)
-            if kind == "notebooks":
-                built.metadata["jupyter"] = {"outputs_hidden": True}
-            cells.append(built)
+            cells.append(_code_cell(cell, lang, kind == "notebooks"))
     return new_notebook(cells)
 
 
-def _code_cell(cell: Cell, lang: str) -> NotebookNode:
+def _code_cell(
+    cell: Cell, lang: str, outputs_hidden: bool = False
+) -> NotebookNode:
     code = cell.source.replace("from aula.en ", f"from aula.{lang} ")
     metadata: dict[str, Any] = {"aula": {"line": cell.line}}
     if cell.tags:
         metadata["tags"] = cell.tags
+    folds = {}
+    if "scenery" in cell.tags:
+        folds["source_hidden"] = True
+    if outputs_hidden:
+        folds["outputs_hidden"] = True
+    if folds:
+        metadata["jupyter"] = folds
     built: NotebookNode = nbformat.v4.new_code_cell(code, metadata=metadata)
     return built
 

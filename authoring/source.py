@@ -27,6 +27,7 @@ TAGS = {
     "check",
     "raises-exception",
     "nbval-ignore-output",
+    "scenery",
 }
 OPTIONS = {"tags", "reason"}
 
@@ -202,7 +203,15 @@ class Reader:
         self.problems.append(f"{name_of(self.path)}:{line}: {message}")
 
     def check_cells(self, cells: list[Cell]) -> None:
+        before = ""
         for cell in cells:
+            if "scenery" in cell.tags and before != "markdown":
+                self.refuse(
+                    cell.line,
+                    "scenery is folded: a prose cell directly before it says "
+                    "what it sets up",
+                )
+            before = cell.kind
             if cell.kind == "raw":
                 self.refuse(cell.line, "raw cells have no place in a lesson")
             elif cell.kind == "markdown":

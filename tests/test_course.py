@@ -88,6 +88,14 @@ def without_cell(tag):
             ),
             "says why",
         ),
+        (
+            replaced(
+                "```{code-cell}\nimport asyncio\n",
+                "```{code-cell}\nimport asyncio\n```\n\n"
+                "```{code-cell}\n:tags: [scenery]\n",
+            ),
+            "a prose cell directly before it",
+        ),
     ],
 )
 def test_refused_with_file_and_line(tmp_path, change, message):
@@ -203,12 +211,32 @@ def test_editions_differ_only_in_the_answers(lessons):
         assert [answers.get(source, source) for source in given] == solved
 
 
+def test_scenery_is_folded_in_every_edition(tmp_path):
+    path = tmp_path / MODEL.name
+    text = MODEL.read_text(encoding="utf-8")
+    text = text.replace(
+        "```{code-cell}\n", "```{code-cell}\n:tags: [scenery]\n", 1
+    )
+    path.write_text(text, encoding="utf-8")
+    lesson = source.read_lesson(path)
+    for kind in editions.KINDS:
+        for lang in source.LANGUAGES:
+            notebook = editions.edition([lesson], lesson, lang, kind)
+            code = [c for c in notebook.cells if c.cell_type == "code"]
+            folds = [c.metadata.get("jupyter", {}) for c in code]
+            hidden = [fold.get("source_hidden", False) for fold in folds]
+            assert hidden == [True] + [False] * (len(code) - 1)
+            for fold in folds:
+                outputs = fold.get("outputs_hidden", False)
+                assert outputs == (kind == "notebooks")
+
+
 def test_cells_stay_small(lessons):
     for lesson in lessons:
         lengths = [
             len(cell.source.splitlines())
             for cell in lesson.cells
-            if cell.kind == "code" and "wrong" not in cell.tags
+            if cell.kind == "code" and "scenery" not in cell.tags
         ]
         assert statistics.median(lengths) <= 8, lesson.path.name
         short = sum(length < 15 for length in lengths)

@@ -185,8 +185,8 @@ def refused(tmp_path, monkeypatch):
         ),
         (
             JUDGE,
-            '@exercise\\("04.1"',
-            '@exercise("04.1", answer="prediction"',
+            '@exercise\\("07.1"',
+            '@exercise("07.1", answer="prediction"',
             "is a prediction; its check names the program",
         ),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import sys
 import unicodedata
 
@@ -12,8 +11,7 @@ def show(bundle: dict[str, str]) -> None:
 
     Arguments:
         bundle: data by MIME type; ``text/plain`` must be among them and says
-            in words what the other types say in pictures. A PNG, in base64,
-            has twice the pixels of its size on the page, for sharp screens.
+            in words what the other types say in pictures.
 
     Outside IPython (a script, a test) the text alone is printed. Half a
     surrogate pair, which no message to a page can bear, is written as Python
@@ -27,11 +25,7 @@ def show(bundle: dict[str, str]) -> None:
     if ipython is None or ipython.get_ipython() is None:
         print(bundle["text/plain"])
         return
-    metadata = {}
-    if "image/png" in bundle:
-        width = _png_width(bundle["image/png"]) // 2
-        metadata["image/png"] = {"width": width}
-    ipython.display.display(bundle, raw=True, metadata=metadata)
+    ipython.display.display(bundle, raw=True)
 
 
 def last_cell_failed() -> bool:
@@ -42,12 +36,6 @@ def last_cell_failed() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython and ipython.get_ipython()
     return shell is not None and not shell.last_execution_succeeded
-
-
-def _png_width(picture: str) -> int:
-    """The width in pixels, from the header of a PNG in base64."""
-    header = base64.b64decode(picture[:32])  # 24 bytes
-    return int.from_bytes(header[16:20], "big")
 
 
 def columns(text: str) -> int:

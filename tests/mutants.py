@@ -32,6 +32,9 @@ INSTRUMENTS = {
     "instruments/labels": "labels",
     "instruments/record": "record tasks labels chart",
     "instruments/chart": "chart",
+    "instruments/bars": "bars picture",
+    "instruments/look": "picture",
+    "instruments/picture": "picture",
     "instruments/timeline": "timeline",
     "instruments/frames": WIRETAP,
     "instruments/conversation": WIRETAP,
@@ -56,22 +59,6 @@ CHANGES = {
     "ReplaceUnaryOperator": "Delete_Not Delete_USub",
 }
 
-# Keyword arguments that say how large, how thick or how pale something is
-# drawn, which is for eyes to judge.
-LOOKS = {
-    "alpha",
-    "columnspacing",
-    "dpi",
-    "figsize",
-    "fontsize",
-    "handlelength",
-    "labelsize",
-    "length",
-    "linewidth",
-    "markersize",
-    "zorder",
-}
-
 
 def is_wanted(operator: str) -> bool:
     kind, _, change = operator.removeprefix("core/").partition("_")
@@ -79,7 +66,7 @@ def is_wanted(operator: str) -> bool:
 
 
 class Essence(ast.NodeTransformer):
-    """Leaves out what no test should assert: annotations and looks."""
+    """Leaves out what no test should assert: annotations."""
 
     def visit_arg(self, node: ast.arg) -> ast.arg:
         node.annotation = None
@@ -94,9 +81,6 @@ class Essence(ast.NodeTransformer):
         return self.generic_visit(node)
 
     visit_AsyncFunctionDef = visit_FunctionDef
-
-    def visit_keyword(self, node: ast.keyword) -> ast.AST | None:
-        return None if node.arg in LOOKS else self.generic_visit(node)
 
 
 def essence(code: str) -> str:

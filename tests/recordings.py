@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import re
 import textwrap
+from types import SimpleNamespace
 
 from aula.instruments import tasks
 from aula.instruments.chart import TEXT, draw_text
-from aula.instruments.record import Recorder
+from aula.instruments.record import Lane, Recorder
 
 LEGEND = TEXT["en"]["legend"]
 
@@ -85,3 +86,42 @@ async def burn(drink):
 async def turns(count):
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+def lane(label, *steps, end="returned", ended=None, **fields):
+    """A lane of a task that ran at other times: from, to; from, to.
+
+    Arguments:
+        end: how it ended: returned, raised, cancelled or pending.
+        ended: when, if not with its last step.
+    """
+    task = SimpleNamespace(
+        get_name=lambda: "Task-1",
+        cancelled=lambda: end == "cancelled",
+        result=lambda: 1,
+        _exception=ValueError("late") if end == "raised" else None,
+    )
+    steps = [*zip(steps[::2], steps[1::2], strict=True)]
+    if end == "pending":
+        ended = None
+    elif ended is None:
+        ended = steps[-1][1]
+    fields = {"created": steps[0][0] if steps else 0.0} | fields
+    return Lane(
+        task,
+        label,
+        True,
+        steps=steps,
+        started=bool(steps),
+        ended=ended,
+        **fields,
+    )
+
+
+def recorded(*lanes, finished=10.0):
+    """A recording of lanes, the first of which is the block's own."""
+    recorder = Recorder()
+    recorder.lanes = [*lanes]
+    recorder.own = lanes[0]
+    recorder.finished = finished
+    return recorder

@@ -1562,7 +1562,7 @@ def test_wrong_shows_the_tasks_of_the_run(shown):
     show_verdict(wrong)
     words, picture = shown
     assert words["text/markdown"].startswith("**✘ 99.1: not yet.** Another.")
-    assert picture.keys() == {"text/plain", "image/png"}
+    assert picture.keys() == {"text/plain", "text/html"}
     # The cell only waits, and is left out.
     assert re.sub("  +", "  ", picture["text/plain"]).split("\n") == [
         "wrong  ○┄●─  waits in wrong()",

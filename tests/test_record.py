@@ -467,3 +467,228 @@ def test_failures_that_are_no_tasks():
 
     recorder = record(block)
     assert said(recorder, 'brew("chai")') == 'returns "CHAI"'
+
+
+# Requests to cancel.
+
+
+def requests(recorder):
+    """Of each lane when it was asked, by what, and by which lane."""
+    began = recorder.began
+    return {
+        lane.label: [
+            (round(moment - began, 2), by, asker and asker.label)
+            for moment, by, asker in lane.requests
+        ]
+        for lane in recorder.lanes
+        if lane.requests
+    }
+
+
+async def hold(drink):
+    await asyncio.get_running_loop().create_future()
+
+
+def later(clock, seconds, callback=None, *args):
+    """The loop gives this much time to nobody, and then calls back."""
+
+    def pass_time():
+        clock.block(seconds)
+        if callback is not None:
+            callback(*args)
+
+    asyncio.get_running_loop().call_soon(pass_time)
+
+
+def test_a_deadline_strikes(clock):
+    async def block():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(60) as deadline:
+                later(clock, 0.5, deadline.reschedule, 0)
+                await asyncio.gather(hold("latte"), hold("mocha"))
+
+    struck = [(0.5, "deadline", None)]
+    assert requests(record(block)) == {
+        "cell()": struck,
+        'hold("latte")': struck,
+        'hold("mocha")': struck,
+    }
+
+
+def test_a_deadline_of_wait_for(clock):
+    async def block():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(hold("latte"), 1e-9)
+
+    (asked,) = requests(record(block)).values()
+    # Up to 3.11 the call has a task of its own.
+    assert asked == [(0.0, "deadline", asked[0][2])]
+
+
+def test_wait_for_hands_on_what_it_is_told(clock):
+    async def block():
+        task = asyncio.create_task(hand_on())
+        await turns(3)
+        task.cancel()
+        await asyncio.wait([task])
+
+    async def hand_on():
+        await asyncio.wait_for(hold("latte"), 60)
+
+    asked = requests(record(block))
+    assert asked["hand_on()"] == [(0.0, "call", "cell()")]
+    assert {by for each in asked.values() for _, by, _ in each} == {"call"}
+
+
+def test_a_group_cancels_the_others_and_wakes_who_is_in_it(clock):
+    async def stay():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(hold("latte"))
+            group.create_task(burn("mocha"))
+            await asyncio.Future()
+
+    async def leave():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(hold("latte"))
+            group.create_task(burn("mocha"))
+
+    async def block():
+        await asyncio.wait([asyncio.create_task(stay())])
+        await asyncio.wait([asyncio.create_task(leave())])
+
+    recorder = record(block)
+    assert [
+        (lane.label, by)
+        for lane in recorder.lanes
+        for _, by, _ in lane.requests
+    ] == [
+        ("stay()", "group"),
+        ('hold("latte")', "group"),
+        ('hold("latte")', "group"),
+    ]
+
+
+def test_a_task_that_waits_for_another_is_asked_when_it_is_asked(clock):
+    """And not when the other is done with cleaning up."""
+
+    async def clean():
+        try:
+            await asyncio.Future()
+        finally:
+            later(clock, 0.5)
+            await turns(3)
+
+    async def wait():
+        await asyncio.create_task(clean())
+
+    async def block():
+        task = asyncio.create_task(wait())
+        await turns(3)
+        later(clock, 0.25, task.cancel)
+        await asyncio.wait([task])
+
+    asked = [(0.25, "call", None)]
+    assert requests(record(block)) == {"wait()": asked, "clean()": asked}
+
+
+def test_a_task_that_has_its_turn_already_is_asked(clock):
+    async def block():
+        tasks = [asyncio.create_task(brew("x", n)) for n in (0, 9)]
+        await asyncio.sleep(0)
+        for task in [*tasks, asyncio.create_task(brew("y"))]:
+            task.cancel()
+        await turns(3)
+
+    assert [*requests(record(block)).items()] == [
+        ('brew("x", 9)', [(0.0, "call", None)]),
+        ('brew("y")', [(0.0, "call", None)]),
+    ]
+
+
+def test_a_task_asks_itself(clock):
+    async def resign():
+        clock.block(0.05)
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
+
+    async def block():
+        await asyncio.wait([asyncio.create_task(resign())])
+
+    asked = [(0.05, "call", "resign()")]
+    assert requests(record(block)) == {"resign()": asked}
+
+
+def test_each_request_is_noted_once(clock):
+    async def stubborn():
+        for _ in range(3):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Future()
+        asyncio.current_task().uncancel()
+        await turns(5)
+
+    async def block():
+        task = asyncio.create_task(stubborn())
+        for seconds in (0.1, 0.2, 0.3):
+            await turns(2)
+            later(clock, seconds, task.cancel)
+            await turns(2)
+        await task
+        return task
+
+    assert requests(record(block)) == {
+        "stubborn()": [
+            (0.1, "call", None),
+            (0.3, "call", None),
+            (0.6, "call", None),
+        ]
+    }
+
+
+def test_a_lane_knows_what_its_client_asked_for():
+    async def echo(websocket):
+        await websocket.send(await websocket.recv())
+
+    async def visit(port, path):
+        async with connect(f"ws://127.0.0.1:{port}{path}") as websocket:
+            await websocket.send("hola")
+            await websocket.recv()
+
+    async def block():
+        async with serve(echo, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            await visit(port, "/ada?x=1")
+            await visit(port, "/lima")
+
+    recorder = record(block)
+    assert [
+        (lane.label, lane.path) for lane in recorder.lanes if lane.path
+    ] == [
+        ("echo", "/ada?x=1"),
+        ("echo", "/lima"),
+    ]
+
+
+def test_a_lane_knows_who_created_it():
+    async def order():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(brew("latte"))
+
+    async def block():
+        asyncio.get_running_loop().call_soon(
+            lambda: kept.append(asyncio.create_task(brew("tea")))
+        )
+        await asyncio.gather(order(), turns(1))
+        await asyncio.wait(kept)
+
+    kept = []
+    recorder = record(block)
+    assert {
+        each.label: each.creator and each.creator.label
+        for each in recorder.lanes
+    } == {
+        "cell()": None,
+        "order()": "cell()",
+        "turns(1)": "cell()",
+        'brew("tea")': None,
+        'brew("latte")': "order()",
+    }

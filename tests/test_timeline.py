@@ -53,7 +53,7 @@ def test_a_block_that_raises_shows_its_picture(shown):
     with pytest.raises(ValueError, match="mocha"):
         run(main)
     (bundle,) = shown
-    assert bundle.keys() == {"text/plain", "image/png"}
+    assert bundle.keys() == {"text/plain", "text/html"}
     assert "raises ValueError: mocha" in bundle["text/plain"]
 
 

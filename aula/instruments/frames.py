@@ -273,14 +273,23 @@ def handler_of(server: Any) -> Callable[..., Any] | None:
 
 def handler_run_by(coro: Any) -> Callable[..., Any] | None:
     """The handler that a task of an asyncio server is about to run."""
+    # It runs that function of the library's own.
+    return handler_of(getattr(connection_of(coro), "server", None))
+
+
+def connection_of(coro: Any) -> Any:
+    """The connection whose handler a task is about to run, or None."""
     frame = getattr(coro, "cr_frame", None)
     if frame is None or frame.f_globals.get("__name__") != (
         "websockets.asyncio.server"
     ):
         return None
-    # It runs that function of the library's own.
-    connection = frame.f_locals.get("connection")
-    return handler_of(getattr(connection, "server", None))
+    return frame.f_locals.get("connection")
+
+
+def path_of(connection: Any) -> str:
+    """What a client has asked for, if it has asked already."""
+    return str(getattr(getattr(connection, "request", None), "path", ""))
 
 
 def name_of(handler: Callable[..., Any]) -> str:

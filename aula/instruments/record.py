@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
-from aula.instruments import labels, tasks
+from aula.instruments import frames, labels, tasks
 from aula.instruments.tasks import Task
 
 BLOCKING = 0.1  # seconds a step may take before it counts as blocking
@@ -26,7 +26,15 @@ def is_blocking(began: float, ended: float) -> bool:
 
 @dataclass(eq=False)
 class Lane:
-    """One task: its label, its steps and its end. Times in seconds."""
+    """One task: its label, its steps and its end. Times in seconds.
+
+    Attributes:
+        waits: when it began to wait in what: the coroutine and its call.
+        requests: when it was asked to cancel itself, by what
+            (``"deadline"``, ``"group"``, ``"call"``) and by which lane.
+        path: of a server's connection, what its client has asked for.
+        creator: the lane of the task that created it, if one did.
+    """
 
     task: Task
     call: str | None
@@ -34,9 +42,15 @@ class Lane:
     created: float
     steps: list[tuple[float, float]] = field(default_factory=list)
     waits: list[tuple[float, ref[Any], str]] = field(default_factory=list)
+    requests: list[tuple[float, str, Lane | None]] = field(
+        default_factory=list
+    )
+    path: str = ""
+    creator: Lane | None = None
     started: bool = False
     ended: float | None = None
     failure: BaseException | None = None  # of a handler: its server caught it
+    cancelling: int = 0  # as Task.cancelling() was last seen
 
     @property
     def label(self) -> str:
@@ -104,6 +118,7 @@ class Recorder(tasks.Observer):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failures = _Failures(self._by_task)
         self._calls: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+        self._connections: dict[Task, Any] = {}
 
     def start(self) -> None:
         """Begin to record. A recorder records once.
@@ -136,6 +151,10 @@ class Recorder(tasks.Observer):
         self._loop = None
         if self.own is not None and self._own_step is not None:
             self._step(self.own, self._own_step, self.finished)
+        for task, connection in self._connections.items():
+            if task in self._by_task:
+                self._by_task[task].path = frames.path_of(connection)
+        self._connections.clear()
 
     def adopt(self, task: Task, name: str) -> None:
         """Draw a task as if it were the block's own: how it ended is not told.
@@ -161,13 +180,21 @@ class Recorder(tasks.Observer):
 
     def before_task_spawned(
         self, coro: Coroutine[Any, Any, Any], asker: FrameType | None
-    ) -> tuple[str, bool, float]:
+    ) -> tuple[str, bool, float, Any]:
         # All of it now: an eager task runs before it is told of.
         shown = labels.is_learners(coro, asker)
-        return labels.call(coro), shown, time.perf_counter()
+        call, connection = labels.call(coro), frames.connection_of(coro)
+        return call, shown, time.perf_counter(), connection
 
-    def task_spawned(self, task: Task, note: tuple[str, bool, float]) -> None:
-        self.events.append(("created", self._add(task, *note)))
+    def task_spawned(
+        self, task: Task, note: tuple[str, bool, float, Any]
+    ) -> None:
+        call, shown, created, connection = note
+        lane = self._add(task, call, shown, created)
+        lane.creator = self._current()
+        self.events.append(("created", lane))
+        if connection is not None:
+            self._connections[task] = connection
 
     def before_task_step(self, task: Task) -> None:
         lane = self._by_task.get(task)
@@ -175,6 +202,8 @@ class Recorder(tasks.Observer):
             return
         if lane is self.own:
             self._own_step = time.perf_counter()
+        if task.cancelling() > lane.cancelling:  # it had its turn already
+            self.task_cancelling(task, "call")
         # One that is cancelled before it starts is told so, and not started.
         if not lane.started and not tasks.is_stillborn(task):
             lane.started = True
@@ -188,14 +217,32 @@ class Recorder(tasks.Observer):
             self._own_step = None
         if lane.started:
             self._step(lane, max(began, self.began), time.perf_counter())
+        if task.cancelling() > lane.cancelling:  # by itself
+            lane.requests.append((lane.steps[-1][1], "call", lane))
+        lane.cancelling = task.cancelling()
         if not task.done():
             self._note_wait(lane)
+
+    def task_cancelling(self, task: Task, by: str) -> None:
+        # Those that wait for it were asked first, and told nothing.
+        for other in self.lanes:
+            count = other.task.cancelling()
+            if count > other.cancelling and other.ended is None:
+                other.cancelling = count
+                if by:
+                    asked = time.perf_counter(), by, self._current()
+                    other.requests.append(asked)
 
     def task_exited(self, task: Task) -> None:
         lane = self._by_task.get(task)
         if lane is not None:
             lane.ended = time.perf_counter()
             self.events.append(("ended", lane))
+
+    def _current(self) -> Lane | None:
+        """The lane of the task that the loop is running, if it has one."""
+        task = asyncio.current_task(self._loop)
+        return self._by_task.get(task) if task else None
 
     def _add(
         self, task: Task, call: str | None, shown: bool, created: float

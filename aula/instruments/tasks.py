@@ -66,6 +66,17 @@ class Observer:
             began: when the step did, by ``time.perf_counter``.
         """
 
+    def task_cancelling(self, task: Task, by: str) -> None:
+        """Called when a task that waits is woken to be cancelled.
+
+        It is told again at each wait of one that lives on. One that has its
+        turn already is not woken: ``Task.cancelling`` tells of it.
+
+        Arguments:
+            by: ``"deadline"``, ``"group"`` or, of any other, ``"call"``;
+                ``""`` if its own group wakes it, which it waits for.
+        """
+
     def task_exited(self, task: Task) -> None:
         """Called when the step that is over was the task's last."""
 
@@ -159,6 +170,10 @@ class _Watch:
             and hasattr(task, "done")
             and not hasattr(asyncio.Task, name)
         ):
+            if callback.__self__.cancelling():
+                by = _canceller(sys._getframe(1))
+                for observer in self._observers:
+                    observer.task_cancelling(callback.__self__, by)
             callback = partial(self._step, callback.__self__, callback)
         handle: asyncio.Handle
         handle = self._call_soon(callback, *args, context=context)
@@ -216,6 +231,26 @@ def _asker(frame: FrameType | None) -> FrameType | None:
             return frame
         frame = frame.f_back
     return None
+
+
+def _canceller(frame: FrameType | None) -> str:
+    """Who asks for the cancellation that this frame has a part in."""
+    while frame is not None and frame.f_code is not _LOOP:
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] != "asyncio":
+            break
+        match frame.f_code.co_name:
+            case "_on_timeout":
+                return "deadline"
+            case "_abort":
+                return "group"
+            case "_on_task_done":  # of the task that the group is in
+                return "" if frame.f_locals["self"]._exiting else "group"
+            case "wait_for":  # before 3.12: for its deadline or as it is told
+                task = asyncio.current_task()
+                return "call" if task and task.cancelling() else "deadline"
+        frame = frame.f_back
+    return "call"
 
 
 def call_next(

@@ -1,6 +1,7 @@
 """Draws the tasks of a block: when each ran, waited, blocked and how it ended.
 
-``record`` watches, ``chart`` draws; this is what a learner writes.
+``record`` watches, ``chart`` and ``picture`` show it; this is what a learner
+writes.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 from types import TracebackType
 
 from aula.display import show
-from aula.instruments.chart import draw
+from aula.instruments.chart import draw_text
+from aula.instruments.picture import draw_picture
 from aula.instruments.record import Recorder
 
 TEXT = {
@@ -91,4 +93,7 @@ class Timeline:
             data by MIME type: a picture, and ``text/plain``, which says the
             same.
         """
-        return draw(self.recorder, language)
+        return {
+            "text/plain": draw_text(self.recorder, language),
+            "text/html": draw_picture(self.recorder, language),
+        }

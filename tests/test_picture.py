@@ -1,0 +1,520 @@
+"""A picture is held to the recording that it was drawn from."""
+
+import asyncio
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recordings import lane, record, recorded, recording, run, turns
+from tables import read, rows
+
+from aula.instruments import bars, chart, look, picture
+from aula.instruments.picture import TEXT, WIDTH, draw_picture
+
+pytest_plugins = ["clocks"]
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+def drawn(*lanes, finished=10.0, language="en"):
+    return read(draw_picture(recorded(*lanes, finished=finished), language))
+
+
+def cell(*steps, **fields):
+    return lane("cell()", *(steps or (0, 0, 10, 10)), **fields)
+
+
+def shown(table, number):
+    """What a row shows: from, for how long (percent) and its tooltip."""
+    return [
+        (
+            element.percent("left"),
+            "width" in element.style and element.style["width"],
+            element.title,
+        )
+        for element in rows(table)[number][2]
+    ]
+
+
+def legend(table):
+    row = next(iter(table.all("tr")))
+    return row.text.split("  ") and [
+        item.text.strip()
+        for item in row.all("span")
+        if "margin-right" in item.style
+    ]
+
+
+def share(seconds, total=10):
+    return f"{round(WIDTH * seconds / total, 1):g}%"
+
+
+# Each moment in its place.
+
+
+def test_each_moment_in_its_place():
+    tasks = [
+        cell(),
+        lane("brew()", 2, 2.001, 5, 5.08, 6, 6, created=1),
+        lane("burn()", 2, 4, 8, 8, end="raised"),
+        lane("late()", end="pending", created=5.0),
+        lane("on()", 3, 3.003, end="pending"),
+    ]
+    tasks[1].waits = [(2.001, None, "steam()")]
+    table = drawn(*tasks)
+    assert shown(table, 0) == [
+        (0, share(10), "runs 0 ms; then waits 10 s"),
+        (WIDTH, "0%", "runs 0 ms"),
+    ]
+    assert shown(table, 1) == [
+        (9.2, share(1), "created; starts 1 s later"),
+        (18.4, share(3), "runs 1 ms; then waits 3 s in steam()"),
+        (46, share(0.08), "runs 80 ms"),
+        (46.7, share(0.92), "waits 920 ms in steam()"),
+        (55.2, "0%", "runs 0 ms"),
+        (55.2, "1.4em", "returns 1"),
+    ]
+    assert shown(table, 2) == [
+        (18.4, share(2), "blocks the loop 2 s"),
+        (36.8, share(4), "waits 4 s"),
+        (73.6, "0%", "runs 0 ms"),
+        (73.6, "1.4em", "raises ValueError: late"),
+    ]
+    assert shown(table, 3) == [
+        (46, share(5), "created; does not start in 5 s"),
+        (WIDTH, "1.4em", "never starts"),
+    ]
+    assert shown(table, 4) == [
+        (27.6, share(7), "runs 3 ms; then waits 7 s"),
+        (WIDTH, "1.4em", "still alive"),
+    ]
+
+
+def test_in_spanish():
+    table = drawn(
+        cell(0, 0.0004, 1, 1.25, ended=10),
+        lane("brew()", 1.5, 1.501, 2, 2.04, created=0.5),
+        language="es",
+    )
+    assert table.attributes["lang"] == "es"
+    (caption,) = table.all("caption")
+    assert caption.text == "Línea de tiempo de 1 tarea: 10 s"
+    assert [title for _, _, title in shown(table, 0)] == [
+        "corre 0,4 ms; luego espera 1 s",
+        "bloquea el bucle 250 ms",
+        "espera 8,75 s",
+    ]
+    assert [title for _, _, title in shown(table, 1)] == [
+        "creada; empieza 1 s después",
+        "corre 1 ms; luego espera 499 ms",
+        "corre 40 ms",
+        "devuelve 1",
+    ]
+    assert legend(table) == [
+        "creada",
+        "corre",
+        "espera",
+        "bloquea el bucle: nadie más corre",
+        "✓ devuelve",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "title"),
+    [
+        (0, "Timeline of the cell: 50 ms"),
+        (1, "Timeline of 1 task: 50 ms"),
+        (2, "Timeline of 2 tasks: 50 ms"),
+        (40, "Timeline of 40 tasks: 50 ms"),
+    ],
+)
+def test_the_caption_counts_the_tasks_and_the_time(count, title):
+    tasks = [lane("x()", 0, 0.05)] * (count + 1)
+    tasks.append(lane("x()", 0, 0.05))
+    tasks[-1].shown = False
+    (caption,) = drawn(*tasks, finished=0.05).all("caption")
+    assert caption.text == title
+
+
+def test_a_row_says_in_words_what_its_bars_show():
+    tasks = [
+        cell(0, 0.001, 1, 1.5, 2, 2.04, ended=10),
+        lane("brew()", 2, 2.002, 2.5, 2.5, created=0.0004),
+        lane("late()", end="pending", created=9.9),
+    ]
+    tasks[1].requests = [(2.1, "deadline", None), (2.2, "call", tasks[0])]
+    table = drawn(*tasks)
+    assert [(name, summary) for name, summary, _ in rows(table)] == [
+        (
+            "cell()",
+            "from 0 ms to 10 s: runs 41 ms, blocks the loop 500 ms, "
+            "waits 9.46 s",
+        ),
+        (
+            "brew()",
+            "from 0.4 ms to 2.5 s: runs 2 ms, waits 498 ms; "
+            "at 2.1 s: a deadline strikes, and cancels it; "
+            "at 2.2 s: cell() asks it to cancel itself; returns 1",
+        ),
+        ("late()", "from 9.9 s to 10 s; never starts"),
+    ]
+
+
+def test_without_its_styles_it_is_still_a_table():
+    """As some viewers show it: a name, words, and the marks of the text."""
+    task = lane("brew()", 2, 2, 5, 5)
+    task.requests = [(4, "call", None)]
+    table = drawn(cell(), task)
+    words = [
+        " ".join(each.text for each in row.all("th", "td"))
+        for row in table.all("tr")
+    ]
+    assert [re.sub(" +", " ", line).strip() for line in words] == [
+        "runs waits ▽ asked to cancel ✓ returns",
+        "cell() from 0 ms to 10 s: waits 10 s",
+        "brew() from 2 s to 5 s: waits 3 s; at 4 s: it is asked to cancel "
+        "itself; returns 1 ▽ ✓",
+        "seconds 0 2 4 6 8 10",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("by", "asker", "mark", "title"),
+    [
+        ("deadline", False, "▼", "a deadline strikes, and cancels it"),
+        ("group", False, "▽", "its group asks it to cancel itself"),
+        ("call", False, "▽", "it is asked to cancel itself"),
+        ("call", True, "▽", "cell() asks it to cancel itself"),
+    ],
+)
+def test_a_tick_where_cancelling_was_asked_for(by, asker, mark, title):
+    own, task = cell(), lane("x()", 1, 1, 5, 5, end="cancelled")
+    task.requests = [(4, by, own if asker else lane("hidden()", 0, 0))]
+    table = drawn(own, task)
+    *_, tick, end = rows(table)[1][2]
+    assert tick.text == mark
+    assert tick.title == f"at 4 s: {title}"
+    assert tick.percent("left") == pytest.approx(0.4 * WIDTH)
+    assert (end.text, end.title) == ("⊘", "cancelled")
+
+
+def test_ticks_without_end():
+    task = lane("x()", *(t for t in range(10) for _ in (0, 1)))
+    task.requests = [(t / 10, "call", None) for t in range(99)]
+    _, summary, elements = rows(drawn(cell(), task))[1]
+    ticks = [each for each in elements if each.text == "▽"]
+    assert len(ticks) == picture.MOST_REQUESTS
+    assert len(summary) < 200
+
+
+# What surrounds the lanes.
+
+
+def test_the_legend_tells_of_what_is_to_be_seen_and_of_nothing_else():
+    assert legend(drawn(cell())) == ["runs", "waits"]
+    assert legend(drawn(cell(0, 10))) == ["blocks the loop: nobody else runs"]
+    many = [t / 500 + d for t in range(5000) for d in (0, 0.0001)]
+    assert legend(drawn(cell(), lane("x()", *many))) == [
+        "runs",
+        "runs now and then",
+        "waits",
+        "✓ returns",
+    ]
+    ends = [
+        lane("x()", 2, 2, created=1),
+        lane("x()", 1, 1, end="raised"),
+        lane("x()", 1, 1, end="cancelled"),
+        lane("x()", 1, 1, end="pending"),
+        lane("x()", end="pending", created=1.0),
+    ]
+    ends[2].requests = [(1, "deadline", None), (1, "group", None)]
+    assert legend(drawn(cell(), *ends)) == [
+        "created",
+        "runs",
+        "waits",
+        "▼ a deadline strikes",
+        "▽ asked to cancel",
+        "✓ returns",
+        "✗ raises",
+        "⊘ cancelled",
+        "… still alive",
+        "○ never starts",
+    ]
+
+
+def axis(total, language="en"):
+    table = drawn(cell(0, total), finished=total, language=language)
+    *_, row = table.all("tr")
+    unit, ticks = row.all("td")
+    return unit.text, [
+        (element.percent("left"), element.text) for element in ticks.all()
+    ]
+
+
+def test_the_axis():
+    assert axis(0.4) == (
+        "seconds",
+        [(0, "0"), (23, "0.1"), (46, "0.2"), (69, "0.3"), (92, "0.4")],
+    )
+    unit, ticks = axis(0.0042, "es")
+    assert unit == "segundos"
+    assert ticks[1:] == [
+        (21.9, "0,001"),
+        (43.8, "0,002"),
+        (65.7, "0,003"),
+        (87.6, "0,004"),
+    ]
+    assert [text for _, text in axis(23)[1]] == ["0", "5", "10", "15", "20"]
+
+
+@settings(derandomize=True, database=None, deadline=None)
+@given(st.floats(1e-6, 1e4))
+def test_an_axis_of_any_length(total):
+    _, ticks = axis(total)
+    assert 3 <= len(ticks) <= picture.MOST_TICKS + 2
+    for percent, text in ticks:
+        assert float(text) / total * WIDTH == pytest.approx(percent, abs=0.1)
+        assert len(text) <= 9
+
+
+def paper(table):
+    _, column = table.all("col")
+    return column.style
+
+
+def test_a_shade_over_all_lanes_where_the_loop_is_blocked():
+    assert "background-size" in paper(drawn(cell()))
+    assert look.SHADE not in paper(drawn(cell()))["background-image"]
+    table = drawn(cell(0, 1), lane("x()", 1, 2, 5, 5.5))
+    image = paper(table)["background-image"]
+    assert image.startswith(
+        f"linear-gradient(90deg,#0000 0 0%,{look.SHADE} 0 18.4%,"
+        f"#0000 0 46%,{look.SHADE} 0 50.6%,#0000 0),"
+    )
+
+
+def test_the_grid_stands_where_the_axis_has_its_numbers():
+    table = drawn(cell(), finished=0.41)
+    every = float(paper(table)["background-size"].removesuffix("%"))
+    ticks = axis(0.41)[1]
+    assert every == pytest.approx(ticks[1][0], abs=0.1)
+
+
+def test_further_tasks_are_counted():
+    tasks = [lane("x()", 0, 0)] * (chart.MOST_LANES + 9)
+    table = drawn(*tasks)
+    assert len(rows(table)) == chart.MOST_LANES
+    *_, row = table.all("tr")
+    assert row.text == "… and 9 more tasks: ✓ 9"
+
+
+def test_a_task_is_indented_below_the_one_that_created_it():
+    block = cell()
+    order = lane("order()", 0, 1, creator=block)
+    tasks = [block, order, lane("b()", 0, 1, creator=block)]
+    for depth in range(6):
+        last = tasks[-1] if depth else order
+        tasks.append(lane(f"brew({depth})", 0, 0, creator=last))
+    table = drawn(*tasks)
+    names = [name for name, _, _ in rows(table)]
+    assert names[:3] == ["cell()", "order()", "brew(0)"]
+    assert names[-1] == "b()"
+    indents = [head.style.get("padding-left") for head in table.all("th")]
+    assert indents[:3] == [None, "1.3em", "2.2em"]
+    assert len(set(indents)) == picture.DEEPEST + 1
+    _, summary, _ = rows(table)[2]
+    assert summary.startswith("created by order(); from ")
+    assert rows(table)[1][1].startswith("from ")  # most are the cell's
+
+
+# Looks.
+
+
+def test_every_element_has_its_style_and_no_other_attributes():
+    """What JupyterLab's sanitizer keeps; tests/test_browser.py asks it."""
+    task = lane("x()", 1, 1, 5, 5)
+    task.requests = [(4, "call", None)]
+    table = drawn(cell(), task)
+    assert table.attributes.keys() == {"class", "lang", "style"}
+    for element in table.all():
+        allowed = {"style", "title", "scope", "colspan"}
+        assert element.attributes.keys() <= allowed
+        assert "var(" not in element.attributes.get("style", "")
+
+
+def luminance(color):
+    digits = color.removeprefix("#")
+    if len(digits) == 3:
+        digits = "".join(digit * 2 for digit in digits)
+    channels = [int(digits[n : n + 2], 16) / 255 for n in (0, 2, 4)]
+    linear = [
+        c / 12.92 if c <= 0.04 else ((c + 0.055) / 1.055) ** 2.4
+        for c in channels
+    ]
+    return sum(
+        part * weight
+        for part, weight in zip(linear, (0.2126, 0.7152, 0.0722), strict=True)
+    )
+
+
+def contrast(one, other):
+    dark, light = sorted(map(luminance, (one, other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_colours_are_apart_from_the_paper_of_every_theme():
+    """WCAG 2.2: 3 to 1 for what is drawn, 4.5 to 1 for what is written."""
+    for paper in ("#fff", "#111", "#000"):
+        for color in (look.RUNS, look.BLOCKS, look.ASKED):
+            assert contrast(color, paper) >= 3
+        for color in look.ENDS.values():
+            assert contrast(color, paper) >= 3
+    assert contrast(look.RUNS, look.WAITS) >= 3  # and RUNS is its border
+    assert contrast(look.INK, look.WAITS) >= 4.5
+    for color in look.ENDS.values():
+        assert contrast("#fff", color) >= 4.5
+
+
+@pytest.mark.parametrize(
+    ("lanes", "turns", "most"), [(3, 2, 5), (5, 2, 6.1), (24, 1000, 30)]
+)
+def test_a_picture_is_small(lanes, turns, most):
+    """In kB: a notebook stores a dozen."""
+    step = 1 / turns
+    tasks = [
+        lane(
+            f"work({n})",
+            *(n / 50 + t * step + d for t in range(turns) for d in (0, 1e-4)),
+        )
+        for n in range(lanes)
+    ]
+    html = draw_picture(recorded(*tasks, finished=2.0), "en")
+    assert len(html) < most * 1000
+
+
+# Whatever the learner's code says, it stays text.
+
+
+def test_a_long_name_goes_on_in_a_further_line():
+    name = 'prepare_and_send(websocket, "0 latte 0.1", ' + "x" * 70 + ")"
+    (_, *_), (text, *_) = rows(drawn(cell(), lane(name, 0, 0)))
+    assert text == name
+    assert "<wbr>" not in draw_picture(recorded(cell()), "en")
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "' onmouseover='alert(1)",
+    '"><b>',
+    "</table></th>",
+    "&lt;b&gt; &amp; &",
+    "<!-- -->",
+    "{0} {time} %s",
+    "日本 😀",
+    "\ud83d \x00 \u202e",
+    "a\nb",
+    "x" * 999,
+    "",
+]
+texts = st.one_of(st.text(), st.sampled_from(HOSTILE))
+
+
+@settings(derandomize=True, database=None, deadline=None)
+@given(texts, texts, texts, texts)
+def test_no_text_of_the_learners_breaks_out(label, call, value, error):
+    plain = read(draw_picture(recorded(*_tasks("a", "b", "c", "d")), "en"))
+    recorder = recorded(*_tasks(label, call, value, error))
+    table = read(draw_picture(recorder, "en"))
+    tags = [each.tag for each in table.all() if each.tag != "wbr"]
+    for name in {each.tag for each in plain.all()}:
+        if name not in ("span", "i"):  # a name or none, broken or not
+            count = [each.tag for each in plain.all()].count(name)
+            assert tags.count(name) == count
+    assert {*tags} <= {each.tag for each in plain.all()}
+    for element in table.all():
+        allowed = {"style", "title", "scope", "colspan"}
+        assert element.attributes.keys() <= allowed
+    words = chart.TEXT["en"]
+    assert [name for name, _, _ in rows(table)] == bars.names(
+        recorder.lanes, words
+    )
+    for (_, summary, shown), task in zip(
+        rows(table), recorder.lanes, strict=True
+    ):
+        if task is not recorder.own:
+            how, value = task.outcome()
+            said = words[how].format(value=value)
+            assert shown[-1].title == said
+            assert summary.endswith(f"; {said}")
+        calls = [call for _, _, call in task.waits]
+        names = [each.text for each in shown if "color" in each.style]
+        assert [name for name in names if name not in "✓✗"] == [
+            call for call in calls if call
+        ]
+
+
+def _tasks(label, call, value, error):
+    done = lane("brew()", 1, 1, 5, 5)
+    done.task.get_name = lambda: label
+    done.task.result = lambda: value
+    done.waits = [(1, None, call)]
+    failed = lane("burn()", 1, 1, 5, 5, end="raised")
+    failed.task._exception = ValueError(error)
+    return cell(), done, failed
+
+
+def test_the_picture_of_a_real_run(clock):
+    kept = []
+
+    async def hold():
+        await asyncio.Future()
+
+    async def nap(seconds):
+        # The time is somebody else's, so that no step hides the name.
+        asyncio.get_running_loop().call_soon(clock.block, seconds)
+        await asyncio.sleep(0)
+
+    async def work():
+        clock.block(0.05)
+        await nap(0.2)
+        clock.block(0.2)
+        return "done"
+
+    async def block():
+        kept.append(asyncio.create_task(hold(), name="Ada"))
+        await asyncio.wait([asyncio.create_task(work())])
+
+    table = read(draw_picture(record(block), "en"))
+    names = [name for name, _, _ in rows(table)]
+    assert names == ["cell()", "Ada", "work()"]
+    *_, (_, summary, elements) = rows(table)
+    assert "runs 50 ms, blocks the loop 200 ms" in summary
+    assert [each.title for each in elements] == [
+        "runs 50 ms",
+        "waits 200 ms in nap(0.2)",
+        "blocks the loop 200 ms",
+        'returns "done"',
+    ]
+    assert look.SHADE in paper(table)["background-image"]
+
+
+def test_both_languages_say_the_same_things():
+    assert TEXT["es"].keys() == TEXT["en"].keys()
+    for key, words in TEXT["es"].items():
+        fields = sorted(re.findall(r"{\w+}", words))
+        assert fields == sorted(re.findall(r"{\w+}", TEXT["en"][key])), key
+
+
+def test_a_recording_of_no_time_at_all():
+    recorder = recorded(cell(0, 0), finished=0.0)
+    assert rows(read(draw_picture(recorder, "en")))[0][0] == "cell()"
+
+
+def test_nothing_is_imported_to_draw():
+    assert run(_draw_in_a_loop).startswith("<table")
+
+
+async def _draw_in_a_loop():
+    with recording() as recorder:
+        await turns(1)
+    return draw_picture(recorder, "en")

@@ -2,19 +2,21 @@
 
 A kernel as it comes loses four things that a learner of asyncio needs: the
 exception of a task nobody awaits, the Stop button while a cell awaits, the end
-of a cell that Stop meets as it ends, and local connections on a machine with a
-proxy. And it keeps what they do not need: the server of a cell that they run
-again, on the port that the new one asks for.
+of a cell that Stop meets as it begins or ends, and local connections on a
+machine with a proxy. And it keeps what they do not need: the server of a cell
+that they run again, on the port that the new one asks for.
 """
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextvars
 import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,7 @@ if TYPE_CHECKING:  # a script that imports an instrument has no IPython
         InteractiveShell,
     )
 
+MOMENT = 0.05  # seconds that a cell has to begin, once it is told to
 HEARTBEAT = 0.25  # seconds until a Stop is noticed, where nothing tells of it
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -150,20 +153,31 @@ def _follow_cells(shell: InteractiveShell) -> None:
 
 
 def _keep_replies(shell: InteractiveShell) -> None:
-    """Let Stop reach the cell, and not the kernel's reply to it.
+    """Let Stop reach the cell, and not what the kernel does around it.
 
     Until it has replied, the kernel raises KeyboardInterrupt on SIGINT. One
-    that comes when the cell has just ended takes the reply with it, and the
-    page would show the cell as running for ever.
+    that comes before the cell has begun, or when it has just ended, takes the
+    reply with it, and the page would show the cell as running for ever. So
+    the first waits until the cell has begun; the second comes too late.
     """
     kernel = getattr(shell, "kernel", None)  # IPython in a terminal has none
     if kernel is None:
         return
-    ended = False
+    begun = ended = early = False
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if not ended:
+        nonlocal early
+        if not begun:
+            early = True
+        elif not ended:
             signal.default_int_handler(number, frame)
+
+    def begin() -> None:
+        nonlocal begun
+        begun = True
+        if early:
+            # From a thread: what is raised in here ends no cell.
+            threading.Timer(MOMENT, _thread.interrupt_main).start()
 
     def end(result: ExecutionResult) -> None:
         nonlocal ended
@@ -172,12 +186,13 @@ def _keep_replies(shell: InteractiveShell) -> None:
     def handle(
         before: Callable[[], None] = kernel.pre_handler_hook,
     ) -> None:
-        nonlocal ended
-        ended = False
+        nonlocal begun, ended, early
+        begun = ended = early = False
         before()
         signal.signal(signal.SIGINT, interrupt)
 
     kernel.pre_handler_hook = handle
+    shell.events.register("pre_execute", begin)
     shell.events.register("post_run_cell", end)
 
 

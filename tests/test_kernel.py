@@ -169,6 +169,27 @@ def test_stop_as_a_cell_ends(running):
     assert blocking.error().startswith("KeyboardInterrupt")
 
 
+@pytest.mark.parametrize("code", ["await asyncio.sleep(60)", "while True: 1"])
+def test_stop_as_a_cell_begins(running, code):
+    """The cell that has not begun ends all the same, and with a reply."""
+    # The kernel transforms a cell before it runs it.
+    running.run(
+        "import signal\n"
+        "def early(lines):\n"
+        "    if '60' in lines[0] or 'True' in lines[0]:\n"
+        "        transformers.remove(early)\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "    return lines\n"
+        "transformers = get_ipython().input_transformers_cleanup\n"
+        "transformers.append(early)"
+    )
+    cell = running.queue(code, may_fail=True)
+    running.finish([cell], limit=10)
+    assert cell.status == "error"
+    assert cell.error().startswith(("CancelledError", "KeyboardInterrupt"))
+    assert running.run("'mocha'").text() == "'mocha'"
+
+
 def test_loopback_ignores_a_proxy(tmp_path, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")

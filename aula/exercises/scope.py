@@ -195,13 +195,14 @@ class Scope(tasks.Observer):
         for patience in (self._grace, brief, brief):
             if not await self._cancel(patience):
                 break
-        for task in self.tasks:
+        # A copy each time: what ends may begin others.
+        for task in [*self.tasks]:
             if not task.done():
                 # It swallows each cancellation. So its next step fails.
                 with suppress(Exception), self._within():
                     task.get_coro().close()
         await self._cancel(brief)
-        for task in self.tasks:
+        for task in [*self.tasks]:
             if task.done() and not task.cancelled():
                 # Retrieved, and so no orphan.
                 self.let_go(task.exception())

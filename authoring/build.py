@@ -81,12 +81,12 @@ def build(lessons: list[source.Lesson], numbers: list[str]) -> None:
             for path, notebook in built.items():
                 write(path, notebook)
     path = source.ROOT / "notebooks" / "index.ipynb"
-    index = editions.index_notebook(lessons)
+    index = editions.index_notebook()
     write(path, execute(index, source.LESSONS / "index.md", path))
     for lang, name in (("en", "README.md"), ("es", "README.es.md")):
         readme = source.ROOT / name
         old = readme.read_text(encoding="utf-8")
-        table = editions.lesson_table(lessons, lang, "notebooks/")
+        table = editions.lesson_table(lessons, lang)
         _replace(readme, editions.fill_table(old, table))
 
 

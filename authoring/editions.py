@@ -16,6 +16,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from aula.exercises.progress import part
 from authoring import source
 from authoring.source import (
     LANGUAGES,
@@ -88,7 +89,7 @@ def edition(
             cells.append(nbformat.v4.new_markdown_cell(text))
         elif cell.kind == "code" and not left_out & set(cell.tags):
             cells.append(_code_cell(cell, lang, kind == "notebooks"))
-    return new_notebook(cells)
+    return new_notebook(cells, lesson=lesson.path.stem)
 
 
 def _code_cell(
@@ -109,8 +110,12 @@ def _code_cell(
     return built
 
 
-def new_notebook(cells: list[NotebookNode]) -> NotebookNode:
-    """A notebook of these cells, with stable ids and the course's metadata."""
+def new_notebook(cells: list[NotebookNode], **about: str) -> NotebookNode:
+    """A notebook of these cells, with stable ids and the course's metadata.
+
+    Arguments:
+        about: what its metadata tell beside the course's version.
+    """
     seen: dict[str, int] = {}
     for cell in cells:
         # An id made from the text stays when cells around it come and go.
@@ -121,7 +126,7 @@ def new_notebook(cells: list[NotebookNode]) -> NotebookNode:
     notebook: NotebookNode = nbformat.v4.new_notebook(
         cells=cells,
         metadata={
-            "aula": {"version": VERSION},
+            "aula": {"version": VERSION, **about},
             "kernelspec": {
                 "display_name": "Python 3 (ipykernel)",
                 "language": "python",
@@ -188,7 +193,7 @@ def _link(lesson: Lesson, form: str, lang: str) -> str:
     return f"[{title}]({lesson.path.stem}.ipynb)"
 
 
-def index_notebook(lessons: list[Lesson]) -> NotebookNode:
+def index_notebook() -> NotebookNode:
     """The index, not executed: lessons/index.md once for each language.
 
     Raises:
@@ -203,35 +208,30 @@ def index_notebook(lessons: list[Lesson]) -> NotebookNode:
         raise SourceError(reader.problems)
     built = []
     for lang in LANGUAGES:
-        table = lesson_table(lessons, lang, "")
         for cell in cells:
             if cell.kind == "code":
                 built.append(_code_cell(cell, lang))
             elif cell.lang == lang:
-                text = cell.source.replace("{lessons}", table)
-                built.append(nbformat.v4.new_markdown_cell(text))
+                built.append(nbformat.v4.new_markdown_cell(cell.source))
     return new_notebook(built)
 
 
-def lesson_table(lessons: list[Lesson], lang: str, base: str) -> str:
-    """A Markdown table of the lessons, their minutes and exercises.
-
-    Arguments:
-        lang: the table's language.
-        base: what stands before ``es/`` or ``en/`` in its links.
-    """
+def lesson_table(lessons: list[Lesson], lang: str) -> str:
+    """A README's table of the lessons, their minutes and exercises."""
     heads = {
         "es": ["Lección", "Minutos", "Ejercicios", "Soluciones"],
         "en": ["Lesson", "Minutes", "Exercises", "Solutions"],
     }[lang]
     see = {"es": "ver", "en": "see"}[lang]
-    up = f"{base}../solutions".replace("notebooks/../", "")
     rows = ["| " + " | ".join(heads) + " |", "|---|---:|---:|---|"]
     for lesson in lessons:
+        if title := part(lesson.number, [one.number for one in lessons]):
+            rows.append(f"| **{title[lang]}** | | | |")
         file = f"{lang}/{lesson.path.stem}.ipynb"
         rows.append(
-            f"| [{lesson.full_title(lang)}]({base}{file}) | {lesson.minutes} "
-            f"| {len(lesson.exercises)} | [{see}]({up}/{file}) |"
+            f"| [{lesson.full_title(lang)}](notebooks/{file}) "
+            f"| {lesson.minutes} | {len(lesson.exercises)} "
+            f"| [{see}](solutions/{file}) |"
         )
     return "\n".join(rows)
 

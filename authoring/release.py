@@ -71,7 +71,7 @@ def restamp(version: str, root: Path = ROOT) -> None:
     for kind in KINDS:
         for path in sorted((root / kind).rglob("*.ipynb")):
             notebook = nbformat.read(path, as_version=4)
-            notebook.metadata["aula"] = {"version": version}
+            notebook.metadata["aula"]["version"] = version
             _write(path, dumps(notebook))
 
 

@@ -135,14 +135,24 @@ def test_edition_is_what_its_source_builds(lessons, path, lang, kind):
     )
 
 
-def test_index_is_what_its_source_builds(lessons):
+def test_index_is_what_its_source_builds():
     stored = nbformat.read(
         source.ROOT / "notebooks" / "index.ipynb", as_version=4
     )
-    fresh = editions.index_notebook(lessons)
+    fresh = editions.index_notebook()
     for cell in fresh.cells:
         cell.metadata.pop("aula", None)
     assert outline(stored) == outline(fresh), "run: make build"
+
+
+def test_links_of_the_index_lead_to_lessons():
+    cells = editions.index_notebook().cells
+    found = re.findall(r"]\(([^)#]+)\)", "\n".join(c.source for c in cells))
+    stems = {path.stem for path in source.lesson_paths()}
+    for link in found:
+        lang, name = link.removesuffix(".ipynb").split("/")
+        assert lang in source.LANGUAGES and name in stems, link
+    assert found
 
 
 def outline(notebook):
@@ -176,7 +186,7 @@ def test_no_edition_without_a_source(lessons):
 )
 def test_readme_lists_the_lessons(lessons, name, lang):
     text = (source.ROOT / name).read_text(encoding="utf-8")
-    table = editions.lesson_table(lessons, lang, "notebooks/")
+    table = editions.lesson_table(lessons, lang)
     assert editions.fill_table(text, table) == text, "run: make build"
     assert table in text
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+from itertools import groupby
 
 import pytest
 
@@ -143,15 +144,23 @@ def course(folder, monkeypatch):
         judge.__name__ = name
         exercise(number)(judge)
 
-    for lang, titles in (
-        ("es", ("Empieza aquí", "Básico")),
-        ("en", ("Start here", "Basics")),
+    for lang, minutes, titles in (
+        ("es", "minutos", ("Empieza aquí", "Básico")),
+        ("en", "minutes", ("Start here", "Basics")),
     ):
-        (folder / lang).mkdir()
         for number, title in enumerate(titles):
-            cells = [{"source": [f"# 0{number} · {title}\n", "\n", "More"]}]
-            file = folder / lang / f"0{number}_lesson.ipynb"
-            file.write_text(json.dumps({"cells": cells}), encoding="utf-8")
+            opening = f"# 0{number} · {title}\n\n**{number + 15} {minutes} · "
+            lay(folder / lang / f"0{number}_lesson.ipynb", opening)
+
+
+def lay(file, opening, **about):
+    """A notebook that begins so, as the build writes it."""
+    file.parent.mkdir(exist_ok=True)
+    notebook = {
+        "cells": [{"source": opening.splitlines(keepends=True)}],
+        "metadata": {"aula": {"version": "1.0", **about}},
+    }
+    file.write_text(json.dumps(notebook), encoding="utf-8")
 
 
 def shown(lang, capsys):
@@ -159,20 +168,82 @@ def shown(lang, capsys):
     return capsys.readouterr().out
 
 
-def test_the_bars_and_what_is_next(course, capsys):
-    said = shown("en", capsys)
-    assert "| [00 · Start here](en/00_lesson.ipynb) | □ | 0/1 |" in said
-    assert "| [01 · Basics](en/01_lesson.ipynb) | □□ | 0/2 |" in said
-    assert "**Next: exercise 00.1**, in [00 · Start here]" in said
+def test_what_is_next_and_the_bars(course, capsys):
+    assert shown("en", capsys).splitlines() == [
+        "**Next: [exercise 00.1](en/00_lesson.ipynb#Exercise-00.1)**, "
+        "in [00 · Start here](en/00_lesson.ipynb).",
+        "",
+        "| Lesson | Minutes | Exercises | |",
+        "|---|---:|---|---:|",
+        "| **Part 1: asyncio** | | | |",
+        "| [00 · Start here](en/00_lesson.ipynb) | 15 | □ | 0/1 |",
+        "| [01 · Basics](en/01_lesson.ipynb) | 16 | □□ | 0/2 |",
+    ]
     progress.remember("greet")
     progress.remember("countdown")
-    said = shown("es", capsys)
-    assert "| [00 · Empieza aquí](es/00_lesson.ipynb) | ■ | 1/1 |" in said
-    assert "| [01 · Básico](es/01_lesson.ipynb) | □■ | 1/2 |" in said
-    assert "**Sigue con el ejercicio 01.1**, en [01 · Básico]" in said
+    assert shown("es", capsys).splitlines() == [
+        "**Sigue con el [ejercicio 01.1](es/01_lesson.ipynb#Ejercicio-01.1)**"
+        ", en [01 · Básico](es/01_lesson.ipynb).",
+        "",
+        "| Lección | Minutos | Ejercicios | |",
+        "|---|---:|---|---:|",
+        "| **Parte 1: asyncio** | | | |",
+        "| [00 · Empieza aquí](es/00_lesson.ipynb) | 15 | ■ | 1/1 |",
+        "| [01 · Básico](es/01_lesson.ipynb) | 16 | □■ | 1/2 |",
+    ]
     progress.remember("breakfast")
     assert "**Todo resuelto.**" in shown("es", capsys)
     assert "**All solved.**" in shown("en", capsys)
+
+
+def test_parts_begin_with_their_first_lesson_that_there_is():
+    numbers = ["00", "01", "06", "07", "10", "19"]
+    begins = [n for n in numbers if progress.part(n, numbers)]
+    assert begins == ["00", "06", "10", "19"]
+    assert progress.part("19", numbers)["en"] == "Part 4: in production"
+
+
+def test_one_notebook_a_lesson(course, folder, capsys):
+    """Copies, and lessons of an older version, are not the course's."""
+    new = "# 01 · Basics, told better\n\n**45 minutes · 2 exercises**"
+    for name in ("01_aside", "01_better", "01_zebra", "01_better.fresh"):
+        lay(folder / "en" / f"{name}.ipynb", new, lesson="01_better")
+    said = shown("en", capsys)
+    row = "| [01 · Basics, told better](en/01_better.ipynb) | 45 | □□ | 0/2 |"
+    assert row in said
+    assert said.count("01 ·") == 1
+
+
+def test_a_notebook_that_is_damaged_keeps_its_row(course, folder, capsys):
+    (folder / "en/01_lesson.ipynb").write_text("{")
+    assert "| [01_lesson](en/01_lesson.ipynb) |  | □□ |" in shown("en", capsys)
+
+
+def test_what_was_solved_counts_under_new_numbers(folder, capsys):
+    """Of the twelve-lesson course: first numbers were kept, then names."""
+    for number in {one.lesson for one in exercises()}:
+        opening = f"# {number} · Lesson\n\n**45 minutes**"
+        lay(folder / "en" / f"{number}_lesson.ipynb", opening)
+    # Of what are 04.2, 05.1, 05.4 and 11.5 in a file of version 1.
+    names = ["shout", "kitchen", "careful", "clock"]
+    said = []
+    for kept in (
+        {"solved": ["04.2", "05.1", "05.4", "11.5"]},
+        {"version": 2, "solved": names},
+    ):
+        progress.path().parent.mkdir(parents=True, exist_ok=True)
+        progress.path().write_text(json.dumps(kept), encoding="utf-8")
+        said.append(shown("en", capsys))
+    assert said[0] == said[1]
+    asked = {
+        number: [one.name in names for one in group]
+        for number, group in groupby(exercises(), lambda one: one.lesson)
+    }
+    assert {n for n in asked if any(asked[n])} == {"07", "08", "17"}
+    for number, solved in asked.items():
+        bar = "".join("■" if one else "□" for one in solved)
+        row = next(r for r in said[0].splitlines() if f"| [{number} ·" in r)
+        assert f"| 45 | {bar} | {sum(solved)}/" in row
 
 
 def test_elsewhere(capsys):

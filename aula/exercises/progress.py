@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -23,16 +24,18 @@ from aula.exercises.exercise import exercises
 
 TEXT = {
     "es": {
-        "head": "| Lección | Ejercicios | |\n|---|---|---:|",
-        "next": "**Sigue con el ejercicio {number}**, en {lesson}.",
+        "head": "| Lección | Minutos | Ejercicios | |\n|---|---:|---|---:|",
+        "next": "**Sigue con el [ejercicio {number}]({link})**, en {lesson}.",
+        "anchor": "Ejercicio-{number}",
         "done": "**Todo resuelto.** No queda ningún ejercicio por hacer.",
         "elsewhere": "Aquí no están las lecciones. Abre el índice del curso, "
         "`notebooks/index.ipynb`, y ejecuta allí esta celda.",
         "forgotten": "Ejercicios olvidados: {count}.",
     },
     "en": {
-        "head": "| Lesson | Exercises | |\n|---|---|---:|",
-        "next": "**Next: exercise {number}**, in {lesson}.",
+        "head": "| Lesson | Minutes | Exercises | |\n|---|---:|---|---:|",
+        "next": "**Next: [exercise {number}]({link})**, in {lesson}.",
+        "anchor": "Exercise-{number}",
         "done": "**All solved.** There is no exercise left to do.",
         "elsewhere": "The lessons are not here. Open the course's index, "
         "`notebooks/index.ipynb`, and run this cell there.",
@@ -40,6 +43,13 @@ TEXT = {
     },
 }
 
+# The parts of the course, by the lesson that each begins with.
+PARTS = {
+    "00": {"es": "Parte 1: asyncio", "en": "Part 1: asyncio"},
+    "05": {"es": "Parte 2: WebSockets", "en": "Part 2: WebSockets"},
+    "10": {"es": "Parte 3: patrones", "en": "Part 3: patterns"},
+    "18": {"es": "Parte 4: en producción", "en": "Part 4: in production"},
+}
 
 VERSION = 2
 PATIENCE = 2.0  # seconds for another process that writes or reads
@@ -199,8 +209,8 @@ def forget() -> int:
 class Progress:
     """Show how far you are: ``progress()`` in the course's index.
 
-    A square for each exercise, filled once its check has found it right, and
-    which exercise comes next.
+    Which exercise comes next, and the lessons, each with its minutes and a
+    square for each exercise, filled once its check has found it right.
     """
 
     def __init__(self, language: str) -> None:
@@ -208,39 +218,86 @@ class Progress:
 
     def __call__(self) -> None:
         words = TEXT[self.language]
-        lessons = {
-            file.name[:2]: file
-            for file in sorted(Path(self.language).glob("[0-9][0-9]_*.ipynb"))
-        }
+        lessons = _lessons(Path(self.language))
         if not lessons:
             show({"text/plain": words["elsewhere"]})
             return
-        done, first = solved(), None
+        done, first = solved(), words["done"]
+        asked = {
+            number: [*group]
+            for number, group in groupby(exercises(), lambda one: one.lesson)
+        }
         rows = [words["head"]]
-        for lesson, group in groupby(exercises(), key=lambda one: one.lesson):
-            if lesson not in lessons:
-                continue
-            asked = [*group]
-            count = sum(one.name in done for one in asked)
-            bar = "".join("■" if one.name in done else "□" for one in asked)
-            link = f"[{_title(lessons[lesson])}]({lessons[lesson].as_posix()})"
-            rows.append(f"| {link} | {bar} | {count}/{len(asked)} |")
-            if first is None and count < len(asked):
-                number = next(o.number for o in asked if o.name not in done)
-                first = words["next"].format(number=number, lesson=link)
-        text = "\n".join(rows) + f"\n\n{first or words['done']}"
+        for lesson in lessons:
+            if title := part(lesson.number, [one.number for one in lessons]):
+                rows.append(f"| **{title[self.language]}** | | | |")
+            solving = [o.name in done for o in asked.get(lesson.number, [])]
+            bar = "".join("■" if one else "□" for one in solving)
+            link = f"[{lesson.title}]({lesson.file.as_posix()})"
+            rows.append(
+                f"| {link} | {lesson.minutes} | {bar} "
+                f"| {sum(solving)}/{len(solving)} |"
+            )
+            if first == words["done"] and not all(solving):
+                number = asked[lesson.number][solving.index(False)].number
+                anchor = words["anchor"].format(number=number)
+                first = words["next"].format(
+                    number=number,
+                    link=f"{lesson.file.as_posix()}#{anchor}",
+                    lesson=link,
+                )
+        text = "\n".join([first, "", *rows])
         show({"text/markdown": text, "text/plain": text})
 
 
-def _title(file: Path) -> str:
-    """A built lesson's title, ``00 · Start here``: its first line."""
-    try:
-        cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
-        opening = "".join(cells[0]["source"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return file.stem  # the title of a notebook that is damaged
-    found = re.match(r"# (.+)", opening)
-    return found[1] if found else file.stem
+def part(number: str, lessons: list[str]) -> dict[str, str] | None:
+    """The title of the part that begins with a lesson, in each language.
+
+    Arguments:
+        number: the lesson's, such as ``"05"``.
+        lessons: the numbers of all lessons that there are, in order.
+
+    Returns:
+        ``None`` for a lesson within a part.
+    """
+    begins = max(begin for begin in PARTS if begin <= number)
+    first = next(one for one in lessons if one >= begins)
+    return PARTS[begins] if number == first else None
+
+
+@dataclass
+class _Lesson:
+    """What a lesson's notebook says of itself."""
+
+    file: Path
+    number: str
+    title: str
+    minutes: str = ""
+
+
+def _lessons(folder: Path) -> list[_Lesson]:
+    """The lessons of a folder, in order; of each, one notebook.
+
+    A learner may have copies beside them, and lessons of an older version.
+    """
+    lessons: dict[str, _Lesson] = {}
+    for file in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+        if "." in file.stem:  # a copy, as `make update` keeps it
+            continue
+        number = file.name[:2]
+        lesson = _Lesson(file, number, file.stem)
+        named = None
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            notebook = json.loads(file.read_text(encoding="utf-8"))
+            opening = "".join(notebook["cells"][0]["source"])
+            if found := re.match(r"# (.+)", opening):
+                lesson.title = found[1]
+            if found := re.search(r"^\*\*(\d+) min", opening, re.M):
+                lesson.minutes = found[1]
+            named = notebook["metadata"]["aula"]["lesson"]
+        if number not in lessons or named == file.stem:
+            lessons[number] = lesson
+    return [*lessons.values()]
 
 
 def main() -> None:

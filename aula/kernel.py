@@ -5,6 +5,8 @@ exception of a task nobody awaits, the Stop button while a cell awaits, the end
 of a cell that Stop meets as it begins or ends, and local connections on a
 machine with a proxy. And it keeps what they do not need: the server of a cell
 that they run again, on the port that the new one asks for.
+
+It also makes the folder to which lessons write their scripts.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -34,6 +38,7 @@ if TYPE_CHECKING:  # a script that imports an instrument has no IPython
 MOMENT = 0.05  # seconds that a cell has to begin, once it is told to
 HEARTBEAT = 0.25  # seconds until a Stop is noticed, where nothing tells of it
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SCRIPTS = "scripts"  # a folder beside the notebook
 
 TEXT = {
     "es": {
@@ -58,7 +63,8 @@ def be_honest(language: str) -> None:
     """Show orphaned exceptions, let Stop through, keep loopback direct.
 
     What a cell has started and left running under a name (a server, a
-    process) is closed when that cell is run again.
+    process) is closed when that cell is run again. Beside a notebook, the
+    folder ``scripts/`` is made.
 
     Arguments:
         language: ``"es"`` or ``"en"``, for what is shown.
@@ -83,6 +89,7 @@ def be_honest(language: str) -> None:
         _follow_cells(shell)
         close_before_reruns(shell)
         _keep_replies(shell)
+        _make_scripts(shell)
     _notice_stop(loop)
 
 
@@ -194,6 +201,14 @@ def _keep_replies(shell: InteractiveShell) -> None:
     kernel.pre_handler_hook = handle
     shell.events.register("pre_execute", begin)
     shell.events.register("post_run_cell", end)
+
+
+def _make_scripts(shell: InteractiveShell) -> None:
+    """Make the folder of scripts; not beside the index, which writes none."""
+    is_notebook = getattr(shell, "kernel", None) is not None
+    if is_notebook and not Path("index.ipynb").exists():
+        with suppress(OSError):  # then the cell that needs it says why
+            Path(SCRIPTS).mkdir(exist_ok=True)
 
 
 def _notice_stop(loop: asyncio.AbstractEventLoop) -> None:

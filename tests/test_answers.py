@@ -6,6 +6,7 @@ source says of them. A verdict speaks both languages.
 """
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
@@ -13,6 +14,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from aula.exercises import words
 from aula.exercises.check import Check
 from aula.exercises.words import SHARED
+from aula.kernel import SCRIPTS
 from authoring.answers import read_answers
 from authoring.source import lesson_paths, read_lesson
 
@@ -102,5 +104,6 @@ def test_verdicts(path, monkeypatch, tmp_path):
     )
     monkeypatch.setattr(words, "UNFILLED", "UNFILLED {name}")
     monkeypatch.chdir(tmp_path)
+    Path(SCRIPTS).mkdir()
     failures = asyncio.run(Player(verdicts).play(read_lesson(path)))
     assert not failures, "\n".join(failures)

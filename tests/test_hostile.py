@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 from test_answers import Player
@@ -10,6 +11,7 @@ from test_answers import Player
 from aula.exercises import check
 from aula.exercises.exercise import find
 from aula.exercises.run import GRACE
+from aula.kernel import SCRIPTS
 from authoring.source import lesson_paths, read_lesson
 
 pytestmark = pytest.mark.slow
@@ -148,5 +150,6 @@ def test_every_answer_is_answered(path, monkeypatch, tmp_path):
         check.Check, "show", lambda self, verdict: verdicts.append(verdict)
     )
     monkeypatch.chdir(tmp_path)
+    Path(SCRIPTS).mkdir()
     failures = asyncio.run(Crowd(verdicts).play(read_lesson(path)))
     assert not failures, "\n".join(failures)

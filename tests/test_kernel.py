@@ -238,3 +238,18 @@ def test_check_tells_of_an_answers_cell_that_failed(running):
 
 def test_texts_have_both_languages():
     assert honest.TEXT["es"].keys() == honest.TEXT["en"].keys()
+
+
+def test_a_folder_for_scripts(tmp_path):
+    with kernel(tmp_path) as started:
+        started.run("from aula.en import timeline")
+        ran = started.run("%%writefile scripts/wait.py\nprint(1)")
+        assert ran.status == "ok", ran.error()
+    assert (tmp_path / "scripts" / "wait.py").exists()
+
+
+def test_no_folder_for_scripts_beside_the_index(tmp_path):
+    (tmp_path / "index.ipynb").touch()
+    with kernel(tmp_path) as started:
+        started.run("from aula.en import timeline")
+    assert not (tmp_path / "scripts").exists()

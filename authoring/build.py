@@ -23,7 +23,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
-from authoring import editions, source, words
+from authoring import editions, size, source, words
 
 CELL_TIMEOUT = 30  # seconds, as in the validation
 SANITIZE = source.ROOT / "tests" / "sanitize.cfg"
@@ -64,8 +64,9 @@ def build(lessons: list[source.Lesson], numbers: list[str]) -> None:
             raise BuildError(
                 f"no lesson {number!r}; there are {', '.join(known)}"
             )
-    for lesson in lessons:
+    for place, lesson in enumerate(lessons):
         if not numbers or lesson.number in numbers:
+            print(size.describe(lesson, lessons[:place]), flush=True)
             built = {}
             for kind in editions.KINDS:
                 for lang in source.LANGUAGES:

@@ -8,6 +8,7 @@ then English), code cells once. ``read_lesson`` returns a ``Lesson``;
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,8 @@ LANGUAGES = ("es", "en")
 WIDTH = 79
 GOALS = range(3, 6)
 
-TAGS = {
-    "exercise",
-    "solution",
-    "check",
+OF_EXERCISES = {"exercise", "solution", "check"}
+TAGS = OF_EXERCISES | {
     "raises-exception",
     "nbval-ignore-output",
     "scenery",
@@ -110,6 +109,25 @@ class Lesson:
     @property
     def number(self) -> str:
         return self.path.stem.split("_")[0]
+
+    @property
+    def code(self) -> list[Cell]:
+        """The code cells, but for those of exercises."""
+        return [
+            cell
+            for cell in self.cells
+            if cell.kind == "code" and not OF_EXERCISES & {*cell.tags}
+        ]
+
+    @property
+    def sections(self) -> list[str]:
+        """The headings, in English, of the sections that teach."""
+        prose = [cell.source for cell in self.cells if cell.lang == "en"]
+        return [
+            line
+            for line in without_fences("\n".join(prose)).splitlines()
+            if line.startswith("## ") and line not in ANATOMY["en"]
+        ]
 
     def full_title(self, lang: str) -> str:
         return f"{self.number} · {self.titles[lang]}"
@@ -404,6 +422,11 @@ class Reader:
                 f"no cell above exercise {exercise.number} defines "
                 f"{exercise.program}()",
             )
+
+
+def without_fences(text: str) -> str:
+    """Markdown without its blocks of code."""
+    return re.sub(r"^(`{3,}).*?^\1`*$", "", text, flags=re.S | re.M)
 
 
 def parse(code: str) -> ast.Module:

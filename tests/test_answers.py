@@ -16,10 +16,9 @@ from aula.exercises.check import Check
 from aula.exercises.words import SHARED
 from aula.kernel import SCRIPTS
 from authoring.answers import read_answers
-from authoring.source import lesson_paths, read_lesson
+from authoring.source import OF_EXERCISES, lesson_paths, read_lesson
 
 LESSONS = lesson_paths()
-OF_EXERCISES = {"exercise", "solution", "check"}
 
 
 class Player:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from itertools import pairwise
 from types import FrameType
 from typing import Any
 
 from aula.exercises.answer import close_unawaited
 from aula.exercises.exercise import Answer, Right, Unawaited, Wrong, exercise
+from aula.exercises.prediction import Program, refuse_other
 from aula.instruments.record import Recorder
 from aula.judges.mistakes import (
     NEEDS_AWAITABLE,
@@ -23,6 +27,8 @@ from aula.judges.mistakes import (
     runs_second_loop,
 )
 from aula.judges.waiting import timer
+
+SHORTEST = 0.025  # seconds; a pause of 0.05 is never as short
 
 
 @exercise("01.1", parameters=1)
@@ -53,23 +59,39 @@ async def breakfast(answer: Answer) -> Right:
     return Right()
 
 
-@exercise("01.2", parameters=2)
+@exercise("01.2", answer="prediction")
+async def kitchen_lines(answer: Any, program: Program) -> Right:
+    await program.run()
+    if answer == ["espresso", "latte", "grinder", "mocha"]:
+        equal(answer, program.lines, "as-if-it-waited")
+    if answer == ["grinder", "espresso", "latte", "mocha"]:
+        equal(answer, program.lines, "as-if-blocked-at-once")
+    if answer == ["mocha", "latte", "grinder", "espresso"]:
+        equal(answer, program.lines, "as-handed-over")
+    refuse_other(answer, program.lines)
+    return Right()
+
+
+@exercise("01.3", parameters=2)
 async def countdown(answer: Answer, run: Recorder) -> Right:
     expected = [3, 30, 2, 20, 1, 10]
     said: list[int] = []
-    paused: list[int] = []
-    loop = asyncio.get_running_loop()
+    times: dict[int, list[float]] = {3: [], 30: []}  # by a first number
+
+    def note(first: int, *_: Any) -> None:
+        times[first].append(time.monotonic())
 
     def say(number: int) -> str:
         said.append(number)
-        loop.call_later(0.025, paused.append, number)
+        note(3 if number < 10 else 30)
         return ""  # in a TypeError, not to be taken for another call's None
 
-    short, long = timer(0.1), timer(1, slack=True)
-    tasks = [
-        asyncio.create_task(answer(numbers, say), name=f"{numbers}")
-        for numbers in ([3, 2, 1], [30, 20, 10])
-    ]
+    long = timer(1, slack=True)
+    tasks = []
+    for numbers in ([3, 2, 1], [30, 20, 10]):
+        task = asyncio.create_task(answer(numbers, say), name=f"{numbers}")
+        task.add_done_callback(functools.partial(note, numbers[0]))
+        tasks.append(task)
     try:
         await asyncio.gather(*tasks)
     except TypeError as error:
@@ -91,13 +113,20 @@ async def countdown(answer: Answer, run: Recorder) -> Right:
         equal(said, expected, "pause-outside" if has_paused else "blocking")
     if sum(end - began > 0.04 for each in steps for began, end in each) > 3:
         raise Wrong("holds-the-loop")
-    if not short.is_set():
-        raise Wrong("too-short")
+    _judge_pauses(times.values())
     if too_long:
         raise Wrong("too-long")
-    if not {1, 10} <= set(paused):
-        raise Wrong("pause-first")
     return Right(said=said)
+
+
+def _judge_pauses(times: Iterable[list[float]]) -> None:
+    """Each of them long enough: a slow machine makes none shorter."""
+    pauses = [[b - a for a, b in pairwise(each)] for each in times]
+    last_long = min(each[-1] for each in pauses) >= SHORTEST
+    if min(min(each[:-1]) for each in pauses) < SHORTEST:
+        raise Wrong("pause-at-the-end" if last_long else "too-short")
+    if not last_long:
+        raise Wrong("pause-first")
 
 
 def _refuse_awaiting_say(error: TypeError) -> None:
@@ -110,7 +139,7 @@ def _refuse_awaiting_say(error: TypeError) -> None:
         raise Wrong("awaited-say", seen=error)
 
 
-@exercise("01.3", answer="function", parameters=1, picture=None, limit=3)
+@exercise("01.4", answer="function", parameters=1, picture=None, limit=3)
 async def run_all(answer: Answer) -> Right:
     log: list[str] = []
 
@@ -144,8 +173,15 @@ async def run_all(answer: Answer) -> Right:
         return Right(value=seen)
     if seen == "a0, a1, a fin, b0, b fin, c0, c1, c2, c fin":
         raise Wrong("one-by-one", expected=expected, seen=seen)
-    if seen == "a0, b0, c0":
-        raise Wrong("one-round", expected=expected, seen=seen)
+    rounds = {"a0, b0, c0": 1, "a0, b0, c0, a1, b fin, c1": 2}
+    rounds[expected.removesuffix(", c fin")] = 3
+    if seen in rounds:
+        raise Wrong(
+            "fixed-rounds",
+            rounds=rounds[seen],
+            expected=expected,
+            seen=seen,
+        )
     if seen == "a0, b0, c0, a1, b fin, a fin, c1, c2, c fin":
         raise Wrong("skips-one", expected=expected, seen=seen)
     if all(f"{name} fin" in log for name in "abc"):

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.prediction import Program, refuse_other
 from aula.judges.mistakes import equal
 from aula.judges.servers import Person, Service
-from aula.judges.waiting import until
+from aula.judges.waiting import MOMENT, ends, until
+
+HUGE = "latte " * 2**18  # more than the buffers between the ends take
 
 
 @exercise("11.1", parameters=2, limit=9, picture="wiretap")
@@ -54,3 +61,120 @@ def _refuse_presence(connected: set[Any], mistake: str) -> None:
     if not connected:
         raise Wrong("evicts", expected=1, seen=0)
     equal(len(connected), 1, mistake)
+
+
+@exercise("11.2", answer="prediction")
+async def greetings(answer: Any, program: Program) -> Right:
+    await program.run()
+    if answer == {"Ada": 3, "Lima": 2, "Eva": 1}:
+        equal(answer, program.result, "as-if-lima-stayed")
+    if answer == {"Ada": 1, "Lima": 1, "Eva": 1}:
+        equal(answer, program.result, "newcomer-alone")
+    if answer == {"Ada": 2, "Lima": 0, "Eva": 0}:
+        equal(answer, program.result, "not-the-newcomer")
+    refuse_other(answer, program.result)
+    return Right()
+
+
+@exercise("11.3", parameters=2, limit=9, picture="wiretap")
+async def tell_everyone(answer: Answer) -> Right:
+    connected: set[Any] = set()
+
+    async def stay(websocket: ServerConnection) -> None:
+        connected.add(websocket)
+        try:
+            await websocket.wait_closed()
+        finally:
+            connected.discard(websocket)
+
+    async with Service(stay, small=True) as service:
+        people = [await service.visit() for _ in range(3)]
+        await until(lambda: len(connected) == 3)
+        await answer(connected, "hola")
+        for person in people:
+            if not await person.hears("hola"):
+                raise Wrong("unheard", expected=["hola"], seen=person.heard)
+        for person in people:
+            equal(person.heard, ["hola"], "more-than-that")
+        await _judge_change(answer, service, connected, people)
+    return Right()
+
+
+async def _judge_change(
+    answer: Answer,
+    service: Service,
+    connected: set[Any],
+    people: list[Person],
+) -> None:
+    """One does not read and then vanishes; another arrives meanwhile."""
+    first = next(iter(connected)).remote_address
+    sleeper = next(one for one in people if one.address == first)
+    awake = [one for one in people if one is not sleeper]
+    sleeper.sleep()
+    telling = asyncio.ensure_future(answer(connected, HUGE))
+    await asyncio.wait({telling}, timeout=0.1)
+    await service.visit()
+    await until(lambda: len(connected) == 4)
+    sleeper.vanish()
+    if not await ends(telling, 3):
+        raise Wrong("waits-on")
+    try:
+        telling.result()
+    except RuntimeError as error:
+        if "changed size" not in str(error):
+            raise
+        raise Wrong("changed-half-way", seen=error) from None
+    except ConnectionClosed as error:
+        raise Wrong("gone-ends-all", seen=error) from None
+    for person in awake:
+        if not await person.hears(HUGE):
+            raise Wrong("others-unheard")
+
+
+@exercise("11.4", parameters=2, limit=9, picture="wiretap")
+async def headcount(answer: Answer) -> Right:
+    connected: set[Any] = set()
+    async with Service(answer, connected) as service:
+        ada = await service.visit()
+        await _judge_counts(service, "on-arrival", ada, ["1"])
+        if await until(lambda: ada.gone, MOMENT):
+            raise Wrong("sent-away", expected=["1"], seen=ada.heard)
+        equal(len(connected), 1, "not-in-the-set")
+        lima = await service.visit()
+        await _judge_counts(service, "others-not-told", ada, ["1", "2"])
+        await _judge_counts(service, "newcomer-not-told", lima, ["2"])
+        eva = await service.visit()
+        for person, counts in (ada, ["1", "2", "3"]), (eva, ["3"]):
+            await _judge_counts(service, "others-not-told", person, counts)
+        eva.vanish()
+        await until(lambda: len(ada.heard) > 3)
+        equal(len(connected), 2, "still-in-the-set")
+        if ada.heard[3:4] == ["3"]:
+            raise Wrong("counts-who-left", expected="2", seen="3")
+        await _judge_counts(
+            service, "silent-farewell", ada, ["1", "2", "3", "2"]
+        )
+        await lima.send("hola")
+        await lima.leave()
+        await _judge_counts(
+            service, "silent-farewell", ada, ["1", "2", "3", "2", "1"]
+        )
+        await ada.leave()
+        await until(lambda: not service.running)
+        equal(len(connected), 0, "still-in-the-set")
+        if service.closed:
+            raise Wrong("closed-escapes")
+        service.raise_errors()
+    return Right()
+
+
+async def _judge_counts(
+    service: Service, mistake: str, person: Person, expected: list[str]
+) -> None:
+    await until(lambda: len(person.heard) >= len(expected) or person.gone)
+    service.raise_errors()
+    if person.gone:
+        raise Wrong("sent-away", expected=expected, seen=person.heard)
+    if len(person.heard) < len(expected):
+        raise Wrong(mistake, expected=expected, seen=person.heard)
+    equal(person.heard, expected, "other-counts")

@@ -188,9 +188,14 @@ class Service:
 
 
 class Person:
-    """A client that notes all it hears."""
+    """A client that notes all it hears.
+
+    Attributes:
+        address: its end of the connection, the server's ``remote_address``.
+    """
 
     def __init__(self, websocket: ClientConnection) -> None:
+        self.address = websocket.local_address
         self.heard: list[str | bytes] = []
         self.gone = False
         self._websocket = websocket

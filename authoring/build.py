@@ -23,7 +23,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
-from authoring import editions, size, source, words
+from authoring import editions, names, size, source, words
 
 CELL_TIMEOUT = 30  # seconds, as in the validation
 SANITIZE = source.ROOT / "tests" / "sanitize.cfg"
@@ -64,9 +64,10 @@ def build(lessons: list[source.Lesson], numbers: list[str]) -> None:
             raise BuildError(
                 f"no lesson {number!r}; there are {', '.join(known)}"
             )
-    for place, lesson in enumerate(lessons):
+    new_names = names.new_names(lessons)
+    for lesson in lessons:
         if not numbers or lesson.number in numbers:
-            print(size.describe(lesson, lessons[:place]), flush=True)
+            print(size.describe(lesson, new_names[lesson.number]), flush=True)
             built = {}
             for kind in editions.KINDS:
                 for lang in source.LANGUAGES:

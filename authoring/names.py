@@ -36,6 +36,7 @@ from authoring.source import (
     ANATOMY,
     EXERCISE_TITLE,
     LANGUAGES,
+    OF_EXERCISES,
     Cell,
     Lesson,
     SourceError,
@@ -46,7 +47,7 @@ PYTHON, BROWSER, CLOSE_CODE = "Python", "browser", "close code"
 # Libraries that are names themselves; of the other two is the whole course.
 ASKED_FOR = {"aiohttp", "nest_asyncio", "nest_asyncio2"}
 LIBRARIES = {"asyncio", "websockets"} | ASKED_FOR
-UNTAUGHT = {"exercise", "solution", "check", "scenery"}
+UNTAUGHT = OF_EXERCISES | {"scenery"}
 SYNTAX: dict[type[ast.AST], str] = {
     ast.AsyncFunctionDef: "async def",
     ast.Await: "await",

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from aula.exercises.answer import close_unawaited
 from aula.exercises.exercise import Answer, Right, Unawaited, Wrong, exercise
+from aula.exercises.prediction import Program, refuse_other
 from aula.judges.mistakes import (
     AS_COMPLETED_STAR,
     NEEDS_AWAITABLE,
@@ -17,9 +18,11 @@ from aula.judges.mistakes import (
     equal,
     holds_futures,
     refuse_future,
+    refuse_never_made,
     refuse_no_star,
     refuse_none,
     refuse_unawaited,
+    refuse_whole_list,
 )
 from aula.judges.waiting import MOMENT, until
 
@@ -34,6 +37,7 @@ async def breakfast_together(answer: Answer) -> Right:
 async def _judge_breakfast(
     answer: Answer, boil_turns: int, toast_turns: int
 ) -> None:
+    called: list[str] = []
     started: list[str] = []
     ended: list[str] = []
     both = asyncio.Event()
@@ -46,18 +50,27 @@ async def _judge_breakfast(
             await asyncio.sleep(0)
         ended.append(name)
 
-    async def boil() -> str:
+    async def make_tea() -> str:
         nonlocal boiled_in
         boiled_in = asyncio.current_task()
         await cook("boil", boil_turns)
         return "chai"
 
-    async def toast() -> str:
+    async def make_toast() -> str:
         await cook("toast", toast_turns)
         return "croissant"
 
+    def boil() -> Coroutine[Any, Any, str]:
+        called.append("boil")
+        return make_tea()
+
+    def toast() -> Coroutine[Any, Any, str]:
+        called.append("toast")
+        return make_toast()
+
     task = asyncio.create_task(answer(boil, toast))
     together = await until(lambda: task.done() or len(started) == 2, MOMENT)
+    waiting = {*called} - {*started}
     both.set()
     try:
         seen = await task
@@ -68,6 +81,10 @@ async def _judge_breakfast(
     except asyncio.InvalidStateError:
         toast_first = toast_turns == 0
         raise Wrong("too-early-then" if toast_first else "too-early") from None
+    for name in waiting:
+        refuse_unawaited(seen, "call-is-no-task", name=name)
+        if name in started:
+            raise Wrong("call-is-no-task", name=name)
     if not together and "toast" in started:
         raise Wrong("one-after-another")
     for name in ("boil", "toast"):
@@ -96,7 +113,7 @@ def _refuse_functions(error: TypeError, started: list[str]) -> None:
 
 @exercise("03.2", parameters=2, limit=3)
 async def brew_all(answer: Answer) -> Right:
-    drinks = ["latte", "mocha", "chai", "latte"]
+    drinks = ["latte", "mocha", "chai", "latte", "cortado", "tea", "mocha"]
     expected = [drink.upper() for drink in drinks]
     asked: list[str] = []
     gates: list[asyncio.Event] = []
@@ -128,21 +145,22 @@ async def brew_all(answer: Answer) -> Right:
     all_open = True
     await until(task.done, MOMENT)
     try:
-        _refuse_whole_list(asked)
+        refuse_whole_list(asked)
         if task.done():
             task.result()
+            _refuse_fixed_number(len(asked), started, len(drinks))
         if not together:
             raise Wrong("one-after-another")
         seen = await task
     except (TypeError, RuntimeError) as error:
         if isinstance(error, TypeError):
-            _refuse_never_made(asked, expected)
+            refuse_never_made(asked, expected)
         if not started:
             refuse_no_star(error)
         raise
     finally:
         unstarted = close_unawaited(made)
-    _refuse_never_made(asked, expected)
+    refuse_never_made(asked, expected)
     if unstarted:
         raise Wrong("never-awaited")
     refuse_none(seen, expected)
@@ -157,19 +175,43 @@ async def brew_all(answer: Answer) -> Right:
     return Right()
 
 
-def _refuse_never_made(asked: list[str], expected: list[Any]) -> None:
-    """The answer has not called make at all."""
-    if not asked:
-        raise Wrong("never-made", expected=expected)
+def _refuse_fixed_number(made: int, started: list[str], wanted: int) -> None:
+    """As many drinks as somebody has counted, however long the list is."""
+    if 0 < made == len(started) < wanted:
+        raise Wrong("fixed-number", made=made, wanted=wanted)
 
 
-def _refuse_whole_list(asked: list[str]) -> None:
-    """A call of make got all drinks at once."""
-    if any(not isinstance(drink, str) for drink in asked):
-        raise Wrong("whole-list", seen=asked[0])
+@exercise("03.3", answer="prediction")
+async def morning_lines(answer: Any, program: Program) -> Right:
+    await program.run()
+    happened = program.lines
+    if _turned(answer, happened, "start latte", "croissant"):
+        equal(answer, happened, "starts-at-once")
+    if _turned(answer, happened, "start mocha", "start latte"):
+        equal(answer, happened, "started-as-gathered")
+    if _turned(answer, happened, "LATTE", "MOCHA"):
+        equal(answer, happened, "printed-as-ready")
+    refuse_other(answer, happened)
+    return Right()
 
 
-@exercise("03.3", parameters=3, limit=3)
+def _turned(
+    predicted: Any, happened: list[str], first: str, second: str
+) -> bool:
+    """Whether two lines are predicted in this order and came in the other."""
+    if not isinstance(predicted, list):
+        return False
+    places = [
+        [lines.index(line) for line in (first, second) if line in lines]
+        for lines in (predicted, happened)
+    ]
+    match places:
+        case [[one, other], [early, late]]:
+            return one < other and early > late
+    return False
+
+
+@exercise("03.4", parameters=3, limit=3)
 async def announce(answer: Answer) -> Right:
     drinks = ["latte", "mocha", "chai"]
     gates = {drink: asyncio.Event() for drink in drinks}
@@ -183,7 +225,7 @@ async def announce(answer: Answer) -> Right:
 
     task = asyncio.create_task(answer(make, list(drinks), shouted.append))
     together = await until(lambda: task.done() or len(started) == 3, MOMENT)
-    _refuse_whole_list(started)
+    refuse_whole_list(started)
     _refuse_failure(task, shouted)
     _refuse_unfinished(shouted)
     if not together:
@@ -214,6 +256,8 @@ async def announce(answer: Answer) -> Right:
 def _refuse_unfinished(shouted: list[Any]) -> None:
     """What was announced is still to be awaited."""
     refuse_unawaited(shouted, "not-a-result")
+    if any(asyncio.isfuture(one) and one.done() for one in shouted):
+        raise Wrong("task-announced")
     if holds_futures(shouted):
         raise Wrong("not-a-result")
 
@@ -224,6 +268,10 @@ def _refuse_failure(task: asyncio.Task[Any], shouted: list[Any]) -> None:
         return
     try:
         task.result()
+    except AttributeError as error:
+        if error.name == "result" and close_unawaited(error.obj):
+            raise Unawaited("no-result-yet", seen=error) from None
+        raise
     except TypeError as error:
         text = f"{error}"
         if AS_COMPLETED_STAR in text:

@@ -3,43 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.judges.mistakes import (
     equal,
+    refuse_never_made,
     refuse_no_star,
     refuse_none,
     refuse_unawaited,
+    refuse_whole_list,
 )
 from aula.judges.waiting import MOMENT, ends, timer, until
 
-LONG = 0.2  # seconds a drink gets in 02.4
-
-
-def _refuse_never_made(asked: list[str], expected: list[Any]) -> None:
-    """The answer has not called make at all."""
-    if not asked:
-        raise Wrong("never-made", expected=expected)
-
-
-def _refuse_whole_list(asked: list[str]) -> None:
-    """A call of make got all drinks at once."""
-    if any(not isinstance(drink, str) for drink in asked):
-        raise Wrong("whole-list", seen=asked[0])
+LONG = 0.2  # seconds a drink gets in brew_in_time
 
 
 @exercise("04.1", parameters=3, limit=3)
 async def brew_in_time(answer: Answer) -> Right:
     drinks = ["latte", "mocha", "chai", "espresso", "cortado"]
     expected = ["LATTE", None, None, None, "CORTADO"]
+    asked: list[str] = []
     started: list[str] = []
     late: list[str] = []
     overdue: list[str] = []
     all_started, given_up = asyncio.Event(), asyncio.Event()
     alone = False
 
-    async def make(drink: str) -> str:
+    def make(drink: str) -> Coroutine[Any, Any, str]:
+        asked.append(drink)
+        return brew(drink)
+
+    async def brew(drink: str) -> str:
         nonlocal alone
         started.append(drink)
         if len(started) == len(drinks):
@@ -72,7 +68,7 @@ async def brew_in_time(answer: Answer) -> Right:
     ended = await ends(task, 8 * LONG)
     in_time = short.is_set() and not long.is_set()
     looking.cancel()
-    _refuse_whole_list(started)
+    refuse_whole_list(asked)
     if alone or (not ended and len(started) < len(drinks)):
         raise Wrong("one-after-another")
     if not ended:
@@ -82,6 +78,7 @@ async def brew_in_time(answer: Answer) -> Right:
     except TimeoutError:
         raise Wrong("late-ruins-all") from None
     except TypeError as error:
+        refuse_never_made(asked, expected)
         refuse_no_star(error)
         raise
     except (ValueError, BaseExceptionGroup) as error:
@@ -93,7 +90,7 @@ async def brew_in_time(answer: Answer) -> Right:
         raise Wrong("left-out", expected=expected, seen=seen)
     if any(isinstance(value, BaseException) for value in seen):
         raise Wrong("errors-left-in", expected=expected, seen=seen)
-    _refuse_never_made(started, expected)
+    refuse_never_made(asked, expected)
     if list(seen) == [None] * len(drinks):
         if short.is_set():
             raise Wrong("late-ruins-all")

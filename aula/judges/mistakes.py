@@ -176,6 +176,30 @@ def has_no_star(error: BaseException) -> bool:
     )
 
 
+def refuse_never_made(asked: list[Any], expected: Any) -> None:
+    """Refuse an answer that has not called ``make`` at all.
+
+    Arguments:
+        asked: what ``make`` was called with.
+
+    Raises:
+        Wrong: never-made.
+    """
+    if not asked:
+        raise Wrong("never-made", expected=expected)
+
+
+def refuse_whole_list(asked: list[Any]) -> None:
+    """Refuse a call of ``make`` that got all drinks at once.
+
+    Raises:
+        Wrong: whole-list.
+    """
+    for drink in asked:
+        if not isinstance(drink, str):
+            raise Wrong("whole-list", seen=drink)
+
+
 def awaited(error: BaseException | None) -> str | None:
     """The type of what was awaited and cannot be, such as ``"function"``.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import functools
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -12,6 +13,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.prediction import Program, refuse_other
 from aula.instruments.record import Recorder
 from aula.judges.mistakes import (
     NOT_DATA,
@@ -35,6 +37,7 @@ from aula.judges.servers import (
 from aula.judges.waiting import PATIENCE, Silence, patiently, until
 
 LIMIT = 6  # seconds for a whole answer
+LINGER = 0.3  # seconds until the server of 07.1 hangs up by itself
 HELLO = "Hello Ada! 🙂"
 
 
@@ -44,6 +47,7 @@ async def ask(answer: Answer, run: Recorder) -> Right:
     names: list[str | bytes] = []
     spoken = asyncio.Event()
     left = asyncio.Event()
+    hung_up = False
 
     async def greet(websocket: ServerConnection) -> None:
         connections.append(websocket)
@@ -55,12 +59,18 @@ async def ask(answer: Answer, run: Recorder) -> Right:
                 names.append(more)
         left.set()
 
-    server = await serve(greet, "127.0.0.1", 0, logger=quiet)
+    server = await serve(
+        greet, "127.0.0.1", 0, logger=quiet, close_timeout=PATIENCE
+    )
     asking = asyncio.create_task(answer(address(server)), name="ask")
     try:
         with naming_unawaited():
             if not await until(lambda: asking.done() or spoken.is_set()):
                 raise Wrong("both-wait")
+            if not await until(asking.done, LINGER):
+                # The lesson's greet() closes, and an answer may count on it.
+                hung_up = True
+                await connections[0].close()
             if not await until(asking.done):
                 raise Wrong("waits-on")
             seen = await asking
@@ -85,6 +95,8 @@ async def ask(answer: Answer, run: Recorder) -> Right:
             raise
         raise Wrong("own-server") from None  # address() of one that is closed
     except ConnectionClosed as error:
+        if hung_up:
+            raise Wrong("waits-on") from None
         raise Wrong("too-late", seen=error) from None
     finally:
         asking.cancel()
@@ -107,6 +119,7 @@ async def shout(answer: Answer) -> Right:
                 _refuse_early_end(heard, len(messages))
             except Silence:
                 await _refuse_extra_recv(websocket, messages[len(heard)])
+                await _refuse_late_answers(service, websocket)
                 raise Wrong("silent", number=len(heard) + 1) from None
             if heard == messages:
                 raise Wrong("same", expected=capitals, seen=heard)
@@ -122,6 +135,18 @@ async def _refuse_extra_recv(
     with suppress(Silence, Hung):
         await tell(websocket, message)
         raise Wrong("extra-recv") from None
+
+
+async def _refuse_late_answers(
+    service: Service, *clients: ClientConnection
+) -> None:
+    """The handler answers when its loop is over, and so to nobody."""
+    for client in clients:
+        await client.close()
+    await until(service.ended.is_set)
+    for error in service.closed:
+        if any(frame.f_code.co_name == "send" for frame in frames(error)):
+            raise Wrong("after-loop", seen=error) from None
 
 
 def _refuse_early_end(heard: list[str | bytes], total: int) -> NoReturn:
@@ -144,28 +169,46 @@ async def _judge_leaving(service: Service) -> None:
     service.raise_errors()
 
 
-@exercise("07.3", parameters=1, limit=LIMIT, picture="wiretap")
+@exercise("07.3", answer="prediction", picture="wiretap")
+async def lunch_lines(answer: Any, program: Program) -> Right:
+    await program.run()
+    if answer == ["1/1", "2/2", "3/3"]:
+        equal(answer, program.lines, "one-list")
+    if answer == ["1/1", "1/1", "2/2"]:
+        equal(answer, program.lines, "list-for-each")
+    refuse_other(answer, program.lines)
+    return Right()
+
+
+# Who says what: Ada something new each time but the last, Lima the same twice.
+TURNS = [
+    ("Ada", "hola"),
+    ("Lima", "hola"),
+    ("Ada", "latte"),
+    ("Lima", "hola"),
+    ("Ada", "hola"),
+]
+
+
+@exercise("07.4", parameters=1, limit=LIMIT, picture="wiretap")
 async def count(answer: Answer) -> Right:
-    said: list[tuple[str, str | bytes]] = []
+    numbers: list[str | bytes] = []
     async with Service(answer) as service:
         async with service.connect() as ada, service.connect() as lima:
             clients = {"Ada": ada, "Lima": lima}
-            turns = ["Ada", "Lima", "Ada", "Lima", "Ada"]
-            for turn, name in enumerate(turns):
+            for name, message in TURNS:
                 try:
-                    number = await tell(clients[name], "hola")
+                    numbers.append(await tell(clients[name], message))
                 except Hung:
                     _refuse_numbers(service.errors)
                     service.raise_errors()
-                    _refuse_early_end([n for _, n in said], len(turns))
+                    _refuse_early_end(numbers, len(TURNS))
                 except Silence:
+                    await _refuse_late_answers(service, ada, lima)
                     raise Wrong("silent", name=name) from None
-                said.append((name, number))
-                _judge_number(said, turns[: turn + 1])
+        _judge_counts(numbers)
         await _judge_leaving(service)
-    return Right(
-        counts=", ".join(f"{name} {number!s}" for name, number in said)
-    )
+    return Right(counts=", ".join(_named(numbers)))
 
 
 def _refuse_numbers(errors: list[BaseException]) -> None:
@@ -176,30 +219,35 @@ def _refuse_numbers(errors: list[BaseException]) -> None:
         raise Wrong("number-sent") from None
 
 
-def _judge_number(
-    said: list[tuple[str, str | bytes]], turns: list[str]
-) -> None:
-    name, number = said[-1]
-    expected = turns.count(name)
-    if number == f"{expected}":
+def _named(numbers: list[Any]) -> list[str]:
+    """Each number with the client that was given it: ``"Ada 1"``."""
+    return [
+        f"{name} {number!s}"
+        for (name, _), number in zip(TURNS, numbers, strict=True)
+    ]
+
+
+def _judge_counts(numbers: list[str | bytes]) -> None:
+    expected = ["1", "1", "2", "2", "3"]
+    if numbers == expected:
         return
-    both = {
-        "expected": [
-            f"{one} {turns[: turn + 1].count(one)}"
-            for turn, one in enumerate(turns)
-        ],
-        "seen": [f"{one} {given!s}" for one, given in said],
-    }
-    if number == f"{len(said)}":
+    both = {"expected": _named(expected), "seen": _named(numbers)}
+    if numbers == ["1", "2", "3", "4", "5"]:
         raise Wrong("shared", **both)
-    if number == f"{expected - 1}" and len(said) == 1:
+    if numbers == ["0", "0", "1", "1", "2"]:
         raise Wrong("from-zero", **both)
-    if number == "1":
-        raise Wrong("always-one", **both, name=name)
-    raise Wrong("other-text", **both, turn=expected, name=name)
+    if numbers == ["1", "1", "1", "1", "1"]:
+        raise Wrong("always-one", **both)
+    # A count for each text, in each connection or in all of them.
+    if numbers in (["1", "1", "1", "2", "2"], ["1", "2", "1", "3", "4"]):
+        raise Wrong("text-by-text", **both)
+    # A set of texts, in each connection or in all of them.
+    if numbers in (["1", "1", "2", "1", "2"], ["1", "1", "2", "2", "2"]):
+        raise Wrong("only-new", **both)
+    raise Wrong("other-text", **both)
 
 
-@exercise("07.4", parameters=1, limit=LIMIT, picture="wiretap")
+@exercise("07.5", parameters=1, limit=LIMIT, picture="wiretap")
 async def welcome(answer: Answer) -> Right:
     greetings = {"/Ada": "Hello Ada!", "/Lima": "Hello Lima!"}
     greetings["/"] = "Hello World!"
@@ -238,7 +286,7 @@ async def _judge_welcome(
     raise Wrong("too-much", seen=[seen, extra])
 
 
-@exercise("07.5", parameters=2, limit=LIMIT, picture="wiretap")
+@exercise("07.6", parameters=2, limit=LIMIT, picture="wiretap")
 async def visit(answer: Answer) -> Right:
     host = _Host(answer)
     met = asyncio.Event()
@@ -320,8 +368,18 @@ class _Host:
                 name = await websocket.recv()
                 await websocket.send(f"Hello {name!s}! 🙂")
 
+        @functools.wraps(greet)  # for the picture, which shows its name
+        def handler(*arguments: Any) -> Coroutine[Any, Any, None]:
+            if not arguments or not isinstance(arguments[0], ServerConnection):
+                raise Wrong("handler-called")
+            return greet(*arguments)
+
         try:
-            return await self._answer(greet, client)
+            return await self._answer(handler, client)
+        except NameError as error:
+            if error.name == "websocket":
+                raise Wrong("handler-called", seen=error) from None
+            raise
         finally:
             self.hasty |= any(one.is_serving() for one in opened)
 

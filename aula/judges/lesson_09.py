@@ -20,10 +20,12 @@ from websockets.sync.client import connect as sync_connect
 
 from aula.exercises.answer import close_unawaited
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.prediction import Program, refuse_other
 from aula.instruments.frames import refused_by_send
 from aula.instruments.record import Recorder
 from aula.instruments.tasks import failure, is_orphaned
 from aula.judges.mistakes import (
+    UNKNOWN,
     awaits_none,
     equal,
     leaves,
@@ -32,7 +34,15 @@ from aula.judges.mistakes import (
     refuse_none,
 )
 from aula.judges.servers import calling, path_of, serving
-from aula.judges.waiting import PATIENCE, Silence, ends, patiently, until
+from aula.judges.waiting import (
+    MOMENT,
+    PATIENCE,
+    Silence,
+    ends,
+    ends_before,
+    patiently,
+    until,
+)
 
 NAMES = ["Ada", "Lima", "Eva"]
 DELAYS: dict[Any, float] = {"Ada": 0.2, "Lima": 0.1}  # the last one is first
@@ -132,6 +142,29 @@ async def _put_away(unawaited: list[Any]) -> None:
         await patiently(ended, 2 * PATIENCE)
 
 
+# Predictions with a reason of their own: the farewell gets a reply all the
+# same, after "leaving" or even before.
+REPLIED = [
+    "received: latte",
+    "leaving",
+    "received: mocha",
+    "no more messages",
+    "the end",
+]
+REPLIED_AT_ONCE = [REPLIED[0], REPLIED[2], REPLIED[1], *REPLIED[3:]]
+
+
+@exercise("09.2", answer="prediction", picture="wiretap")
+async def last_words(answer: Any, program: Program) -> Right:
+    await program.run()
+    if answer == REPLIED:
+        equal(answer, program.lines, "reply-after-goodbye")
+    if answer == REPLIED_AT_ONCE:
+        equal(answer, program.lines, "reply-without-pause")
+    refuse_other(answer, program.lines)
+    return Right()
+
+
 LINES = ["latte", "", "mocha"]
 UNASKED = ["mocha 2.50", "chai 3.00"]  # what the server says of itself
 SHOWN = ["hola", "eco: latte", *UNASKED, "eco: ", "eco: mocha"]
@@ -195,7 +228,7 @@ class _Talk:
             self.due, self._shown_then = count, [*self.shown]
 
 
-@exercise("09.2", parameters=3, picture="wiretap")
+@exercise("09.3", parameters=3, picture="wiretap")
 async def chat(answer: Answer, run: Recorder) -> Right:
     talk = _Talk()
     async with serving(talk.reply) as url:
@@ -239,6 +272,7 @@ async def chat(answer: Answer, run: Recorder) -> Right:
     if orphans:
         raise Wrong("nobody-awaited", seen=failure(orphans[0]))
     equal(codes, [1000], "other-code")
+    await _judge_failing_show(answer)
     return Right()
 
 
@@ -263,6 +297,29 @@ def _judge_showing(talk: _Talk, ended: bool) -> None:
             raise Wrong("empty-line", expected=LINES, seen=talk.received)
     if talk.due > 3:
         talk.refuse_late("stops-receiving")
+
+
+class _NoPaper(Exception):
+    """What a show raises that cannot show a message."""
+
+
+async def _judge_failing_show(answer: Answer) -> None:
+    """What ``show`` raises comes out, at the end at the latest."""
+    failed = asyncio.Event()
+
+    def show(message: Any) -> None:
+        failed.set()
+        raise _NoPaper(message)
+
+    async def next_line() -> None:
+        await failed.wait()
+
+    async with serving(_Talk().reply) as url:
+        task = asyncio.create_task(answer(url, next_line, show))
+        error = failure(task) if await ends(task) else None
+    raised = leaves(error) if error else ()
+    if not any(isinstance(one, _NoPaper) for one in raised):
+        raise Wrong("show-error-lost")
 
 
 TICKS = [f"tick {number}" for number in range(5)]
@@ -294,6 +351,8 @@ class _Ticker:
                     await websocket.send(LAST[0])
                     await websocket.send(LAST[1])
                     await websocket.close(1011)
+                case "/silent":
+                    await websocket.wait_closed()
                 case _:
                     await self._keep_pace(websocket)
 
@@ -309,7 +368,7 @@ class _Ticker:
         await websocket.wait_closed()
 
 
-@exercise("09.3", parameters=2, picture="wiretap", limit=6)
+@exercise("09.4", parameters=2, picture="wiretap", limit=6)
 async def until_quiet(answer: Answer) -> Right:
     ticker = _Ticker()
     async with serving(ticker.tick) as url:
@@ -323,6 +382,7 @@ async def until_quiet(answer: Answer) -> Right:
             await _judge_paced(answer, ticker, url)
         await _judge_closing(answer, f"{url}/closing")
         await _judge_closing(answer, f"{url}/failing")
+        await _judge_cancelled(answer, f"{url}/silent")
     return Right(count=len(TICKS))
 
 
@@ -337,6 +397,10 @@ async def _judge_paced(answer: Answer, ticker: _Ticker, url: str) -> None:
             raise Wrong(
                 "timeout-escapes", expected=TICKS, seen=error
             ) from None
+        except TypeError as error:
+            if UNKNOWN in f"{error}" and "'timeout'" in f"{error}":
+                raise Wrong("blocking-recv", seen=error) from None
+            raise
         all_sent = ticker.sent == len(TICKS)
     refuse_none(seen, TICKS)
     if isinstance(seen, list) and seen != TICKS and all_sent:
@@ -363,6 +427,16 @@ async def _judge_closing(answer: Answer, url: str) -> None:
     equal(seen, LAST, "other-limit" if seen == LAST[:1] else "lost-at-close")
 
 
+async def _judge_cancelled(answer: Answer, url: str) -> None:
+    """Somebody else gives the wait up."""
+    async with calling(url) as websocket:
+        waiting = asyncio.create_task(answer(websocket, 5.0))
+        await ends_before(waiting, MOMENT)
+        waiting.cancel()
+        if not await ends(waiting) or not waiting.cancelled():
+            raise Wrong("swallows-cancel")
+
+
 class _Leaver:
     """A server that says two things and leaves, as the path says.
 
@@ -385,6 +459,10 @@ class _Leaver:
                     self.deaf.set()
                     await self.released.wait()
                     websocket.transport.abort()
+                case "/1005":  # a close frame without a code
+                    websocket.protocol.send_close()
+                    for data in websocket.protocol.data_to_send():
+                        websocket.transport.write(data)
                 case "/1006":
                     websocket.transport.abort()
                 case path:
@@ -392,10 +470,16 @@ class _Leaver:
             await websocket.wait_closed()
 
 
-@exercise("09.4", parameters=1, picture="wiretap", limit=6)
+@exercise("09.5", parameters=1, picture="wiretap", limit=6)
 async def how_it_ended(answer: Answer) -> Right:
     leaver = _Leaver()
-    endings = {1000: "ok", 1001: "ok", 1008: "error", 1006: "error"}
+    endings = {
+        1000: "ok",
+        1001: "ok",
+        1008: "error",
+        1006: "error",
+        1005: "ok",
+    }
     async with serving(leaver.leave) as url:
         for code, kind in endings.items():
             async with calling(f"{url}/{code}") as websocket:
@@ -446,6 +530,8 @@ async def _judge_ending(
         raise Wrong("other-code", **both)
     if pair == ("error", 1001):
         raise Wrong("going-away", **both)
+    if pair == ("error", 1005):
+        raise Wrong("without-code", **both)
     if pair == ("error", 1000):
         raise Wrong("catches-first", **both)
     if kind == "error" and pair[0] == "ok":

@@ -959,7 +959,7 @@ def test_a_rejection_by_what_the_client_alone_tells():
 
 
 def test_a_rejection_in_the_exercise_about_it():
-    verdict = asyncio.run(Check("en").verdict("05.1", lambda request: "hola"))
+    verdict = asyncio.run(Check("en").verdict("05.2", lambda request: "hola"))
     assert verdict.state == "wrong"
     assert lines_of(verdict.run)[1:] == [
         "server → client  101 Switching Protocols",

@@ -1,7 +1,7 @@
 """Judges the exercises of lesson 05.
 
-The bytes that answers are given come from the library, as in the lesson: from
-its clients, or from its protocols without I/O.
+Clients and servers are real, on port 0; the bytes that answers are given come
+from the library, as in the lesson.
 """
 
 from __future__ import annotations
@@ -13,17 +13,111 @@ from contextlib import suppress
 from typing import Any
 
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidHandshake
+from websockets.asyncio.server import ServerConnection
+from websockets.client import ClientProtocol
+from websockets.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedError,
+    ConnectionClosedOK,
+    InvalidHandshake,
+)
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.uri import parse_uri
 from websockets.utils import accept_key
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
-from aula.judges.mistakes import NOT_TWO_PARTS, refuse_none
+from aula.exercises.prediction import Program, refuse_other
+from aula.instruments.record import Recorder
+from aula.judges.mistakes import (
+    NOT_TWO_PARTS,
+    equal,
+    named,
+    naming_unawaited,
+    refuse_bare_connect,
+    refuse_none,
+    refuse_unawaited,
+)
+from aula.judges.servers import serving
+from aula.judges.waiting import ends, until
 
+LIMIT = 8  # seconds for answers that talk to several servers
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 LESSON_KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+CLOSE = b"\x88\x02\x03\xe8"  # a server's, with code 1000
+
+_Travelled = list[tuple[str, bytes]]
 
 
-# 03.1
+@exercise("05.1", answer="function", parameters=1, picture=None)
+async def cost(answer: Answer) -> Right:
+    cases = [_polled(3), _listened(), _polled(1), _talked(), []]
+    for travelled in cases:
+        _judge_cost(answer, travelled)
+    return Right(count=len(cases))
+
+
+def _polled(times: int) -> _Travelled:
+    """So many questions by HTTP, and their answers."""
+    question = b"GET /menu HTTP/1.1\r\nHost: cafe\r\n\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nlatte 2.50"
+    return [("client", question), ("server", answer)] * times
+
+
+def _listened() -> _Travelled:
+    """A WebSocket over which only the server speaks, once of a GET."""
+    opening = b"GET /menu HTTP/1.1\r\nHost: cafe\r\nUpgrade: websocket\r\n\r\n"
+    server = ServerProtocol(state=State.OPEN)
+    for message in (b"latte 2.50", b"GET /menu", b"mocha 3.10"):
+        server.send_text(message)
+    return [
+        ("client", opening),
+        ("server", b"HTTP/1.1 101 Switching Protocols\r\n\r\n"),
+        *[("server", bytes(data)) for data in server.data_to_send()],
+    ]
+
+
+def _talked() -> _Travelled:
+    """A WebSocket over which the client speaks, too."""
+    client = ClientProtocol(parse_uri("ws://cafe"), state=State.OPEN)
+    client.send_text(b"latte")
+    client.send_text(b"mocha")
+    return [
+        *_listened(),
+        *[("client", bytes(data)) for data in client.data_to_send()],
+    ]
+
+
+def _judge_cost(answer: Answer, travelled: _Travelled) -> None:
+    """Judge what is said of one conversation."""
+    sent = [data for side, data in travelled if side == "client"]
+    sizes = [len(data) for _, data in travelled]
+    asked = sum(data.startswith(b"GET") for data in sent)
+    expected = asked, sum(sizes)
+    seen = answer(list(travelled))
+    refuse_none(seen)
+    both = {"expected": expected, "seen": seen}
+    if not isinstance(seen, tuple | list) or len(seen) != 2:
+        raise Wrong("two-numbers", **both)
+    requests, size = seen
+    if (requests, size) == expected:
+        return
+    if (size, requests) == expected:
+        raise Wrong("numbers-swapped", **both)
+    if len(sizes) > 1 and size == sizes[0]:
+        raise Wrong("return-in-loop", **both)
+    one_way = sum(map(len, sent))
+    if size in (one_way, expected[1] - one_way) and size != expected[1]:
+        raise Wrong("one-way", **both)
+    if size != expected[1]:
+        raise Wrong("other-size", **both)
+    if requests == len(travelled):
+        raise Wrong("all-counted", **both)
+    if requests == len(sent):
+        raise Wrong("frames-counted", **both)
+    if requests == sum(b"GET" in data for _, data in travelled):
+        raise Wrong("get-inside", **both)
+    raise Wrong("other-count", **both)
 
 
 class _Handshakes:
@@ -60,11 +154,13 @@ class _Handshakes:
         # The check may be over first, and asyncio 3.11 would report as an
         # error that it cancels this.
         with suppress(asyncio.CancelledError):
-            await reader.read(1)  # the client's CLOSE, or that it left
+            # The client's CLOSE, or that it left; a CLOSE has its answer.
+            if await reader.read(100):
+                writer.write(CLOSE)
         writer.close()
 
 
-@exercise("05.1", answer="function", parameters=1, picture="wiretap")
+@exercise("05.2", answer="function", parameters=1, picture="wiretap")
 async def accept(answer: Answer) -> Right:
     import aiohttp
 
@@ -154,13 +250,197 @@ def _in_base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-# Frames
+@exercise("05.3", parameters=2, limit=LIMIT, picture="wiretap")
+async def order_all(answer: Answer, run: Recorder) -> Right:
+    cases = [
+        ["latte", "mocha"],
+        ["mate", "latte", "mate"],
+        [],
+    ]
+    for drinks in cases:
+        await _judge_orders(answer, drinks, run)
+    return Right(count=sum(map(len, cases)))
 
 
-# 03.2
+class _Barista:
+    """Greets, and answers each drink with its price.
+
+    Attributes:
+        visits: how many connections there were.
+        gone: and how many of them were closed.
+        orders: what was sent.
+    """
+
+    def __init__(self) -> None:
+        self.visits = self.gone = 0
+        self.orders: list[str | bytes] = []
+
+    async def serve(self, websocket: ServerConnection) -> None:
+        self.visits += 1
+        with suppress(ConnectionClosed):
+            await websocket.send("hola")
+            async for drink in websocket:
+                self.orders.append(drink)
+                await websocket.send(self.answer(drink))
+        self.gone += 1
+
+    @staticmethod
+    def answer(drink: str | bytes) -> str:
+        """The drink and a price of its own."""
+        return f"{drink!s} {len(drink)}.75"
 
 
-# 03.3
+async def _judge_orders(
+    answer: Answer, drinks: list[str], run: Recorder
+) -> None:
+    """Judge the orders of one visit."""
+    barista = _Barista()
+    expected = [barista.answer(drink) for drink in drinks]
+
+    async def attend(websocket: ServerConnection) -> None:
+        await barista.serve(websocket)
+
+    attend.__name__ = "barista"
+    async with serving(attend) as url:
+        ordering = asyncio.create_task(
+            answer(url, list(drinks)), name="order_all"
+        )
+        try:
+            with naming_unawaited():
+                if not await ends(ordering):
+                    raise Wrong(
+                        "waits-on", expected=drinks, seen=barista.orders
+                    )
+                seen = await ordering
+                _judge_answers(barista, drinks, seen, expected, run)
+                if not await until(lambda: barista.gone == barista.visits):
+                    raise Wrong("left-open")
+        except (AttributeError, TypeError) as error:
+            refuse_bare_connect(error)
+            raise named(error) from None
+        except ConnectionClosed as error:
+            raise Wrong("already-closed", seen=error) from None
+        finally:
+            ordering.cancel()
 
 
-# 03.4
+def _judge_answers(
+    barista: _Barista,
+    drinks: list[str],
+    seen: Any,
+    expected: list[str],
+    run: Recorder,
+) -> None:
+    """Judge what was ordered and what was returned."""
+    if not isinstance(seen, str | bytes):
+        refuse_unawaited(seen, "recv-unawaited")
+    if not barista.visits:
+        # The library keeps a connection alive, and there is none here.
+        elsewhere = any(lane.call == "keepalive()" for lane in run.lanes)
+        raise Wrong("other-address" if elsewhere else "never-connected")
+    refuse_none(seen, expected)
+    if seen == expected and barista.orders == drinks:
+        if barista.visits > 1:
+            raise Wrong("many-connections", count=barista.visits)
+        return
+    both = {"expected": expected, "seen": seen}
+    if isinstance(seen, str | bytes):
+        raise Wrong("one-answer", **both)
+    if isinstance(seen, list | tuple) and "hola" in seen:
+        raise Wrong("greeting-counted", **both)
+    if len(barista.orders) == 1 and barista.orders == ["".join(drinks)]:
+        raise Wrong("sent-as-one", expected=drinks, seen=barista.orders)
+    equal(barista.orders, drinks, "other-orders")
+    raise Wrong("other-answers", **both)
+
+
+@exercise("05.4", answer="prediction", picture="wiretap")
+async def close_codes(answer: Any, program: Program) -> Right:
+    await program.run()
+    if isinstance(answer, list) and len(answer) == 4:
+        if answer[2] in (1000, 1001, 4000):
+            equal(answer, program.result, "own-code")
+        if answer[3] in (1000, 1006, None):
+            equal(answer, program.result, "no-code-is-1005")
+        if answer[1] in (1001, 1005, 1006):
+            equal(answer, program.result, "leaving-is-normal")
+    refuse_other(answer, program.result)
+    return Right()
+
+
+_Heard = list[str | bytes]
+
+
+@exercise("05.5", parameters=1, limit=LIMIT, picture="wiretap")
+async def hear_out(answer: Answer) -> Right:
+    cases: list[tuple[_Heard, int | None]] = [
+        (["latte 2.50", "mocha 3.10", "mate 1.20"], 1000),
+        (["latte 2.75", "mocha 3.35"], 1006),
+        (["hola", b"\x00\xff"], 4002),
+        ([], 1001),
+        (["latte 2.80"], 1005),
+        ([], 1006),
+    ]
+    for messages, code in cases:
+        await _judge_hearing(answer, messages, code)
+    return Right(count=len(cases))
+
+
+async def _judge_hearing(
+    answer: Answer, messages: _Heard, code: int | None
+) -> None:
+    """Judge what is heard of one server, and how it is said to close."""
+    visits: list[ServerConnection] = []
+
+    async def cafe(websocket: ServerConnection) -> None:
+        visits.append(websocket)
+        with suppress(ConnectionClosed):
+            for message in messages:
+                await websocket.send(message)
+            if code == 1006:
+                # What was sent has arrived when the PONG comes.
+                await (await websocket.ping())
+                websocket.transport.abort()
+            elif code == 1005:
+                await websocket.close(None)  # type: ignore[arg-type]
+            elif code is not None:
+                await websocket.close(code)
+
+    expected = messages, code
+    try:
+        with naming_unawaited():
+            async with serving(cafe) as url:
+                seen = await answer(url)
+            if not visits:
+                raise Wrong("never-connected")
+    except (AttributeError, TypeError) as error:
+        refuse_bare_connect(error)
+        raise named(error) from None
+    except ConnectionClosedError as error:
+        raise Wrong("cut-raises", seen=error) from None
+    except ConnectionClosedOK as error:
+        raise Wrong("normal-raises", seen=error) from None
+    _judge_heard(seen, expected)
+
+
+def _judge_heard(seen: Any, expected: tuple[_Heard, int | None]) -> None:
+    """Judge what was returned."""
+    refuse_none(seen, expected)
+    both = {"expected": expected, "seen": seen}
+    if not isinstance(seen, tuple | list) or len(seen) != 2:
+        raise Wrong("two-values", **both)
+    messages, code = seen
+    if (messages, code) == expected:
+        return
+    if (code, messages) == expected:
+        raise Wrong("swapped", **both)
+    refuse_unawaited(messages, "recv-unawaited")
+    if code is None:
+        raise Wrong("code-too-soon", **both)
+    if isinstance(messages, str | bytes):
+        raise Wrong("not-a-list", **both)
+    if code != expected[1]:
+        raise Wrong("other-code", **both)
+    if expected[1] == 1006 and messages != expected[0]:
+        raise Wrong("messages-lost", **both)
+    raise Wrong("other-messages", **both)

@@ -3,12 +3,112 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
 
 from aula.exercises.exercise import Answer, Right, Unawaited, Wrong, exercise
-from aula.judges.waiting import Queue
+from aula.exercises.prediction import Program, refuse_other
+from aula.judges.mistakes import equal
+from aula.judges.servers import Person, Service
+from aula.judges.waiting import MOMENT, TURN, Queue, until
+
+HUGE = "latte " * 2**18  # more than the buffers between the ends take
+CAP = 3
+
+Queues = dict[ServerConnection, asyncio.Queue[Any]]
 
 
-@exercise("12.1", answer="function", parameters=2, limit=3, picture=None)
+@exercise("12.1", parameters=2, limit=9, picture="timeline")
+async def mailbox(answer: Answer) -> Right:
+    queues: Queues = {}
+    async with Service(answer, queues, small=True) as service:
+        ada = await service.visit()
+        eva = await service.visit()
+        if await until(lambda: ada.gone or eva.gone, MOMENT):
+            service.raise_errors()
+            raise Wrong("sent-off")
+        await until(lambda: len(queues) == 2)
+        service.raise_errors()
+        equal(len(queues), 2, "no-queue")
+        adas, evas = _queue_of(ada, queues), _queue_of(eva, queues)
+        if adas is None or evas is None:
+            raise Wrong("other-key")
+        if adas is evas:
+            raise Wrong("one-for-all")
+        for message in ("uno", "dos", "tres"):
+            adas.put_nowait(message)
+            if not await ada.hears(message):
+                break
+        service.raise_errors()
+        equal(ada.heard, ["uno", "dos", "tres"], "undelivered")
+        equal(eva.heard, [], "to-others")
+        await _judge_cap(ada, adas, eva, evas)
+        eva.vanish()
+        await until(lambda: len(queues) == 1)
+        service.raise_errors()
+        equal(len(queues), 1, "queue-stays")
+        if not await until(lambda: service.running == 1):
+            raise Wrong("handler-stays")
+        await ada.leave()
+        await until(lambda: not queues)
+        equal(len(queues), 0, "queue-stays")
+        adas.put_nowait("cuatro")
+        if await until(adas.empty, MOMENT):
+            raise Wrong("task-stays")
+        if not await until(lambda: not service.running):
+            raise Wrong("handler-stays")
+        if service.closed:
+            raise Wrong("closed-escapes")
+    return Right()
+
+
+async def _judge_cap(
+    ada: Person,
+    adas: asyncio.Queue[Any],
+    eva: Person,
+    evas: asyncio.Queue[Any],
+) -> None:
+    """One message is on its way to Eva, who sleeps; three more may wait."""
+    eva.sleep()
+    evas.put_nowait(HUGE)
+    await until(evas.empty)
+    taken = 0
+    try:
+        while taken <= 2 * CAP:
+            evas.put_nowait(HUGE)
+            taken += 1
+            await asyncio.sleep(TURN)
+    except asyncio.QueueFull:
+        pass
+    if taken > 2 * CAP:
+        raise Wrong("no-cap")
+    equal(taken, CAP, "other-cap")
+    adas.put_nowait("awake")
+    if not await ada.hears("awake"):
+        raise Wrong("ada-waits")
+
+
+def _queue_of(person: Person, queues: Queues) -> asyncio.Queue[Any] | None:
+    for websocket, queue in queues.items():
+        address = getattr(websocket, "remote_address", None)
+        if address == person.address:
+            return queue
+    return None
+
+
+@exercise("12.2", answer="prediction", picture=None)
+async def kept_prices(answer: Any, program: Program) -> Right:
+    await program.run()
+    if answer == ["lost 12", "lost 13", "kept 10", "kept 11"]:
+        equal(answer, program.lines, "as-if-newest-lost")
+    if answer == ["lost 10", "lost 11", "kept 13", "kept 12"]:
+        equal(answer, program.lines, "as-if-a-stack")
+    refuse_other(answer, program.lines)
+    return Right()
+
+
+@exercise("12.3", answer="function", parameters=2, limit=3, picture=None)
 async def post_latest(answer: Answer) -> Right:
     queues = [
         _queue(3, 1, 2, 3),
@@ -48,3 +148,46 @@ def _queue(size: int, *messages: int) -> Queue:
     for message in messages:
         queue.put_nowait(message)
     return queue
+
+
+@exercise("12.4", answer="function", parameters=2, limit=9, picture="wiretap")
+async def post_or_cut(answer: Answer) -> Right:
+    queues: Queues = {}
+
+    async def keep(websocket: ServerConnection) -> None:
+        queue = queues[websocket] = asyncio.Queue(CAP)
+        if len(queues) == 2:
+            for number in range(CAP):
+                queue.put_nowait(number)
+        try:
+            await websocket.wait_closed()
+        finally:
+            del queues[websocket]
+
+    async with Service(keep) as service:
+        ada = await service.visit()
+        await until(lambda: len(queues) == 1)
+        eva = await service.visit()
+        await until(lambda: len(queues) == 2)
+        lima = await service.visit()
+        await until(lambda: len(queues) == 3)
+        kept = dict(zip(("Ada", "Eva", "Lima"), queues.values(), strict=True))
+        try:
+            answer(queues, "hola")
+        except asyncio.QueueFull as error:
+            raise Wrong("full-escapes", seen=error) from None
+        except asyncio.QueueEmpty as error:
+            raise Wrong("empty-escapes", seen=error) from None
+        cut = await until(lambda: eva.gone)
+        if ada.gone or lima.gone:
+            raise Wrong("cuts-others")
+        for name in ("Ada", "Lima"):
+            equal(_content(kept[name]), ["hola"], "others-without")
+        if not cut:
+            raise Wrong("lets-stay")
+        equal(_content(kept["Eva"]), [*range(CAP)], "takes-from-full")
+    return Right()
+
+
+def _content(queue: asyncio.Queue[Any]) -> list[Any]:
+    return [queue.get_nowait() for _ in range(queue.qsize())]

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from aula.instruments import record, tasks
+from aula.instruments import jobs, record, tasks
 
 
 class Clock:
@@ -28,6 +28,7 @@ class Clock:
 def keep_time(monkeypatch, clock):
     monkeypatch.setattr(tasks, "time", clock)
     monkeypatch.setattr(record, "time", clock)
+    monkeypatch.setattr(jobs, "time", clock)
 
 
 @pytest.fixture

@@ -29,11 +29,15 @@ ROOT = Path(__file__).resolve().parent.parent
 WIRETAP = "frames conversation diagram wiretap"
 INSTRUMENTS = {
     "instruments/tasks": "tasks record labels timeline",
+    "instruments/jobs": "record labels",
+    "instruments/lines": "record",
     "instruments/labels": "labels",
+    "instruments/lanes": "record chart",
     "instruments/record": "record tasks labels chart",
     "instruments/chart": "chart",
     "instruments/bars": "bars picture",
     "instruments/look": "picture",
+    "instruments/telling": "picture",
     "instruments/picture": "picture",
     "instruments/timeline": "timeline",
     "instruments/frames": WIRETAP,

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 from aula.instruments import tasks
 from aula.instruments.chart import TEXT, draw_text
-from aula.instruments.record import Lane, Recorder
+from aula.instruments.lanes import Lane
+from aula.instruments.record import Recorder
 
 LEGEND = TEXT["en"]["legend"]
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from recordings import lane
 
 from aula.instruments import bars, chart
-from aula.instruments.record import BLOCKING
+from aula.instruments.lanes import BLOCKING
 
 WORDS = chart.TEXT["en"]
 

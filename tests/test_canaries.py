@@ -36,6 +36,7 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from aula import leftovers
+from aula.instruments.jobs import Job
 
 
 def relies(holds, file, library, on):
@@ -342,6 +343,30 @@ def test_each_step_of_a_task_is_called_soon():
     for step in steps:
         name = getattr(step, "__name__", "")
         tasks_relies(not hasattr(asyncio.Task, name), on)
+
+
+def test_a_job_of_a_thread_is_given_to_the_loop():
+    async def main():
+        loop, told = asyncio.get_running_loop(), []
+        original = loop.run_in_executor
+
+        def run_in_executor(executor, call, *args):
+            told.append((call, args))
+            return original(executor, call, *args)
+
+        loop.run_in_executor = run_in_executor
+        await asyncio.to_thread(len, "hola")
+        return told
+
+    (job,) = asyncio.run(main())
+    on = "to_thread gives its job to loop.run_in_executor, in a context"
+    job = Job(*job, True)
+    relies(
+        (job.function, job.args) == (len, ("hola",)),
+        "aula/instruments/jobs.py",
+        "Python",
+        on,
+    )
 
 
 def test_what_is_called_soon_stands_last_in_a_queue():

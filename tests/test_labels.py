@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 import os
 import sysconfig
 import textwrap
+import time
 import types
 from collections.abc import Coroutine
 
@@ -15,6 +17,8 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
 import aula
+from aula.instruments import labels as labels_of
+from aula.instruments.jobs import Job
 
 pytest_plugins = ["clocks"]
 pytestmark = pytest.mark.usefixtures("clock")
@@ -27,6 +31,34 @@ class Bar:
     @classmethod
     async def open(cls, name, *, late=False):
         await asyncio.sleep(0)
+
+
+RUN = contextvars.Context().run
+
+
+@pytest.mark.parametrize(
+    ("call", "args", "label"),
+    [
+        (time.sleep, (0.2,), "sleep(0.2)"),
+        (functools.partial(print, 1, end=""), (2,), 'print(1, 2, end="")'),
+        (Bar.open, ("Ada",), 'open("Ada")'),
+        (str, (object(),), "str(…)"),
+        (
+            functools.partial(contextvars.Context().run, len, "x"),
+            (),
+            'len("x")',
+        ),
+    ],
+)
+def test_a_job_reads_as_a_call(call, args, label):
+    assert labels_of.job(Job(call, args, True)) == label
+
+
+def test_a_job_that_runs_a_coroutine():
+    coro = brew("latte")
+    label = labels_of.job(Job(asyncio.run, (coro,), True))
+    coro.close()
+    assert label == 'run(brew("latte"))'
 
 
 class Hostile:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from copy import copy
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,9 @@ from recordings import lane, record, recorded, recording, run, turns
 from tables import read, rows
 
 from aula.instruments import bars, chart, look, picture
-from aula.instruments.picture import TEXT, WIDTH, draw_picture
+from aula.instruments.jobs import Job
+from aula.instruments.picture import WIDTH, draw_picture
+from aula.instruments.telling import TEXT
 
 pytest_plugins = ["clocks"]
 pytestmark = pytest.mark.usefixtures("clock")
@@ -114,7 +117,7 @@ def test_in_spanish():
         "creada",
         "corre",
         "espera",
-        "bloquea el bucle: nadie más corre",
+        "bloquea el bucle 0,1 s o más: nadie más corre",
         "✓ devuelve",
     ]
 
@@ -212,7 +215,9 @@ def test_ticks_without_end():
 
 def test_the_legend_tells_of_what_is_to_be_seen_and_of_nothing_else():
     assert legend(drawn(cell())) == ["runs", "waits"]
-    assert legend(drawn(cell(0, 10))) == ["blocks the loop: nobody else runs"]
+    assert legend(drawn(cell(0, 10))) == [
+        "blocks the loop for 0.1 s or more: nobody else runs"
+    ]
     many = [t / 500 + d for t in range(5000) for d in (0, 0.0001)]
     assert legend(drawn(cell(), lane("x()", *many))) == [
         "runs",
@@ -325,6 +330,42 @@ def test_a_task_is_indented_below_the_one_that_created_it():
     _, summary, _ = rows(table)[2]
     assert summary.startswith("created by order(); from ")
     assert rows(table)[1][1].startswith("from ")  # most are the cell's
+
+
+def test_a_job_in_a_thread():
+    block = cell()
+    job = lane("x()", ended=6, creator=block, created=1.0)
+    job.call = "grind()"
+    job.job = Job(None, (), True)
+    job.job.began, job.job.ended = 2.0, 6.0
+    others = [copy(job) for _ in range(3)]
+    others[0].job = Job(None, (), True)
+    others[1].job = copy(job.job)
+    others[1].job.ended, others[1].goes_on = None, True
+    others[2].job = Job(None, (), False)
+    others[2].job.began = 1.0
+    recorder = recorded(block)
+    recorder.jobs = [job, *others]
+    table = read(draw_picture(recorder, "en"))
+    assert shown(table, 1) == [
+        (9.2, share(1), "created; starts 1 s later"),
+        (18.4, share(4), "in a thread 4 s"),
+        (55.2, "1.4em", "returns 1"),
+    ]
+    assert rows(table)[1][1] == "from 1 s to 6 s: in a thread 4 s; returns 1"
+    assert shown(table, 2)[0][2] == "created; does not start in 5 s"
+    assert shown(table, 3)[1:] == [
+        (18.4, share(8), "in a thread 8 s"),
+        (55.2, "1.4em", "returns 1, but its thread goes on"),
+    ]
+    assert shown(table, 4)[0] == (9.2, share(5), "in another process 5 s")
+    assert legend(table)[2:] == [
+        "waits",
+        "in a thread",
+        "in another process",
+        "✓ returns",
+    ]
+    assert TEXT["en"]["1 tasks"] not in table.text  # it is none
 
 
 # Looks.
@@ -484,14 +525,22 @@ def test_the_picture_of_a_real_run(clock):
         kept.append(asyncio.create_task(hold(), name="Ada"))
         await asyncio.wait([asyncio.create_task(work())])
 
+    line = nap.__code__.co_firstlineno + 3
     table = read(draw_picture(record(block), "en"))
     names = [name for name, _, _ in rows(table)]
     assert names == ["cell()", "Ada", "work()"]
+    heads = [head.title for head in table.all("th")]
+    assert heads[0] == ""
+    assert re.fullmatch(
+        r"created by cell\(\), at line \d+: "
+        r"await asyncio\.wait\(\[asyncio\.create_task\(work\(\)\)\]\)",
+        heads[2],
+    )
     *_, (_, summary, elements) = rows(table)
     assert "runs 50 ms, blocks the loop 200 ms" in summary
     assert [each.title for each in elements] == [
         "runs 50 ms",
-        "waits 200 ms in nap(0.2)",
+        f"waits 200 ms in nap(0.2), at line {line}: await asyncio.sleep(0)",
         "blocks the loop 200 ms",
         'returns "done"',
     ]

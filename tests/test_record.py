@@ -1,13 +1,17 @@
 """A recording tells what tasks did, in which order and for how long."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import logging
 import os
 import re
 import sysconfig
 import textwrap
+import threading
 import time
+import traceback
+from concurrent.futures import Executor
 
 import pytest
 from recordings import (
@@ -27,7 +31,10 @@ from recordings import (
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
-from aula.instruments.record import BLOCKING, Recorder
+from aula.instruments.chart import MOST_JOBS
+from aula.instruments.lanes import BLOCKING
+from aula.instruments.lines import line_of
+from aula.instruments.record import Recorder
 
 SERVERS = logging.getLogger("websockets.server")
 
@@ -692,3 +699,158 @@ def test_a_lane_knows_who_created_it():
         'brew("tea")': None,
         'brew("latte")': "order()",
     }
+
+
+# Jobs of threads and of other processes.
+
+
+def grind(drink):
+    if drink == "mud":
+        raise ValueError("no beans")
+    return drink.upper()
+
+
+def test_a_job_in_a_thread():
+    async def block():
+        await asyncio.to_thread(grind, "latte")
+        with contextlib.suppress(ValueError):
+            await asyncio.get_running_loop().run_in_executor(
+                None, grind, "mud"
+            )
+
+    recorder = record(block)
+    assert text_of(recorder) == drawing("""\
+        cell()          ●─────────   waits in block()
+        grind("latte")    ○░✓        in a thread; returns "LATTE"
+        grind("mud")          ○░✗    in a thread; raises ValueError: no beans
+        """)
+    first, _ = recorder.jobs
+    assert first.creator is recorder.own
+    assert first.created <= first.job.began <= first.job.ended <= first.ended
+
+
+def test_a_job_of_a_task_that_asyncio_makes():
+    async def block():
+        await asyncio.gather(asyncio.to_thread(grind, "latte"))
+
+    _, waiter, job, _ = text_of(record(block)).split("\n")
+    assert waiter.startswith("to_thread(func, ")
+    assert job.startswith('grind("latte") ')
+
+
+def test_a_job_that_goes_on_without_its_task():
+    ready = threading.Event()
+
+    async def block():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await asyncio.to_thread(ready.wait)
+        ready.set()
+
+    recorder = record(block)
+    how = "in a thread; cancelled, but its thread goes on"
+    assert said(recorder, "wait()") == how
+    how = "en un hilo; cancelada, pero su hilo sigue"
+    assert how in text_of(recorder, "es")
+
+
+def test_a_job_of_another_process():
+    class Pool(Executor):
+        def submit(self, call, *args):
+            assert call is grind  # it can be pickled
+            future = concurrent.futures.Future()
+            future.set_result(call(*args))
+            return future
+
+    async def block():
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(Pool(), grind, "latte")
+
+    assert said(record(block), 'grind("latte")') == (
+        'in another process; returns "LATTE"'
+    )
+
+
+def test_jobs_of_libraries_have_no_lane():
+    source = "async def work(): await asyncio.to_thread(str)"
+    path = os.path.join(sysconfig.get_paths()["purelib"], "x.py")
+    names = {"asyncio": asyncio}
+    exec(compile(source, path, "exec"), names)
+    work = names["work"]
+    assert record(work).jobs == []
+
+
+def test_many_jobs_are_counted():
+    async def block():
+        await asyncio.gather(
+            *(asyncio.to_thread(grind, "latte") for _ in range(30))
+        )
+
+    lines = text_of(record(block)).split("\n")
+    jobs = [line for line in lines if line.startswith("grind(")]
+    assert len(jobs) == MOST_JOBS
+    assert lines[-2] == "… and 18 more jobs in threads: ✓ 18"
+
+
+def test_what_a_job_raises_shows_no_frame_of_ours():
+    async def block():
+        try:
+            await asyncio.to_thread(grind, "mud")
+        except ValueError as error:
+            names.extend(
+                frame.f_code.co_filename
+                for frame, _ in traceback.walk_tb(error.__traceback__)
+            )
+
+    names = []
+    record(block)
+    assert names
+    assert not any("instruments" in name for name in names)
+
+
+def test_executors_are_left_as_they_were_found():
+    async def main():
+        loop = asyncio.get_running_loop()
+        with recording():
+            assert "run_in_executor" in vars(loop)
+        assert "run_in_executor" not in vars(loop)
+
+    asyncio.run(main())
+
+
+# Where in the learner's code.
+
+
+def test_a_lane_knows_where_it_stood(clock):
+    async def wait():
+        await turns(1)
+        await turns(
+            2,
+        )
+
+    async def block():
+        await asyncio.create_task(wait())
+
+    _, lane = record(block).lanes
+    first = wait.__code__.co_firstlineno
+    turn = turns.__code__.co_firstlineno + 2
+    assert [line_of(place)[0] for _, place in lane.places] == [turn]
+    assert line_of(lane.place) == (
+        block.__code__.co_firstlineno + 1,
+        "await asyncio.create_task(wait())",
+    )
+    assert first < block.__code__.co_firstlineno
+
+
+def test_a_step_that_takes_long_is_looked_at(real_time):
+    def sleep():
+        time.sleep(0.2)
+
+    async def block():
+        sleep()
+        await turns(1)
+
+    recorder = record(block)
+    places = {place for _, place in recorder.own.looks}
+    line = sleep.__code__.co_firstlineno + 1
+    assert [line_of(place) for place in places] == [(line, "time.sleep(0.2)")]

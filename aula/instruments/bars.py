@@ -11,11 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from aula.instruments import chart, labels
-from aula.instruments.record import Lane, is_blocking
+from aula.instruments.lanes import Lane, is_blocking
+from aula.instruments.lines import Place, usual
 
 THIN = 0.006  # of the picture's time: no bar, but a hairline
 FAINT = 0.001  # of the picture's time: nothing
 BRIEF = 0.005  # seconds up to which a step is a hairline with a core
+NARROW = 0.01  # of the picture's time: no line is told of a shorter wait
 MOST = 40  # bars in a picture, beside two a lane
 MOST_SHADES = 12  # of where the loop was blocked
 LETTER = 0.011  # of the picture's time that a letter takes, at the least
@@ -29,13 +31,14 @@ class Bar:
     Attributes:
         kind: ``created``; ``runs``, ``brief`` (it runs, for a moment),
             ``many`` (it runs and waits, again and again), ``blocks``;
-            ``waits``; or ``hair``: it runs for less than an eye sees, and
-            then waits.
+            ``waits``; ``thread`` or ``process`` of a job; or ``hair``: it
+            runs for less than an eye sees, and then waits.
         steps: how many there are in it; of ``created``, whether one follows.
         ran: how long they took.
         waited: how long it waits then.
         call: what it waits in, if that has a name.
         named: whether there is room for that name.
+        place: where in the learner's code it stood, if that is known.
     """
 
     kind: str
@@ -46,6 +49,7 @@ class Bar:
     waited: float = 0.0
     call: str = ""
     named: bool = False
+    place: Place | None = None
 
 
 def bars(lanes: list[Lane], began: float, ended: float) -> list[list[Bar]]:
@@ -114,8 +118,13 @@ def _lane(
 ) -> Iterator[Bar]:
     """A lane's bars in order: each run, and the wait that follows it."""
     created, begun, last = lane.moments(finished)
+    job = lane.job
     if begun - created > THIN * total:
-        yield Bar("created", created, begun, bool(runs))
+        yield Bar("created", created, begun, bool(runs or job and job.began))
+    if job and job.began:
+        kind = "thread" if job.in_thread else "process"
+        ended = job.ended or finished if job.in_thread else last
+        yield Bar(kind, begun, ended, 1, ended - begun)
     if not runs:
         return
     ends = [*(run.began for run in runs[1:]), last]
@@ -133,13 +142,33 @@ def _lane(
             until = end
         waited = end - until
         call = lane.waits[wait][2] if wait >= 0 and waited else ""
-        what = waited, call, named.get(wait) is run
+        place = None
+        if waited > NARROW * total:
+            place = _place_from(lane, run.ended)
+        what = waited, call, named.get(wait) is run, place
         if thin and kind != "blocks":
             yield Bar("hair", run.began, end, run.steps, run.ran, *what)
             continue
-        yield Bar(kind, run.began, until, run.steps, run.ran)
+        bar = Bar(kind, run.began, until, run.steps, run.ran)
+        if kind == "blocks":
+            bar.place = _place_of(lane, bar)
+        yield bar
         if waited:
             yield Bar("waits", until, end, 0, 0.0, *what)
+
+
+def _place_from(lane: Lane, moment: float) -> Place | None:
+    """Where a lane has stood since its step that ended then."""
+    moments = [noted for noted, _ in lane.places]
+    n = bisect(moments, moment) - 1
+    return lane.places[n][1] if n >= 0 else None
+
+
+def _place_of(lane: Lane, bar: Bar) -> Place | None:
+    """Where a lane was seen while it held the loop."""
+    return usual(
+        [place for at, place in lane.looks if bar.began <= at <= bar.ended]
+    )
 
 
 def _named(
@@ -170,19 +199,11 @@ def shades(lanes: Iterable[Lane], total: float) -> list[tuple[float, float]]:
     return [(shade.began, shade.ended) for shade in found]
 
 
-def creator(lane: Lane, lanes: list[Lane]) -> Lane | None:
-    """The nearest of some lanes that had a part in creating another."""
-    found = lane.creator
-    while found is not None and found not in lanes:
-        found = found.creator
-    return found
-
-
 def family(lanes: list[Lane]) -> list[tuple[Lane, int]]:
     """Lanes with each below that which created it, and how deep it stands."""
     found: list[tuple[Lane, int]] = []
     for lane in lanes:
-        parent = creator(lane, lanes)
+        parent = lane.creator_among(lanes)
         place, depth = len(found), 0
         for n, (other, deep) in enumerate(found):
             if other is parent:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from aula.display import columns
-from aula.instruments.record import Lane, Recorder
+from aula.instruments.lanes import Lane
+from aula.instruments.record import Recorder
 
 MOST_LANES = 24  # lanes drawn; further tasks are counted
+MOST_JOBS = 12  # of threads drawn; further ones are counted
 MOST_WAITS = 8  # calls named in what a lane waited for
 
 TEXT = {
@@ -21,6 +25,10 @@ TEXT = {
         "pending": "sigue viva",
         "unstarted": "no llega a empezar",
         "more": "… y {count} tareas más: {how}",
+        "more-jobs": "… y {count} trabajos más en hilos: {how}",
+        "thread": "en un hilo",
+        "process": "en otro proceso",
+        "goes-on": "{how}, pero su hilo sigue",
     },
     "en": {
         "cell": "cell",
@@ -34,6 +42,10 @@ TEXT = {
         "pending": "still alive",
         "unstarted": "never starts",
         "more": "… and {count} more tasks: {how}",
+        "more-jobs": "… and {count} more jobs in threads: {how}",
+        "thread": "in a thread",
+        "process": "in another process",
+        "goes-on": "{how}, but its thread goes on",
     },
 }
 
@@ -48,16 +60,35 @@ MARKS = {
 
 def choose(
     recorder: Recorder, words: dict[str, str]
-) -> tuple[list[Lane], str]:
-    """The lanes that are drawn, and what is said of further ones."""
+) -> tuple[list[Lane], list[str]]:
+    """The lanes that are drawn, and what is said of further ones.
+
+    A job of a thread stands below the task that has it done.
+    """
     shown = [lane for lane in recorder.lanes if lane.shown]
     lanes, rest = shown[:MOST_LANES], shown[MOST_LANES:]
-    if not rest:
-        return lanes, ""
+    jobs = recorder.jobs if lanes else []
+    more = [*_count(rest, words["more"])]
+    more += _count(jobs[MOST_JOBS:], words["more-jobs"])
+    jobs = jobs[:MOST_JOBS]
+    creators = [job.creator_among(lanes) for job in jobs]
+    found = []
+    for owner in [*lanes, None]:
+        found += [owner] if owner else []
+        found += [
+            job
+            for job, creator in zip(jobs, creators, strict=True)
+            if creator is owner
+        ]
+    return found, more
+
+
+def _count(rest: list[Lane], words: str) -> Iterator[str]:
+    """How many there are beside those that are drawn, and how they ended."""
     marks = [MARKS[lane.outcome()[0]] for lane in rest]
     counts = [f"{m} {marks.count(m)}" for m in MARKS.values() if m in marks]
-    how = "  ".join(counts)
-    return lanes, words["more"].format(count=len(rest), how=how)
+    if rest:
+        yield words.format(count=len(rest), how="  ".join(counts))
 
 
 def label_of(lane: Lane, words: dict[str, str]) -> str:
@@ -79,7 +110,10 @@ def draw_text(recorder: Recorder, language: str) -> str:
         for kind, other in events:
             mark = alive
             if other is lane:
-                alive = {"created": "┄", "ended": " "}.get(kind, "─")
+                if kind == "created":
+                    alive = "░" if lane.job else "┄"
+                else:
+                    alive = " " if kind == "ended" else "─"
                 mark = {"created": "○", "started": "●", "blocked": "█"}.get(
                     kind
                 ) or MARKS[lane.outcome()[0]]
@@ -90,7 +124,7 @@ def draw_text(recorder: Recorder, language: str) -> str:
         pad = " " * (width - columns(label))
         said = _say(lane, lane is recorder.own, words)
         rows.append(f"{label}{pad}  {row}  {said}".rstrip())
-    return "\n".join([*rows, *([more] if more else []), words["legend"]])
+    return "\n".join([*rows, *more, words["legend"]])
 
 
 def _say(lane: Lane, own: bool, words: dict[str, str]) -> str:
@@ -102,7 +136,15 @@ def _say(lane: Lane, own: bool, words: dict[str, str]) -> str:
             count = len(calls) - MOST_WAITS + 1
             calls[MOST_WAITS - 1 :] = [words["others"].format(count=count)]
         parts.append(words["waits"].format(names=", ".join(calls)))
+    if lane.job is not None:
+        parts.append(words["thread" if lane.job.in_thread else "process"])
     if not own:
-        how, value = lane.outcome()
-        parts.append(words[how].format(value=value))
+        parts.append(end_of(lane, words))
     return "; ".join(parts)
+
+
+def end_of(lane: Lane, words: dict[str, str]) -> str:
+    """How a lane ended, in words."""
+    how, value = lane.outcome()
+    said = words[how].format(value=value)
+    return words["goes-on"].format(how=said) if lane.goes_on else said

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 from aula.instruments import frames, tasks
+from aula.instruments.jobs import Job
 from aula.learner import is_aula, is_library
 
 LONGEST_VALUE = 32  # characters of a value in a label
@@ -99,6 +100,19 @@ def call(coro: Any) -> str:
     )
     parts += [f"{a}={value(option) or a}" for a, option in options.items()]
     return cut(f"{name}({', '.join(parts)})", LONGEST_LABEL)
+
+
+def job(job: Job) -> str:
+    """A job of a thread as a call: ``grind("latte")``."""
+    parts = [_argument(arg) for arg in job.args]
+    parts += [f"{a}={_argument(arg)}" for a, arg in job.options.items()]
+    name = getattr(job.function, "__name__", type(job.function).__name__)
+    return cut(f"{name}({', '.join(parts)})", LONGEST_LABEL)
+
+
+def _argument(arg: Any) -> str:
+    """An argument whose name is not known."""
+    return call(arg) if inspect.iscoroutine(arg) else value(arg) or "…"
 
 
 def _defaults(frame: FrameType, owner: Any) -> dict[str, Any]:

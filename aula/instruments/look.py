@@ -22,6 +22,8 @@ ENDS = {
     "pending": RUNS,
     "unstarted": "#767676",
 }
+# In the order of the legend.
+BARS = ("created", "runs", "many", "waits", "thread", "process", "blocks")
 TICKS = {"deadline": ("▼", "solid"), "call": ("▽", "dotted")}
 
 TABLE = (
@@ -56,6 +58,7 @@ def bar(kind: str, high: float) -> str:
     """
     edges = f"height:{em(high)};border:solid {RUNS};border-width"
     core = f"{WAITS} 35%,{RUNS} 0 65%,{WAITS} 0"
+    hatch = f"135deg,{RUNS} 25%,{WAITS} 0 50%,{RUNS} 0 75%,{WAITS} 0"
     stripes = f"90deg,{RUNS} 2px,{WAITS} 2px"
     return {
         "created": "border-top:2px dotted",
@@ -63,9 +66,10 @@ def bar(kind: str, high: float) -> str:
         "hair": f"{edges}:1px 0 1px 2px;background:{WAITS}",
         "brief": f"{edges}:1px 0 1px 2px;background:linear-gradient({core})",
         "many": f"{edges}:1px 0;background:linear-gradient({stripes}) 0/5px",
+        "thread": f"{edges}:1px;background:linear-gradient({hatch}) 0/7px 7px",
         "runs": f"border-top:{em(high - 0.3)} solid {RUNS}",
         "blocks": f"border-top:{em(high + 0.5)} solid {BLOCKS}",
-    }[kind]
+    }["thread" if kind == "process" else kind]
 
 
 def tick(kind: str) -> str:

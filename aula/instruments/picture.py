@@ -16,7 +16,9 @@ from math import floor, log10
 from aula.display import columns
 from aula.instruments import bars, chart, look
 from aula.instruments.bars import Bar
-from aula.instruments.record import Lane, Recorder
+from aula.instruments.lanes import Lane
+from aula.instruments.record import Recorder
+from aula.instruments.telling import Teller
 
 WIDTH = 92  # percent of a row that time takes; end marks stand behind it
 MOST_TICKS = 5  # of the axis
@@ -24,67 +26,6 @@ MOST_REQUESTS = 8  # to cancel, of a lane
 LONGEST = 26  # characters of a label in a line
 INDENT = 0.9  # em that a task stands right of the one that created it
 DEEPEST = 4  # times that much, at the most
-
-TEXT = {
-    "es": {
-        "title": "Línea de tiempo de {what}: {time}",
-        "0 tasks": "la celda",
-        "1 tasks": "1 tarea",
-        "tasks": "{count} tareas",
-        "seconds": "segundos",
-        "created": "creada",
-        "runs": "corre",
-        "many": "corre a ratos",
-        "waits": "espera",
-        "blocks": "bloquea el bucle: nadie más corre",
-        "deadline": "vence un plazo",
-        "call": "se pide cancelar",
-        "created-by": "creada por {label}",
-        "created-for": "creada; empieza {time} después",
-        "never": "creada; en {time} no llega a empezar",
-        "runs-for": "corre {time}",
-        "many-for": "corre {count} veces, {time} en total",
-        "waits-for": "espera {time}",
-        "waits-in": "espera {time} en {call}",
-        "blocks-for": "bloquea el bucle {time}",
-        "then": "{first}; luego {then}",
-        "by-deadline": "vence un plazo, y la cancela",
-        "by-group": "su grupo pide cancelarla",
-        "by-call": "se pide cancelarla",
-        "by-lane": "{label} pide cancelarla",
-        "at": "a los {time}: {what}",
-        "from": "de {start} a {end}",
-    },
-    "en": {
-        "title": "Timeline of {what}: {time}",
-        "0 tasks": "the cell",
-        "1 tasks": "1 task",
-        "tasks": "{count} tasks",
-        "seconds": "seconds",
-        "created": "created",
-        "runs": "runs",
-        "many": "runs now and then",
-        "waits": "waits",
-        "blocks": "blocks the loop: nobody else runs",
-        "deadline": "a deadline strikes",
-        "call": "asked to cancel",
-        "created-by": "created by {label}",
-        "created-for": "created; starts {time} later",
-        "never": "created; does not start in {time}",
-        "runs-for": "runs {time}",
-        "many-for": "runs {count} times, {time} in all",
-        "waits-for": "waits {time}",
-        "waits-in": "waits {time} in {call}",
-        "blocks-for": "blocks the loop {time}",
-        "then": "{first}; then {then}",
-        "by-deadline": "a deadline strikes, and cancels it",
-        "by-group": "its group asks it to cancel itself",
-        "by-call": "it is asked to cancel itself",
-        "by-lane": "{label} asks it to cancel itself",
-        "at": "at {time}: {what}",
-        "from": "from {start} to {end}",
-    },
-}
 
 
 def draw_picture(recorder: Recorder, language: str) -> str:
@@ -102,14 +43,15 @@ class _Picture:
 
     def __init__(self, recorder: Recorder, language: str) -> None:
         self.recorder = recorder
-        self.language = language
-        self.words = TEXT[language]
         self.ends = chart.TEXT[language]
         chosen, self.more = chart.choose(recorder, self.ends)
         family = bars.family(chosen)
         self.lanes = [lane for lane, _ in family]
         self.indents = [INDENT * min(depth, DEEPEST) for _, depth in family]
         self.names = bars.names(self.lanes, self.ends)
+        names = dict(zip(self.lanes, self.names, strict=True))
+        self.tell = Teller(recorder, language, names)
+        self.words = self.tell.words
         self.total = max(recorder.finished - recorder.began, 1e-9)
         least = self.total / MOST_TICKS
         unit: float = 10.0 ** floor(log10(least))
@@ -128,9 +70,10 @@ class _Picture:
         ]
         width = max([*widths, 0.61 * columns(self.words["seconds"])]) + 1.8
         return [
-            f"<table class='aula-timeline' lang='{self.language}' "
+            f"<table class='aula-timeline' lang='{self.tell.language}' "
             f"style='{look.TABLE}'>",
-            f"<caption style='{look.WIDE}'><b>{self._title()}</b></caption>",
+            f"<caption style='{look.WIDE}'>"
+            f"<b>{self.tell.title()}</b></caption>",
             f"<colgroup><col style='width:{width:.1f}em'>"
             f"<col style='{self._paper()}'></colgroup>",
             self._wide(" ".join(self._legend())),
@@ -139,7 +82,7 @@ class _Picture:
             f"<td style='{look.HEAD}'>{self.words['seconds']}</td>"
             f"<td style='{look.CELL};overflow:hidden'>"
             f"{' '.join(self._axis())}</td></tr>",
-            *([self._wide(escape(self.more))] if self.more else []),
+            *(self._wide(escape(more)) for more in self.more),
             "</table>",
         ]
 
@@ -152,84 +95,6 @@ class _Picture:
     def _at(self, moment: float) -> str:
         return look.number(self._share(moment - self.recorder.began), 1)
 
-    def _time(self, seconds: float) -> str:
-        if seconds >= 0.9995:
-            return self._comma(f"{look.number(seconds, 2)} s")
-        ms = 1000 * seconds
-        digits = 0 if ms >= 10 else 1 if ms >= 1 else 2
-        return self._comma(f"{look.number(ms, digits)} ms")
-
-    def _comma(self, text: str) -> str:
-        return text.replace(".", ",") if self.language == "es" else text
-
-    def _say(self, key: str, time: float = 0.0, **values: object) -> str:
-        return self.words[key].format(time=self._time(time), **values)
-
-    def _title(self) -> str:
-        tasks = [lane for lane in self.recorder.lanes if lane.shown]
-        count = len(tasks) - (self.recorder.own in tasks)
-        key = f"{count} tasks" if count < 2 else "tasks"
-        what = self._say(key, count=count)
-        return self._say("title", self.total, what=what)
-
-    def _says(self, bar: Bar) -> str:
-        """A bar in words."""
-        if bar.kind == "created":
-            key = "created-for" if bar.steps else "never"
-            return self._say(key, bar.ended - bar.began)
-        parts = []
-        if bar.steps:
-            kind = bar.kind if bar.kind in ("blocks", "many") else "runs"
-            parts.append(self._say(f"{kind}-for", bar.ran, count=bar.steps))
-        if bar.waited:
-            kind = "waits-in" if bar.call else "waits-for"
-            parts.append(self._say(kind, bar.waited, call=bar.call))
-        if len(parts) == 1:
-            return parts[0]
-        return self._say("then", first=parts[0], then=parts[1])
-
-    def _asked(self, moment: float, by: str, asker: Lane | None) -> str:
-        """A request to cancel, in words."""
-        what = self._say(f"by-{by}")
-        if by == "call" and asker in self.lanes:
-            label = self.names[self.lanes.index(asker)]
-            what = self._say("by-lane", label=label)
-        return self._say("at", moment - self.recorder.began, what=what)
-
-    def _ended(self, lane: Lane) -> tuple[str, str]:
-        """How a lane ended, and that in words; nothing of the block's own."""
-        if lane is self.recorder.own:
-            return "", ""
-        how, value = lane.outcome()
-        return how, self.ends[how].format(value=value)
-
-    def _summary(self, lane: Lane, end: str) -> str:
-        """A whole lane in words."""
-        created, begun, last = lane.moments(self.recorder.finished)
-        ran = sum(ended - began for began, ended in lane.steps)
-        blocked = sum(ended - began for began, ended in lane.blocks)
-        times = {
-            "runs": ran - blocked,
-            "blocks": blocked,
-            "waits": last - begun - ran,
-        }
-        parts = [
-            self._say(f"{kind}-for", time)
-            for kind, time in times.items()
-            if time > 0
-        ]
-        began = self.recorder.began
-        span = self.words["from"].format(
-            start=self._time(created - began), end=self._time(last - began)
-        )
-        said = [f"{span}: {', '.join(parts)}" if parts else span]
-        parent = bars.creator(lane, self.lanes)
-        if parent not in (None, self.recorder.own):
-            label = self.names[self.lanes.index(parent)]
-            said.insert(0, self._say("created-by", label=label))
-        said += [self._asked(*asked) for asked in lane.requests[:2]]
-        return "; ".join([*said, end] if end else said)
-
     # The parts of the table.
 
     def _wide(self, text: str) -> str:
@@ -241,29 +106,29 @@ class _Picture:
     def _lane(
         self, lane: Lane, name: str, indent: float, row: list[Bar]
     ) -> str:
-        how, end = self._ended(lane)
-        summary = escape(self._summary(lane, end))
+        summary = escape(self.tell.summary(lane))
         parts = [f"<span style='{look.UNSEEN}'>{summary}</span>"]
         parts += map(self._bar, row)
         for asked in lane.requests[:MOST_REQUESTS]:
             kind = asked[1] if asked[1] in look.TICKS else "call"
             self.seen.add(kind)
             style = f"top:0;{look.tick(kind)}"
-            says = self._asked(*asked)
+            says = self.tell.asked(*asked)
             parts.append(
                 self._placed(
                     "span", asked[0], style, says, look.TICKS[kind][0]
                 )
             )
-        if how:
+        if end := self.tell.end(lane):
+            how = lane.outcome()[0]
             self.seen.add(how)
             style = f"top:.35em;margin-left:4px;{look.mark(how)}"
             last = lane.moments(self.recorder.finished)[-1]
             parts.append(self._placed("b", last, style, end, chart.MARKS[how]))
         return (
             f"<tr style='{look.ROW}'>"
-            f"<th scope='row' style='{look.HEAD}{self._indented(indent)}'>"
-            f"{_breakable(name)}</th>"
+            f"<th scope='row' style='{look.HEAD}{self._indented(indent)}'"
+            f"{_title(self.tell.created(lane))}>{_breakable(name)}</th>"
             f"<td style='{look.CELL}'>{' '.join(parts)}</td></tr>"
         )
 
@@ -287,7 +152,7 @@ class _Picture:
             f"width:{look.number(share, 1)}%;"
             f"top:{look.em(top * size)};{look.bar(bar.kind, 1.2 * size)}"
         )
-        says = self._says(bar)
+        says = self.tell.bar(bar)
         if bar.named:
             return self._placed(
                 "span", bar.began, style + look.NAME, says, bar.call
@@ -299,11 +164,11 @@ class _Picture:
     ) -> str:
         return (
             f"<{tag} style='position:absolute;left:{self._at(moment)}%;"
-            f"{style}' title='{escape(title)}'>{escape(text)}</{tag}>"
+            f"{style}'{_title(title)}>{escape(text)}</{tag}>"
         )
 
     def _legend(self) -> Iterator[str]:
-        for kind in ("created", "runs", "many", "waits", "blocks"):
+        for kind in look.BARS:
             if kind in self.seen:
                 style = f"{look.SWATCH};width:1.3em;{look.bar(kind, 0.7)}"
                 yield self._item(style, "", self.words[kind])
@@ -329,7 +194,7 @@ class _Picture:
         for n in range(count + 1):
             at = look.number(WIDTH * n * self.step / self.total, 1)
             place = "margin-left:-2.5em;text-align:center"
-            label = self._comma(f"{n * self.step:.{digits}f}")
+            label = self.tell.comma(f"{n * self.step:.{digits}f}")
             if n == 0:
                 place, label = "text-align:left", "0"
             yield (
@@ -350,6 +215,12 @@ class _Picture:
             image = f"linear-gradient(90deg,{','.join(stops)},#0000 0),{image}"
             size = f"auto,{size}"
         return f"background-image:{image};background-size:{size}"
+
+
+def _title(text: str) -> str:
+    """A tooltip: the attribute of an element that has something to say."""
+    said = escape(text, quote=False).replace("'", "&#39;")
+    return f" title='{said}'" if text else ""
 
 
 def _breakable(name: str) -> str:

@@ -4,94 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Coroutine
-from contextlib import suppress
-from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
-from aula.instruments import frames, labels, tasks
+from aula.instruments import frames, labels, lines, tasks
+from aula.instruments.jobs import Job
+from aula.instruments.lanes import Lane, is_blocking
 from aula.instruments.tasks import Task
-
-BLOCKING = 0.1  # seconds a step may take before it counts as blocking
-
-
-def is_blocking(began: float, ended: float) -> bool:
-    """Whether a step held the event loop too long."""
-    return ended - began >= BLOCKING
-
-
-@dataclass(eq=False)
-class Lane:
-    """One task: its label, its steps and its end. Times in seconds.
-
-    Attributes:
-        waits: when it began to wait in what: the coroutine and its call.
-        requests: when it was asked to cancel itself, by what
-            (``"deadline"``, ``"group"``, ``"call"``) and by which lane.
-        path: of a server's connection, what its client has asked for.
-        creator: the lane of the task that created it, if one did.
-    """
-
-    task: Task
-    call: str | None
-    shown: bool
-    created: float
-    steps: list[tuple[float, float]] = field(default_factory=list)
-    waits: list[tuple[float, ref[Any], str]] = field(default_factory=list)
-    requests: list[tuple[float, str, Lane | None]] = field(
-        default_factory=list
-    )
-    path: str = ""
-    creator: Lane | None = None
-    started: bool = False
-    ended: float | None = None
-    failure: BaseException | None = None  # of a handler: its server caught it
-    cancelling: int = 0  # as Task.cancelling() was last seen
-
-    @property
-    def label(self) -> str:
-        """The name given to the task, or else its coroutine's call."""
-        name = self.task.get_name()
-        # 3.13.0 names a task None when a factory made it.
-        if self.call is not None and re.fullmatch(r"Task-\d+|None", name):
-            return self.call
-        return labels.cut(name, labels.LONGEST_LABEL)
-
-    def moments(self, finished: float) -> tuple[float, float, float]:
-        """When it was created, when its first step began and when it ended.
-
-        Arguments:
-            finished: until when it is drawn, for what has not happened yet.
-        """
-        ended = self.ended or finished
-        return self.created, self.steps[0][0] if self.steps else ended, ended
-
-    @property
-    def blocks(self) -> list[tuple[float, float]]:
-        """The steps that held the event loop too long."""
-        return [step for step in self.steps if is_blocking(*step)]
-
-    def outcome(self) -> tuple[str, str]:
-        """How it ended, and the value that goes with it.
-
-        The ends are returned, raised, cancelled, pending and unstarted.
-        """
-        if self.ended is None:
-            return ("pending" if self.started else "unstarted"), ""
-        if self.task.cancelled():
-            return "cancelled", ""
-        error = self.failure or tasks.failure(self.task)
-        if error is not None:
-            text = type(error).__name__
-            with suppress(Exception):  # a __str__ may fail, too
-                text = f"{text}: {error}".removesuffix(": ")
-            return "raised", labels.cut(text.partition("\n")[0])
-        value = self.task.result()
-        return "returned", labels.value(value) or type(value).__name__
 
 
 class Recorder(tasks.Observer):
@@ -102,6 +25,7 @@ class Recorder(tasks.Observer):
             its creation, those that libraries start for themselves too
             (their ``shown`` is false).
         own: the lane of the block's own task; None where it has none.
+        jobs: what threads and other processes did for them, in order.
         events: ``(kind, lane)`` in the order in which they happened; the
             kinds are created, started, blocked and ended.
         began, finished: when recording began and ended, in seconds of
@@ -111,6 +35,7 @@ class Recorder(tasks.Observer):
     def __init__(self) -> None:
         self.lanes: list[Lane] = []
         self.own: Lane | None = None
+        self.jobs: list[Lane] = []
         self.events: list[tuple[str, Lane]] = []
         self.began = self.finished = 0.0
         self._by_task: dict[Task, Lane] = {}
@@ -119,6 +44,9 @@ class Recorder(tasks.Observer):
         self._failures = _Failures(self._by_task)
         self._calls: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
         self._connections: dict[Task, Any] = {}
+        self._running: Lane | None = None
+        self._turns = 0
+        self._lookout: lines.Lookout | None = None
 
     def start(self) -> None:
         """Begin to record. A recorder records once.
@@ -134,11 +62,13 @@ class Recorder(tasks.Observer):
             call = None if labels.is_librarys(coro) else labels.call(coro)
             self.own = self._add(task, call, True, self.began)
             self.own.started = True
+            self._running = self.own
             self.events.append(("started", self.own))
             # Nothing tells when the step that is running now will end, but
             # the loop runs this right after it.
             tasks.call_next(self._loop, self._after_first_step, task)
         tasks.observe(self._loop, self)
+        self._lookout = lines.Lookout(self._turn, self._look)
         logging.getLogger("websockets.server").addHandler(self._failures)
 
     def stop(self) -> None:
@@ -148,6 +78,9 @@ class Recorder(tasks.Observer):
         self.finished = time.perf_counter()
         logging.getLogger("websockets.server").removeHandler(self._failures)
         tasks.ignore(self._loop, self)
+        if self._lookout is not None:
+            self._lookout.stop()
+        self._running = None
         self._loop = None
         if self.own is not None and self._own_step is not None:
             self._step(self.own, self._own_step, self.finished)
@@ -180,18 +113,21 @@ class Recorder(tasks.Observer):
 
     def before_task_spawned(
         self, coro: Coroutine[Any, Any, Any], asker: FrameType | None
-    ) -> tuple[str, bool, float, Any]:
+    ) -> tuple[str, bool, float, Any, lines.Place | None]:
         # All of it now: an eager task runs before it is told of.
         shown = labels.is_learners(coro, asker)
         call, connection = labels.call(coro), frames.connection_of(coro)
-        return call, shown, time.perf_counter(), connection
+        place = lines.place_in(asker)
+        return call, shown, time.perf_counter(), connection, place
 
     def task_spawned(
-        self, task: Task, note: tuple[str, bool, float, Any]
+        self,
+        task: Task,
+        note: tuple[str, bool, float, Any, lines.Place | None],
     ) -> None:
-        call, shown, created, connection = note
+        call, shown, created, connection, place = note
         lane = self._add(task, call, shown, created)
-        lane.creator = self._current()
+        lane.creator, lane.place = self._current(), place
         self.events.append(("created", lane))
         if connection is not None:
             self._connections[task] = connection
@@ -200,6 +136,8 @@ class Recorder(tasks.Observer):
         lane = self._by_task.get(task)
         if lane is None:
             return
+        self._running = lane
+        self._turns += 1
         if lane is self.own:
             self._own_step = time.perf_counter()
         if task.cancelling() > lane.cancelling:  # it had its turn already
@@ -213,6 +151,7 @@ class Recorder(tasks.Observer):
         lane = self._by_task.get(task)
         if lane is None:
             return
+        self._running = None
         if lane is self.own:
             self._own_step = None
         if lane.started:
@@ -244,6 +183,50 @@ class Recorder(tasks.Observer):
         task = asyncio.current_task(self._loop)
         return self._by_task.get(task) if task else None
 
+    def job_submitted(
+        self,
+        job: Job,
+        future: asyncio.Future[Any],
+        asker: FrameType | None,
+    ) -> None:
+        creator = self._current()
+        if asker is None:
+            shown = creator is not None and creator.shown
+        else:
+            shown = lines.is_learners(asker.f_code.co_filename)
+        if not shown:
+            return
+        lane = Lane(
+            future,
+            labels.job(job),
+            True,
+            job.created,
+            creator,
+            lines.place_in(asker),
+            job,
+            started=True,
+        )
+        self.jobs.append(lane)
+        self.events.append(("created", lane))
+        future.add_done_callback(partial(self._job_ended, lane))
+
+    def _job_ended(self, lane: Lane, _: asyncio.Future[Any]) -> None:
+        if self._loop is None or lane.job is None:
+            return
+        lane.ended = time.perf_counter()
+        lane.goes_on = bool(lane.job.began) and lane.job.ended is None
+        self.events.append(("ended", lane))
+
+    # What holds the loop: see lines.Lookout.
+
+    def _turn(self) -> int | None:
+        return None if self._running is None else self._turns
+
+    def _look(self, turn: int, moment: float, place: lines.Place) -> None:
+        lane = self._running
+        if lane is not None and self._turns == turn:
+            lane.looks.append((moment, place))
+
     def _add(
         self, task: Task, call: str | None, shown: bool, created: float
     ) -> Lane:
@@ -270,13 +253,19 @@ class Recorder(tasks.Observer):
         """
         chain = tasks.await_chain(lane.task)
         own = [coro for coro in chain if not labels.is_librarys(coro)]
-        if not own or (lane.waits and lane.waits[-1][1]() is own[-1]):
+        if not own:
+            return
+        moment = lane.steps[-1][1]
+        place = own[-1].cr_code, own[-1].cr_frame.f_lasti
+        if not lane.places or lane.places[-1][1] != place:
+            lane.places.append((moment, place))
+        if lane.waits and lane.waits[-1][1]() is own[-1]:
             return
         call = ""
         if len(own) > 1:
             call = self._calls.setdefault(own[-1], labels.call(own[-1]))
         if call or lane.waits:
-            lane.waits.append((lane.steps[-1][1], ref(own[-1]), call))
+            lane.waits.append((moment, ref(own[-1]), call))
 
 
 class _Failures(logging.Handler):

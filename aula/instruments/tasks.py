@@ -16,11 +16,14 @@ import re
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from functools import partial
 from types import FrameType
 from typing import Any
 from weakref import WeakKeyDictionary
+
+from aula.instruments.jobs import Job, leave_out
 
 Task = asyncio.Task[Any]
 
@@ -80,6 +83,18 @@ class Observer:
     def task_exited(self, task: Task) -> None:
         """Called when the step that is over was the task's last."""
 
+    def job_submitted(
+        self, job: Job, future: asyncio.Future[Any], asker: FrameType | None
+    ) -> None:
+        """Called when an executor has been given a job.
+
+        Arguments:
+            future: what is awaited of it. What it calls when it is done is
+                called before whoever awaits it goes on.
+            asker: the frame that asks for it, the nearest that is not
+                asyncio's; None where the loop itself does.
+        """
+
     def contains(self, task: Task) -> bool:
         """Whether SystemExit and KeyboardInterrupt must not leave a task.
 
@@ -117,6 +132,8 @@ class _Watch:
         self._hooks = self._create, self._schedule
         loop.set_task_factory(self._hooks[0])
         loop.call_soon = self._hooks[1]
+        self._run_in_executor = loop.run_in_executor
+        self._submitter = loop.run_in_executor = self._submit
 
     def add(self, observer: Observer) -> None:
         self._observers.append(observer)
@@ -134,6 +151,8 @@ class _Watch:
                 del self._loop.call_soon
             else:
                 self._loop.call_soon = self._was
+        if vars(self._loop).get("run_in_executor") is self._submitter:
+            del self._loop.run_in_executor
         return True
 
     def _create(
@@ -178,6 +197,24 @@ class _Watch:
         handle: asyncio.Handle
         handle = self._call_soon(callback, *args, context=context)
         return handle
+
+    def _submit(
+        self, executor: Any, call: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        """``loop.run_in_executor``."""
+        in_thread = executor is None or isinstance(
+            executor, ThreadPoolExecutor
+        )
+        job = Job(call, args, in_thread)
+        if in_thread:  # what goes to another process must be pickled
+            args, call = (call, *args), job.run
+        future: asyncio.Future[Any]
+        future = self._run_in_executor(executor, call, *args)
+        future.add_done_callback(leave_out)
+        asker = _asker(sys._getframe())
+        for observer in self._observers:
+            observer.job_submitted(job, future, asker)
+        return future
 
     def _step(self, task: Task, callback: Any, *args: Any) -> None:
         self._tell_begin(task)
@@ -274,7 +311,7 @@ def _has_run(task: Task) -> bool:
     return task.done() or bool(getattr(task.get_coro(), "cr_await", None))
 
 
-def failure(task: Task) -> BaseException | None:
+def failure(task: asyncio.Future[Any]) -> BaseException | None:
     """What a task that has ended raised.
 
     Not ``Task.exception()``: that would count as retrieving it, and an

@@ -32,7 +32,8 @@ class Timeline:
     the first lane. It shows when the task was created, when it ran, when it
     waited, when it held up the event loop (a step of 0.1 s or more) and how
     it ended. Connections of a server have a lane named after their handler;
-    tasks that libraries start for themselves have none.
+    tasks that libraries start for themselves have none. A job that a task has
+    a thread do (``asyncio.to_thread``) has a lane below that of the task.
 
     The text says in columns what happened first and what next, without times.
     A timeline may be used again and then starts afresh.

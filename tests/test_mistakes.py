@@ -114,6 +114,19 @@ def test_calling_a_coroutine():
     coroutine.close()
 
 
+def test_await_outside_a_function():
+    with pytest.raises(SyntaxError, match=mistakes.AWAIT_OUTSIDE):
+        compile("await brew()", "program.py", "exec")
+    with pytest.raises(SyntaxError, match=mistakes.AWAIT_OUTSIDE):
+        compile("def main():\n    await brew()", "program.py", "exec")
+
+
+def test_coroutine_that_nobody_awaits():
+    with pytest.warns(RuntimeWarning, match=mistakes.NEVER_AWAITED):
+        brew()
+        gc.collect()
+
+
 async def wait_for_coroutines():
     coroutine = brew()
     try:

@@ -52,8 +52,8 @@ def test_every_exercise_says_what_is_right():
 def test_every_mistake_has_an_answer_that_makes_it():
     """A mistake of an exercise in its own section, a shared one anywhere.
 
-    Until an exercise asks for a program, tests/test_script.py makes those
-    that programs make; tests/test_prediction.py those of any prediction.
+    tests/test_script.py makes those of any program, tests/test_prediction.py
+    those of any prediction.
     """
     of_scripts = {"not-path", "no-script", "script-raises", "script-ended"}
     of_predictions = {
@@ -62,9 +62,7 @@ def test_every_mistake_has_an_answer_that_makes_it():
         "prediction-row",
         "prediction-value",
     }
-    exempt = {RIGHT, "unstarted"} | of_predictions
-    if all(one.answer != "script" for one in exercises()):
-        exempt |= of_scripts
+    exempt = {RIGHT, "unstarted"} | of_scripts | of_predictions
     found = {name: answers.read_answers(name) for name in LESSONS}
     general = answers.read_answers(answers.GENERAL)[SHARED].sections
     made = set()

@@ -3,32 +3,155 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from typing import Any
 
-from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.exercise import Answer, Right, Unawaited, Wrong, exercise
+from aula.exercises.prediction import Program, refuse_other
 from aula.exercises.scope import hear_reports
+from aula.exercises.script import Process, Script
 from aula.instruments.record import Recorder
 from aula.judges.mistakes import (
+    AWAIT_OUTSIDE,
+    NEVER_AWAITED,
     equal,
+    holds_futures,
     named,
+    refuse_none,
+    refuse_unawaited,
 )
-from aula.judges.waiting import MOMENT, ends_before
+from aula.judges.waiting import MOMENT, PATIENCE, ends_before
 
-RESULT = "mocha #7"  # what the future of 01.4 brings
+RESULT = "mocha #7"  # what the future of 02.4 brings
 
 
-@exercise("02.1", parameters=2, limit=8)
+@exercise("02.1", answer="script", picture=None, limit=15)
+async def two_calls(script: Script) -> Right:
+    expected = ["Lima", "Ada", "fin"]
+    process = script.start()
+    seen = await _lines(process)
+    if not seen:
+        if NEVER_AWAITED in process.errors:
+            raise Wrong("main-unawaited", seen=process.last_words())
+        raise Wrong("never-run")
+    if seen == ["Ada", "Lima", "fin"]:
+        equal(seen, expected, "one-after-other")
+    if seen == ["fin"]:
+        equal(seen, expected, "ends-first")
+    equal(seen, expected, "other-lines")
+    return Right()
+
+
+async def _lines(process: Process) -> list[str]:
+    """All the lines that a program prints until it ends by itself."""
+    lines = []
+    try:
+        while True:
+            lines.append(await process.line())
+    except Wrong as wrong:
+        if AWAIT_OUTSIDE in process.errors:
+            raise Wrong("top-level-await", seen=process.last_words()) from None
+        if wrong.mistake != "script-ended":
+            raise
+    return lines
+
+
+class _Library:
+    """Searches that block, and find out what they have kept from going on.
+
+    Attributes:
+        blocks: whether the event loop stood still during a search.
+        together: set when two searches have been under way at once.
+    """
+
+    def __init__(self, edition: int) -> None:
+        self.titles: list[str] = []
+        self.blocks = False
+        self.together = threading.Event()
+        self._edition = edition
+        self._searching = 0
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.current_thread()
+        self._lock = threading.Lock()
+
+    def search(self, title: str) -> str:
+        with self._lock:
+            self.titles.append(title)
+            self._searching += 1
+            if self._searching == 2:
+                self.together.set()
+        if threading.current_thread() is self._thread:
+            self.blocks = True
+            time.sleep(0.2)
+        else:
+            self._look_around()
+        with self._lock:
+            self._searching -= 1
+        return self.result(title)
+
+    def _look_around(self) -> None:
+        turned = threading.Event()
+        self._loop.call_soon_threadsafe(turned.set)
+        if not turned.wait(PATIENCE):
+            self.blocks = True
+        elif self.together.wait(PATIENCE):
+            time.sleep(0.2)
+
+    def result(self, title: str) -> str:
+        return f"{title}, p. {len(title) * self._edition}"
+
+
+@exercise("02.2", parameters=3, limit=10)
+async def look_up(answer: Answer) -> Right:
+    for edition, titles in enumerate([("latte", "té"), ("té", "mocha")], 7):
+        library = _Library(edition)
+        expected = [library.result(title) for title in titles]
+        try:
+            seen = await answer(library.search, *titles)
+        except TypeError as error:
+            if library.blocks:
+                raise Wrong("blocking", seen=error) from None
+            raise
+        refuse_unawaited(seen, "not-awaited")
+        if holds_futures(seen):
+            raise Unawaited("not-awaited")
+        if library.blocks:
+            raise Wrong("blocking")
+        refuse_none(seen, expected)
+        if sorted(library.titles) != sorted(titles):
+            equal(library.titles, [*titles], "other-titles")
+        if not library.together.is_set():
+            raise Wrong("one-after-other")
+        equal(seen, expected, "other-results")
+    return Right()
+
+
+@exercise("02.3", answer="prediction")
+async def bar_lines(answer: Any, program: Program) -> Right:
+    await program.run()
+    if answer == ["Ada", "Lima", "barista"]:
+        equal(answer, program.lines, "as-if-it-switched")
+    if answer == ["barista", "Ada"]:
+        equal(answer, program.lines, "as-if-for-one")
+    refuse_other(answer, program.lines)
+    return Right()
+
+
+@exercise("02.4", parameters=2, limit=8)
 async def patience(answer: Answer, run: Recorder) -> Right:
     loop = asyncio.get_running_loop()
     reports = hear_reports()
 
     def start(
-        seconds: float, comes_after: float | None = None
+        seconds: float,
+        comes_after: float | None = None,
+        error: Exception | None = None,
     ) -> asyncio.Task[Any]:
         """The answer, waiting for a future that comes, or never does."""
         future = loop.create_future()
         if comes_after is not None:
-            loop.call_later(comes_after, _complete, future)
+            loop.call_later(comes_after, _complete, future, error)
         return asyncio.create_task(answer(future, seconds), name="patience")
 
     waiting = start(0.1)
@@ -39,6 +162,8 @@ async def patience(answer: Answer, run: Recorder) -> Right:
         late = waiting.result()
     except TimeoutError:
         raise Wrong("escapes") from None
+    except asyncio.InvalidStateError as error:
+        raise Wrong("result-too-soon", seen=error) from None
     except TypeError as error:
         raise named(error) from None
     if isinstance(late, asyncio.Future):
@@ -68,6 +193,13 @@ async def patience(answer: Answer, run: Recorder) -> Right:
         raise Wrong("late-not-returned", expected="tarde", seen=late)
     equal((late, soon), ("tarde", RESULT), "other-results")
 
+    spilt = LookupError("mocha")
+    waiting = start(3, comes_after=0.02, error=spilt)
+    await ends_before(waiting, 1)
+    if waiting.exception() is not spilt:
+        seen = waiting.exception() or waiting.result()
+        raise Wrong("failure-is-not-late", expected=spilt, seen=seen)
+
     waiting = start(3)
     await asyncio.sleep(0.03)
     waiting.cancel()
@@ -77,6 +209,10 @@ async def patience(answer: Answer, run: Recorder) -> Right:
     return Right()
 
 
-def _complete(future: asyncio.Future[str]) -> None:
-    if not future.done():
+def _complete(future: asyncio.Future[str], error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
         future.set_result(RESULT)
+    else:
+        future.set_exception(error)

@@ -70,6 +70,10 @@ SECOND_LOOP = (
 )
 # What a coroutine says that has ended and is sent more.
 SENT_AFTER_ITS_END = "cannot reuse already awaited coroutine"
+# What a program says that awaits outside its functions, and of a coroutine
+# that nobody has awaited.
+AWAIT_OUTSIDE = "'await' outside"
+NEVER_AWAITED = "was never awaited"
 # What await says of what it cannot await, until Python 3.13 and from 3.14 on.
 NOT_AWAITABLE = re.compile(
     r"object (\S+) can't be used in 'await' expression"

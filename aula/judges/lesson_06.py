@@ -10,17 +10,15 @@ from contextlib import suppress
 from typing import Any
 
 from websockets.client import ClientProtocol
+from websockets.extensions.permessage_deflate import PerMessageDeflate
+from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, State
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
-from aula.judges.mistakes import refuse_none
-
-# 03.1
-
-
-# Frames
+from aula.exercises.prediction import Program, refuse_other
+from aula.judges.mistakes import equal, refuse_none
 
 
 def _open_ends() -> tuple[ServerProtocol, ClientProtocol]:
@@ -35,9 +33,6 @@ def _frame(end: Protocol, send: str, *args: Any, **options: Any) -> bytes:
     return bytes(end.data_to_send()[0])
 
 
-# 03.2
-
-
 @exercise("06.1", answer="function", parameters=1, picture=None)
 async def read_header(answer: Answer) -> Right:
     server, client = _open_ends()
@@ -49,11 +44,21 @@ async def read_header(answer: Answer) -> Right:
         (_frame(server, "continuation", b"la", fin=True), (0, False, 2)),
         (_frame(server, "binary", bytes(300)), (2, False, 300)),
         (_frame(client, "text", b"a" * 126), (1, True, 126)),
+        (_frame(server, "text", b"a" * 127), (1, False, 127)),
         (_frame(client, "binary", bytes(70_000)), (2, True, 70_000)),
+        _compressed(),
     ]
     for frame, expected in cases:
         _judge_header(answer, frame, expected)
     return Right(count=len(cases))
+
+
+def _compressed() -> tuple[bytes, tuple[int, bool, int]]:
+    """A frame in which one of the reserved bits is 1."""
+    deflate = PerMessageDeflate(True, True, 15, 15)
+    text = Frame(Opcode.TEXT, b"latte " * 10)
+    frame = text.serialize(mask=False, extensions=[deflate])
+    return frame, (1, False, len(frame) - 2)
 
 
 def _judge_header(
@@ -70,6 +75,8 @@ def _judge_header(
     if opcode != expected[0]:
         if opcode == frame[0] and frame[0] & 0x80:
             raise Wrong("opcode-with-fin", **both)
+        if frame[0] & 0x70 and opcode == frame[0] & 0x7F:
+            raise Wrong("reserved-bits", **both)
         if opcode in (frame[0] - 0x80, frame[0] ^ 0x80):
             raise Wrong("fin-assumed", **both)
         raise Wrong("other-opcode", **both)
@@ -102,6 +109,9 @@ def _refuse_length(frame: bytes, length: Any, both: dict[str, Any]) -> None:
     if length == len(frame):
         raise Wrong("whole-frame", **both)
     size = {126: 2, 127: 8}.get(short, 0)
+    of_eight = int.from_bytes(frame[2:10], "big")
+    if size == 2 and frame[2:4] == b"\x00\x7f" and length == of_eight:
+        raise Wrong("two-ifs", **both)
     if size == 8 and length == int.from_bytes(frame[2:4], "big"):
         raise Wrong("longest-length", **both)
     if size and length == short:
@@ -116,10 +126,23 @@ def _refuse_length(frame: bytes, length: Any, both: dict[str, Any]) -> None:
     raise Wrong("other-length", **both)
 
 
-# 03.3
+@exercise("06.2", answer="prediction", picture=None)
+async def first_bytes(answer: Any, program: Program) -> Right:
+    await program.run()
+    if answer == ["82", "81", "89", "80", "80"]:
+        equal(answer, program.result, "fin-always")
+    if answer in (
+        ["82", "01", "89", "01", "81"],
+        ["82", "01", "89", "00", "81"],
+    ):
+        equal(answer, program.result, "type-repeated")
+    if answer == ["82", "01", "09", "00", "80"]:
+        equal(answer, program.result, "control-whole")
+    refuse_other(answer, program.result)
+    return Right()
 
 
-@exercise("06.2", answer="function", parameters=1, picture=None)
+@exercise("06.3", answer="function", parameters=1, picture=None)
 async def unmask(answer: Answer) -> Right:
     _, client = _open_ends()
     texts = ["hola", "latte 2.50", "café y mañana ☕", "", "a" * 125]
@@ -156,6 +179,10 @@ def _judge_unmasked(frame: bytes, payload: bytes, seen: Any) -> None:
     if seen == payload:
         return
     key, hidden = frame[2:6], frame[6:]
+    if len(seen) and not any(seen):
+        raise Wrong("bytes-of-number", **both)
+    if payload and seen == _xor(hidden, key[2:] + key[:2]):
+        raise Wrong("index-from-frame", **both)
     if seen == hidden:
         raise Wrong("still-masked", **both)
     if len(payload) > 4 and seen == payload[:4]:
@@ -176,8 +203,6 @@ def _judge_unmasked(frame: bytes, payload: bytes, seen: Any) -> None:
 def _xor(data: bytes, key: bytes) -> bytes:
     return bytes(byte ^ key[n % len(key)] for n, byte in enumerate(data))
 
-
-# 03.4
 
 _Talk = list[tuple[str, bytes]]
 _Ending = tuple[str | None, int]
@@ -223,7 +248,7 @@ def _random_talk(closer: str | None, *close: Any, code_inside: bool) -> _Talk:
     return talk
 
 
-@exercise("06.3", answer="function", parameters=1, picture=None)
+@exercise("06.4", answer="function", parameters=1, picture=None)
 async def name_close(answer: Answer) -> Right:
     cases: list[tuple[str, _Ending, _Talk]] = [
         ("server", ("server", 1000), _talk("server", 1000)),
@@ -301,6 +326,8 @@ def _judge_close(
     frame = _close_of(talk)
     if side == "server" and code in (0, 1005):
         raise Wrong("server-unmasked", **both)
+    if kind == "client" and code in (0, 1005):
+        raise Wrong("key-as-code", **both)
     if kind == "client" and code in [
         int.from_bytes(piece, order)
         for piece in (frame[2:4], frame[6:8], frame[6:])

@@ -7,8 +7,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.prediction import Program, refuse_other
 from aula.judges.mistakes import (
     equal,
+    holds_futures,
     refuse_never_made,
     refuse_no_star,
     refuse_none,
@@ -20,7 +22,97 @@ from aula.judges.waiting import MOMENT, ends, timer, until
 LONG = 0.2  # seconds a drink gets in brew_in_time
 
 
-@exercise("04.1", parameters=3, limit=3)
+@exercise("04.1", parameters=2, limit=4)
+async def fastest(answer: Answer) -> Right:
+    await _judge_fastest(answer, ["latte", "mocha", "chai"], "mocha")
+    await _judge_fastest(answer, ["tea", "latte", "mocha", "chai"], "tea")
+    return Right()
+
+
+async def _judge_fastest(
+    answer: Answer, drinks: list[str], first: str
+) -> None:
+    """Let one drink get ready; the others end when they are cancelled."""
+    expected = first.upper()
+    asked: list[str] = []
+    started: list[str] = []
+    stopped: list[str] = []
+    ready, clean = asyncio.Event(), asyncio.Event()
+
+    def make(drink: str) -> Coroutine[Any, Any, str]:
+        asked.append(drink)
+        return brew(drink)
+
+    async def brew(drink: str) -> str:
+        started.append(drink)
+        if drink == first:
+            await ready.wait()
+            return drink.upper()
+        try:
+            await asyncio.Future()
+        finally:
+            stopped.append(drink)
+            await clean.wait()
+        raise AssertionError("nobody completes that future")
+
+    task = asyncio.create_task(answer(make, list(drinks)))
+    together = await until(
+        lambda: task.done() or len(started) == len(drinks), MOMENT
+    )
+    ready.set()
+    # Whoever waits for the others is still there.
+    early = await until(task.done, MOMENT)
+    clean.set()
+    ended = await ends(task)
+    refuse_whole_list(asked)
+    if ended:
+        try:
+            seen = task.result()
+        except TypeError as error:
+            refuse_never_made(asked, expected)
+            refuse_no_star(error)
+            raise
+    refuse_never_made(asked, expected)
+    if not together:
+        raise Wrong("one-after-another")
+    if not ended:
+        raise Wrong("waits-for-all", ready=expected)
+    refuse_unawaited(seen, "not-a-result", expected=expected)
+    if holds_futures(seen):
+        raise Wrong("not-a-result", expected=expected)
+    refuse_none(seen, expected)
+    equal(seen, expected, "other-result")
+    going = [one for one in drinks if one not in {first, *stopped}]
+    if going:
+        raise Wrong("others-go-on", drink=going[0])
+    if early:
+        raise Wrong("left-early", drink=stopped[0])
+
+
+@exercise("04.2", answer="prediction")
+async def rush_hour_lines(answer: Any, program: Program) -> Right:
+    await program.run()
+    happened = program.lines
+    predicted = answer if isinstance(answer, list) else []
+    if "served" in predicted and "served" not in happened:
+        equal(answer, happened, "served-all-the-same")
+    if predicted == _swapped(happened, "sorry", "clean latte"):
+        equal(answer, happened, "sorry-before-clean")
+    if predicted == _swapped(happened, "start latte", "ordered"):
+        equal(answer, happened, "starts-at-once")
+    if "clean latte" in happened and "clean latte" not in predicted:
+        equal(answer, happened, "left-unclean")
+    refuse_other(answer, happened)
+    return Right()
+
+
+def _swapped(lines: list[str], one: str, other: str) -> list[str]:
+    """The lines, with these two in each other's place."""
+    names = {one: other, other: one}
+    return [names.get(line, line) for line in lines]
+
+
+@exercise("04.3", parameters=3, limit=3)
 async def brew_in_time(answer: Answer) -> Right:
     drinks = ["latte", "mocha", "chai", "espresso", "cortado"]
     expected = ["LATTE", None, None, None, "CORTADO"]
@@ -95,6 +187,8 @@ async def brew_in_time(answer: Answer) -> Right:
         if short.is_set():
             raise Wrong("late-ruins-all")
         raise Wrong("all-given-up", expected=expected, seen=seen)
+    if sorted(map(repr, seen)) == sorted(map(repr, expected)):
+        equal(list(seen), expected, "completion-order")
     equal(list(seen), expected, "other-result")
     if overdue:
         raise Wrong("late-deadlines", overdue=overdue[0])
@@ -111,7 +205,7 @@ class Spilled(Exception):
     __module__ = "__main__"  # shown as an exception of the learner's own
 
 
-@exercise("04.2", parameters=1, limit=3, picture=None)
+@exercise("04.4", parameters=1, limit=3, picture=None)
 async def retry(answer: Answer) -> Right:
     errors = [ValueError("latte"), Spilled("latte")]
     calls = 0
@@ -135,8 +229,30 @@ async def retry(answer: Answer) -> Right:
     if calls == 0:
         raise Wrong("never-called", seen=seen)
     equal(seen, "LATTE", "gives-up")
+    await _judge_limit(answer)
     await _judge_cancelling(answer)
     return Right()
+
+
+async def _judge_limit(answer: Answer) -> None:
+    """Fail each time, and count the tries."""
+    calls = 0
+
+    async def fail() -> str:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0)
+        if calls > 3:
+            await asyncio.Future()
+        raise ValueError("latte")
+
+    task = asyncio.create_task(answer(fail))
+    await until(lambda: task.done() or calls > 3)
+    if calls > 3:
+        raise Wrong("too-many-tries")
+    await ends(task)
+    if not task.cancelled():
+        task.exception()  # that of the last try may come out
 
 
 async def _judge_cancelling(answer: Answer) -> None:

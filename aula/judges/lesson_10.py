@@ -15,8 +15,9 @@ from aula.exercises.exercise import (
     Wrong,
     exercise,
 )
+from aula.exercises.prediction import Program, refuse_other
 from aula.instruments.record import Recorder
-from aula.judges.mistakes import NOT_CALLABLE
+from aula.judges.mistakes import NOT_CALLABLE, equal
 from aula.judges.servers import Machine, Service, receive, send_all
 from aula.judges.waiting import MOMENT, PATIENCE, Queue, until
 
@@ -60,11 +61,14 @@ class _Desk(Service):
             raise Wrong(mistake, seen=str(self.closed[0]))
 
 
+DRINKS = ["latte", "mocha", "chai"]
+
+
 class NoPrice(Exception):
     """What a producer raises."""
 
 
-class BadReading(Exception):
+class BadOrder(Exception):
     """What a consumer raises."""
 
 
@@ -156,7 +160,7 @@ async def _judge_prices(
     raise Wrong("other-prices", **both)
 
 
-class _Readings:
+class _Orders:
     """A consumer that notes what it gets, and fails where it is asked to.
 
     Attributes:
@@ -174,61 +178,74 @@ class _Readings:
     async def consumer(self, message: Any) -> None:
         self.asked += 1
         if message == "hola":
-            raise BadReading(message)
+            raise BadOrder(message)
         await self.free.wait()
         self.seen.append(message)
 
 
 @exercise("10.2", parameters=3, limit=10, picture="wiretap")
 async def both(answer: Answer, run: Recorder) -> Right:
-    readings, feed = _Readings(), _Feed()
-    async with _talk(answer, readings, feed, run) as desk:
+    orders, feed = _Orders(), _Feed()
+    async with _talk(answer, orders, feed, run) as desk:
         async with desk.connect() as websocket:
-            await _judge_talk(websocket, desk, readings, feed)
+            await _judge_talk(websocket, desk, orders, feed)
         await _judge_leaving(desk, feed, "close-escapes")
     await _judge_busy_consumer(answer, run)
-    await _judge_failure(answer, run, _Feed("latte 100"), BadReading)
+    await _judge_failure(answer, run, _Feed("latte 100"), BadOrder)
     feed = _Feed("latte 100", NoPrice("no price"))
     await _judge_failure(answer, run, feed, NoPrice)
     return Right()
 
 
 def _talk(
-    answer: Answer, readings: _Readings, feed: _Feed, run: Recorder
+    answer: Answer, orders: _Orders, feed: _Feed, run: Recorder
 ) -> _Desk:
-    return _Desk(answer, readings.consumer, feed.producer, run=run)
+    return _Desk(answer, orders.consumer, feed.producer, run=run)
 
 
 async def _judge_talk(
-    websocket: ClientConnection, desk: _Desk, readings: _Readings, feed: _Feed
+    websocket: ClientConnection, desk: _Desk, orders: _Orders, feed: _Feed
 ) -> None:
     """Two messages while there is no price, then two prices."""
-    messages, prices = ["93.5", "94.0"], ["latte 100", "latte 101"]
+    messages, prices = ["latte", "mocha"], ["latte 100", "latte 101"]
     await send_all(websocket, *messages)
-    if not await until(lambda: len(readings.seen) >= 2):
+    if not await until(lambda: len(orders.seen) >= 2):
         _raise_errors(desk)
-    if not readings.asked and not feed.asked:
+    if not orders.asked and not feed.asked:
         raise Wrong("not-called")
-    if not readings.asked and len(desk.taken) >= len(messages):
+    if not orders.asked and len(desk.taken) >= len(messages):
         raise Wrong("consumer-not-called")
-    if not readings.seen:
-        raise Wrong("never-consumes", expected=messages, seen=readings.seen)
-    if readings.seen == messages[:1]:
-        raise Wrong("in-turns", expected=messages, seen=readings.seen)
+    if not orders.seen:
+        raise Wrong("never-consumes", expected=messages, seen=orders.seen)
+    if orders.seen == messages[:1]:
+        raise Wrong("in-turns", expected=messages, seen=orders.seen)
     feed.put(*prices)
     seen = await receive(websocket, 2)
     if seen != prices:
         _raise_errors(desk)
     if not seen:
-        raise Wrong("never-produces", expected=prices, seen=seen)
+        await _judge_no_prices(websocket, desk, feed, prices)
     if not feed.asked:
         raise Wrong("producer-not-called", expected=prices, seen=seen)
-    if (readings.seen, seen) != (messages, prices):
+    if (orders.seen, seen) != (messages, prices):
         raise Wrong(
             "other-messages",
             expected=[messages, prices],
-            seen=[readings.seen, seen],
+            seen=[orders.seen, seen],
         )
+
+
+async def _judge_no_prices(
+    websocket: ClientConnection, desk: _Desk, feed: _Feed, prices: list[str]
+) -> NoReturn:
+    """There were prices, and none of them went out."""
+    both: dict[str, Any] = {"expected": prices, "seen": []}
+    if feed.asked:
+        raise Wrong("stops-producing", **both)
+    await websocket.close()
+    if await until(lambda: feed.asked or desk.ended.is_set()) and feed.asked:
+        raise Wrong("never-produces", **both)
+    raise Wrong("producer-unused", **both)
 
 
 def _raise_errors(desk: _Desk) -> None:
@@ -254,15 +271,15 @@ async def _judge_leaving(desk: _Desk, feed: _Feed, mistake: str) -> None:
 
 async def _judge_busy_consumer(answer: Answer, run: Recorder) -> None:
     """The client leaves while a message is consumed, and a price comes."""
-    readings, feed = _Readings(), _Feed()
-    readings.free.clear()
-    async with _talk(answer, readings, feed, run) as desk:
+    orders, feed = _Orders(), _Feed()
+    orders.free.clear()
+    async with _talk(answer, orders, feed, run) as desk:
         async with desk.connect() as websocket:
-            await send_all(websocket, "93.5")
-            await until(lambda: readings.asked)
+            await send_all(websocket, "latte")
+            await until(lambda: orders.asked)
         feed.put("latte 100", "latte 101")
         await until(desk.ended.is_set, 2 * MOMENT)
-        readings.free.set()
+        orders.free.set()
         await _judge_leaving(desk, feed, "busy-close-escapes")
 
 
@@ -270,11 +287,11 @@ async def _judge_failure(
     answer: Answer, run: Recorder, feed: _Feed, kind: type[Exception]
 ) -> None:
     """One half fails: at a message, or because there is no price."""
-    half = "consumer" if kind is BadReading else "producer"
-    async with _talk(answer, _Readings(), feed, run) as desk:
+    half = "consumer" if kind is BadOrder else "producer"
+    async with _talk(answer, _Orders(), feed, run) as desk:
         async with desk.connect() as websocket:
             await receive(websocket, 1)
-            if kind is BadReading:
+            if kind is BadOrder:
                 await send_all(websocket, "hola")
             await until(desk.ended.is_set)
             has_stopped = await feed.has_stopped()
@@ -287,7 +304,27 @@ async def _judge_failure(
             raise Wrong("error-leaves-other", half=half)
 
 
-@exercise("10.3", answer="function", parameters=2, picture=None)
+# Predictions with a reason of their own: who puts and who gets take turns;
+# the customer goes on as soon as there is a place; nobody ever waits.
+TURNS = [f"{verb} {drink}" for drink in DRINKS for verb in ("put", "got")]
+AT_ONCE = [TURNS[i] for i in (0, 2, 1, 4, 3, 5)]
+NO_LIMIT = [*TURNS[::2], *TURNS[1::2]]
+
+
+@exercise("10.3", answer="prediction")
+async def counter_lines(answer: Any, program: Program) -> Right:
+    await program.run()
+    if answer == TURNS:
+        equal(answer, program.lines, "in-turns")
+    if answer == AT_ONCE:
+        equal(answer, program.lines, "as-soon-as-free")
+    if answer == NO_LIMIT:
+        equal(answer, program.lines, "without-limit")
+    refuse_other(answer, program.lines)
+    return Right()
+
+
+@exercise("10.4", answer="function", parameters=2, picture=None)
 async def publish(answer: Answer) -> Right:
     prices = Queue(3)
     names = ["latte 100", "latte 101", "latte 102"]
@@ -349,10 +386,11 @@ class _Market(Machine):
             raise SoldOut(order)
 
 
-@exercise("10.4", parameters=2, limit=10, picture="wiretap")
+@exercise("10.5", parameters=2, limit=10, picture="wiretap")
 async def broker(answer: Answer, run: Recorder) -> Right:
     await _judge_day(answer, run)
     await _judge_goodbye(answer, run)
+    await _judge_two_clients(answer, run)
     return Right()
 
 
@@ -422,7 +460,7 @@ def _judge_replies(seen: list[Any], market: _Market, desk: _Desk) -> None:
         return
     missing = set(expected) - set(replies)
     if desk.has_raised(SoldOut) or missing == {f"failed {FAILING}"}:
-        raise Wrong("consumer-falls", **both)
+        raise Wrong("consumer-falls", error=SoldOut.__name__, **both)
     desk.raise_errors()
     raise Wrong("other-replies", **both)
 
@@ -447,3 +485,27 @@ async def _judge_goodbye(answer: Answer, run: Recorder) -> None:
             raise Wrong("lost-orders", **both)
         if not ended:
             raise Wrong("stays")
+
+
+async def _judge_two_clients(answer: Answer, run: Recorder) -> None:
+    """One client's orders are not in another's way."""
+    market = _Market()
+    orders = [order for order in ORDERS if order != FAILING]
+    theirs = orders[4:]
+    async with _Desk(answer, market.execute, run=run) as desk:
+        async with desk.connect() as first, desk.connect() as second:
+            await send_all(first, *orders[:4])
+            await until(lambda: len(desk.taken) == 4)
+            await send_all(second, *theirs)
+            if not await until(lambda: {*theirs[:2]} <= {*market.started}):
+                desk.raise_errors()
+                raise Wrong("shared-queue")
+            market.let_all_out()
+            seen = await receive(second, len(theirs), 2 * PATIENCE)
+        equal(
+            sorted(map(str, seen)),
+            sorted(f"sold {order}" for order in theirs),
+            "other-client",
+        )
+        await until(desk.ended.is_set)
+        desk.raise_errors()

@@ -18,17 +18,40 @@ from aula.exercises.exercise import (
     Wrong,
     exercise,
 )
+from aula.exercises.prediction import Program, refuse_other
 from aula.instruments.record import Recorder
-from aula.judges.mistakes import frames, named, refuse_none
+from aula.judges.mistakes import (
+    equal,
+    frames,
+    named,
+    refuse_no_star,
+    refuse_none,
+)
 from aula.judges.servers import Machine, Service, receive, send_all
-from aula.judges.waiting import MOMENT, PATIENCE, ends, until
+from aula.judges.waiting import MOMENT, PATIENCE, ends, timer, until
 
 
-@exercise("08.1", parameters=1, limit=8, picture="wiretap")
+@exercise("08.1", answer="prediction")
+async def rush_lines(answer: Any, program: Program) -> Right:
+    await program.run()
+    if answer == ["Ada: mocha", "Lima: tea", "Ada: latte", "Lima: chai"]:
+        equal(answer, program.lines, "nobody-waits")
+    if answer == ["Ada: latte", "Ada: mocha", "Lima: chai", "Lima: tea"]:
+        equal(answer, program.lines, "all-in-line")
+    refuse_other(answer, program.lines)
+    return Right()
+
+
+@exercise("08.2", parameters=1, limit=8, picture="wiretap")
 async def kitchen(answer: Answer, run: Recorder) -> Right:
     if not await _judge_orders(answer, run):
         await _judge_orders(answer, run, again=True)
-    await _judge_leaving(answer, run)
+    for _ in range(3):
+        if await _judge_leaving(answer, run):
+            break
+    # A second time, as the machine may have stood still.
+    if not await _ends_soon(answer, run) and not await _ends_soon(answer, run):
+        raise Wrong("sleeps-on")
     return Right()
 
 
@@ -80,24 +103,43 @@ def _refuse_replies(seen: list[Any], expected: list[str]) -> NoReturn:
     raise Wrong("other-replies", **both)
 
 
-async def _judge_leaving(answer: Answer, run: Recorder) -> None:
-    """The client leaves as soon as its order is taken."""
+async def _judge_leaving(answer: Answer, run: Recorder) -> bool:
+    """The client leaves when one of its orders is still being prepared.
+
+    Returns:
+        whether it left long before that one could be ready; else the machine
+        may have stood still, and that the handler was there tells little.
+    """
     loop = asyncio.get_running_loop()
-    for _ in range(3):
-        async with Service(answer, run=run) as service:
-            async with service.connect() as websocket:
-                began = loop.time()
-                await send_all(websocket, "latte 0.4")
-                await receive(websocket, 1)
-            early = await until(service.ended.is_set, 0.2)
-            took = loop.time() - began
-            await until(service.ended.is_set)
-            service.raise_errors()
-        if not early:
-            return
-        # Else the machine may have stood still while the order was prepared.
-        if took < 0.35:
-            raise Wrong("walks-off")
+    async with Service(answer, run=run) as service:
+        async with service.connect() as websocket:
+            began = loop.time()
+            # The latte is begun later, and so it is not ready before this.
+            ready = timer(0.4)
+            # It is neither the first nor the last of them. No other is left:
+            # what fails to send its reply may end a handler that awaits all.
+            await send_all(websocket, "mocha 0.1", "latte 0.4", "chai 0.1")
+            await receive(websocket, 5)
+        took = loop.time() - began
+        await ready.wait()
+        early = service.ended.is_set()
+        await until(service.ended.is_set)
+        for error in service.raised():
+            refuse_no_star(error)
+        service.raise_errors()
+    if early:
+        raise Wrong("walks-off")
+    return took < 0.3
+
+
+async def _ends_soon(answer: Answer, run: Recorder) -> bool:
+    """Whether the handler ends when its client leaves with all it ordered."""
+    async with Service(answer, run=run) as service:
+        async with service.connect() as websocket:
+            await send_all(websocket, "latte 0.05")
+            await receive(websocket, 2)
+        await timer(0.35, slack=True).wait()
+        return service.ended.is_set()
 
 
 NAMES = (
@@ -141,7 +183,7 @@ class _Barista:
         await websocket.send(f"{number} {served}")
 
 
-@exercise("08.2", parameters=2, limit=8, picture="wiretap")
+@exercise("08.3", parameters=2, limit=8, picture="wiretap")
 async def in_order(answer: Answer) -> Right:
     barista = _Barista()
     async with (
@@ -160,6 +202,8 @@ async def in_order(answer: Answer) -> Right:
     ended = in_time and not asking.cancelled()
     error = asking.exception() if ended else None
     if isinstance(error, KeyError) and isinstance(error.args[0], int):
+        if error.args[0] == 10:
+            raise Wrong("first-digit", seen=error)
         raise Wrong("text-keys", seen=error)
     if error is not None:
         raise named(error)
@@ -204,6 +248,8 @@ def _judge_order(seen: Any, replied: list[tuple[str, str]]) -> None:
     if seen == [name for _, name in sorted(replied)]:
         raise Wrong("sorted-as-text", **both)
     refuse_none(seen, SERVED)
+    if isinstance(seen, list) and seen[2:10] == SERVED[2:10]:
+        raise Wrong("first-digit", **both)
     if seen == NAMES:
         raise Wrong("not-from-replies", **both)
     raise Wrong("other-result", **both)
@@ -213,7 +259,7 @@ ADA = ["latte", "mocha", "chai", "mate", "cocoa", "lungo"]
 LIMA = ["soda", "tea", "milk"]
 
 
-@exercise("08.3", parameters=2, limit=8, picture="wiretap")
+@exercise("08.4", parameters=2, limit=8, picture="wiretap")
 async def two_machines(answer: Answer, run: Recorder) -> Right:
     adas, limas = Machine(), Machine()
 
@@ -286,7 +332,7 @@ def _judge_limit(most: int) -> None:
         raise Wrong("other-limit", expected=2, seen=most)
 
 
-@exercise("08.4", parameters=2, limit=8, picture="wiretap")
+@exercise("08.5", parameters=2, limit=8, picture="wiretap")
 async def careful(answer: Answer, run: Recorder) -> Right:
     await _judge_saving(answer, run, politely=True)
     await _judge_saving(answer, run, politely=False)
@@ -379,7 +425,7 @@ class _Grinder:
         return ground
 
 
-@exercise("08.5", parameters=2, limit=8, picture="wiretap")
+@exercise("08.6", parameters=2, limit=8, picture="wiretap")
 async def smooth(answer: Answer, run: Recorder) -> Right:
     grinder = _Grinder()
     expected = ["latte ground", "mocha ground"]
@@ -397,6 +443,8 @@ async def smooth(answer: Answer, run: Recorder) -> Right:
                 for error in service.raised():
                     _refuse_async_in_thread(error)
                     raise error
+                if seen == expected[:1] and service.ended.is_set():
+                    raise Wrong("only-first", expected=expected, seen=seen)
                 raise Wrong("other-replies", expected=expected, seen=seen)
         await until(service.ended.is_set)
         service.raise_errors()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Coroutine
 from typing import Any
 
-from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.answer import close_unawaited
+from aula.exercises.exercise import Answer, Right, Unawaited, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
 from aula.judges.mistakes import (
     equal,
@@ -68,6 +70,12 @@ async def _judge_fastest(
     if ended:
         try:
             seen = task.result()
+        except AttributeError as error:
+            if error.name == "result" and close_unawaited(error.obj):
+                raise Unawaited("not-a-result", expected=expected) from None
+            if error.name == "cancel" and inspect.iscoroutine(error.obj):
+                raise Wrong("no-tasks", seen=error) from None
+            raise
         except TypeError as error:
             refuse_never_made(asked, expected)
             refuse_no_star(error)

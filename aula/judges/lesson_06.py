@@ -108,7 +108,11 @@ def _refuse_length(frame: bytes, length: Any, both: dict[str, Any]) -> None:
         raise Wrong("length-with-mask", **both)
     if length == len(frame):
         raise Wrong("whole-frame", **both)
+    if isinstance(length, bytes | bytearray):
+        raise Wrong("length-bytes", **both)
     size = {126: 2, 127: 8}.get(short, 0)
+    if size and length == sum(frame[2 : 2 + size]):
+        raise Wrong("bytes-added", **both)
     of_eight = int.from_bytes(frame[2:10], "big")
     if size == 2 and frame[2:4] == b"\x00\x7f" and length == of_eight:
         raise Wrong("two-ifs", **both)
@@ -185,6 +189,8 @@ def _judge_unmasked(frame: bytes, payload: bytes, seen: Any) -> None:
         raise Wrong("index-from-frame", **both)
     if seen == hidden:
         raise Wrong("still-masked", **both)
+    if len(payload) > 1 and seen == payload[:1]:
+        raise Wrong("first-byte-only", **both)
     if len(payload) > 4 and seen == payload[:4]:
         raise Wrong("key-once", **both)
     if seen == _xor(frame, key):

@@ -28,7 +28,11 @@ TEXT = {
 }
 
 # Pages that hold no answers: they are always those of the newest version.
-PAGES = ["notebooks/index.ipynb"]
+PAGES = [
+    "notebooks/index.ipynb",
+    "notebooks/es/names.ipynb",
+    "notebooks/en/names.ipynb",
+]
 
 # Who is told that a lesson has another name now takes a learner's old lesson
 # for a change to the new one.

@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
 
 
 def build(lessons: list[source.Lesson], numbers: list[str]) -> None:
-    """Execute and write editions, the index and the tables of the READMEs.
+    """Execute and write editions, pages, and the tables of the READMEs.
 
     Arguments:
         lessons: the whole course.
@@ -85,6 +85,9 @@ def build(lessons: list[source.Lesson], numbers: list[str]) -> None:
     path = source.ROOT / "notebooks" / "index.ipynb"
     index = editions.index_notebook()
     write(path, execute(index, source.LESSONS / "index.md", path))
+    for lang in source.LANGUAGES:
+        page = editions.names_notebook(lessons, lang)
+        write(editions.names_path(lang), page)
     for lang, name in (("en", "README.md"), ("es", "README.es.md")):
         readme = source.ROOT / name
         old = readme.read_text(encoding="utf-8")

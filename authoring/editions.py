@@ -17,7 +17,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from aula.exercises.progress import part
-from authoring import source
+from authoring import names, source
 from authoring.source import (
     LANGUAGES,
     Cell,
@@ -199,14 +199,8 @@ def index_notebook() -> NotebookNode:
     Raises:
         SourceError: where lessons/index.md breaks the rules of prose cells.
     """
-    path = source.LESSONS / "index.md"
-    _, cells = read_cells(path)
-    reader = Reader(path)
-    reader.check_cells(cells)
-    reader.check_pairs(cells)
-    if reader.problems:
-        raise SourceError(reader.problems)
     built = []
+    cells = _page_cells("index.md")
     for lang in LANGUAGES:
         for cell in cells:
             if cell.kind == "code":
@@ -214,6 +208,81 @@ def index_notebook() -> NotebookNode:
             elif cell.lang == lang:
                 built.append(nbformat.v4.new_markdown_cell(cell.source))
     return new_notebook(built)
+
+
+def names_path(lang: str) -> Path:
+    """Where the page of names stands."""
+    return source.ROOT / "notebooks" / lang / "names.ipynb"
+
+
+def names_notebook(lessons: list[Lesson], lang: str) -> NotebookNode:
+    """The page that leads from a name to where it is explained.
+
+    Arguments:
+        lessons: the whole course.
+        lang: the page's language.
+
+    Raises:
+        SourceError: where lessons/names.md breaks the rules of prose cells.
+    """
+    heads = {
+        "es": "| Nombre | Es de | Se explica en |",
+        "en": "| Name | From | Explained in |",
+    }[lang]
+    rows = [heads, "|---|---|---|"]
+    built = {
+        lesson.number: edition(lessons, lesson, lang, "notebooks").cells
+        for lesson in lessons
+    }
+    found = names.places(lessons).items()
+    for name, use in sorted(found, key=lambda one: one[0].text.casefold()):
+        section, lesson = use.section[lang], use.lesson
+        # JupyterLab finds a cell by its id, and a title only if it has been
+        # on the screen.
+        cell = next(
+            cell.id
+            for cell in built[lesson.number]
+            if f"## {section}" in cell.source.splitlines()
+        )
+        link = f"{lesson.path.stem}.ipynb#cell-id={cell}"
+        rows.append(
+            f"| `{name.text}` | {_origin(name, lang)} "
+            f"| [{lesson.number} · {section}]({link}) |"
+        )
+    table = "\n".join(rows)
+    return new_notebook(
+        [
+            nbformat.v4.new_markdown_cell(c.source.replace("{names}", table))
+            for c in _page_cells("names.md")
+            if c.lang == lang
+        ]
+    )
+
+
+def _origin(name: names.Name, lang: str) -> str:
+    """Where a name comes from, in words."""
+    words = {
+        names.BROWSER: {"es": "el navegador", "en": "the browser"},
+        names.CLOSE_CODE: {"es": "códigos de cierre", "en": "close codes"},
+    }
+    if name.origin in words:
+        return words[name.origin][lang]
+    if name.origin.endswith("()"):
+        option = {"es": "opción de", "en": "option of"}[lang]
+        return f"{option} `{name.origin}`"
+    return name.origin
+
+
+def _page_cells(name: str) -> list[Cell]:
+    """The cells of a page beside the lessons, once their form is right."""
+    path = source.LESSONS / name
+    _, cells = read_cells(path)
+    reader = Reader(path)
+    reader.check_cells(cells)
+    reader.check_pairs(cells)
+    if reader.problems:
+        raise SourceError(reader.problems)
+    return cells
 
 
 def lesson_table(lessons: list[Lesson], lang: str) -> str:

@@ -213,8 +213,8 @@ def _uses(lessons: list[Lesson]) -> Iterator[Use]:
                 found = known.in_prose(text, libraries)
             for name in found:
                 # Tables in the prose say what a close code means.
-                first = name.origin == CLOSE_CODE
-                yield Use(name, lesson, section, TAUGHT if first else weight)
+                told = name.origin == CLOSE_CODE and weight == PROSE
+                yield Use(name, lesson, section, TAUGHT if told else weight)
 
 
 def _parts(lesson: Lesson) -> Iterator[tuple[dict[str, str], Cell, str]]:

@@ -1,6 +1,7 @@
 """The sources: what is read, what is refused, and that editions are built."""
 
 import re
+import shutil
 import statistics
 from pathlib import Path
 
@@ -145,10 +146,32 @@ def test_index_is_what_its_source_builds():
     assert outline(stored) == outline(fresh), "run: make build"
 
 
+@pytest.mark.parametrize("lang", source.LANGUAGES)
+def test_names_are_what_the_lessons_bring(lessons, lang):
+    path = editions.names_path(lang)
+    stored = nbformat.read(path, as_version=4)
+    fresh = editions.names_notebook(lessons, lang)
+    assert outline(stored) == outline(fresh), "run: make build"
+
+
+@pytest.mark.parametrize("lang", source.LANGUAGES)
+def test_links_of_names_lead_to_sections(lessons, lang):
+    (cell,) = editions.names_notebook(lessons, lang).cells
+    found = re.findall(
+        r"\[\d\d · (.+)\]\((\d\d_\w+)\.ipynb#cell-id=(.+)\)", cell.source
+    )
+    assert len(found) > 100
+    for title, stem, anchor in set(found):
+        lesson = next(one for one in lessons if one.path.stem == stem)
+        cells = editions.edition(lessons, lesson, lang, "notebooks").cells
+        (cell,) = (cell for cell in cells if cell.id == anchor)
+        assert f"## {title}" in cell.source.splitlines()
+
+
 def test_links_of_the_index_lead_to_lessons():
     cells = editions.index_notebook().cells
     found = re.findall(r"]\(([^)#]+)\)", "\n".join(c.source for c in cells))
-    stems = {path.stem for path in source.lesson_paths()}
+    stems = {path.stem for path in source.lesson_paths()} | {"names"}
     for link in found:
         lang, name = link.removesuffix(".ipynb").split("/")
         assert lang in source.LANGUAGES and name in stems, link
@@ -172,6 +195,7 @@ def test_no_edition_without_a_source(lessons):
         for kind in editions.KINDS
     }
     built.add(source.ROOT / "notebooks" / "index.ipynb")
+    built |= {editions.names_path(lang) for lang in source.LANGUAGES}
     found = {
         path
         for kind in editions.KINDS
@@ -281,8 +305,8 @@ class TestBuild:
             flags=re.S,
         )
         (lessons / MODEL.name).write_text(quick, encoding="utf-8")
-        index = (source.LESSONS / "index.md").read_text(encoding="utf-8")
-        (lessons / "index.md").write_text(index, encoding="utf-8")
+        for name in ("index.md", "names.md"):
+            shutil.copy(source.LESSONS / name, lessons)
         monkeypatch.setattr(source, "ROOT", tmp_path)
         monkeypatch.setattr(source, "LESSONS", lessons)
         # Words have tests of their own.
@@ -306,7 +330,7 @@ class TestBuild:
         said = capsys.readouterr().out
         assert said.count(".ipynb") == 4
         first = self.snapshot(house)
-        assert len(first) == 5
+        assert len(first) == 7
         for path in first:
             for cell in nbformat.read(path, as_version=4).cells:
                 assert cell.get("execution_count", 1) is not None

@@ -156,8 +156,13 @@ def course(folder, monkeypatch):
 def lay(file, opening, **about):
     """A notebook that begins so, as the build writes it."""
     file.parent.mkdir(exist_ok=True)
+    number = file.name[:2]
+    word = {"es": "Ejercicio", "en": "Exercise"}[file.parent.name]
     notebook = {
-        "cells": [{"source": opening.splitlines(keepends=True)}],
+        "cells": [
+            {"id": "a", "source": opening.splitlines(keepends=True)},
+            {"id": "b", "source": [f"Text\n### {word} {number}.1\n", "Do"]},
+        ],
         "metadata": {"aula": {"version": "1.0", **about}},
     }
     file.write_text(json.dumps(notebook), encoding="utf-8")
@@ -170,7 +175,7 @@ def shown(lang, capsys):
 
 def test_what_is_next_and_the_bars(course, capsys):
     assert shown("en", capsys).splitlines() == [
-        "**Next: [exercise 00.1](en/00_lesson.ipynb#Exercise-00.1)**, "
+        "**Next: [exercise 00.1](en/00_lesson.ipynb#cell-id=b)**, "
         "in [00 · Start here](en/00_lesson.ipynb).",
         "",
         "| Lesson | Minutes | Exercises | |",
@@ -182,7 +187,7 @@ def test_what_is_next_and_the_bars(course, capsys):
     progress.remember("greet")
     progress.remember("countdown")
     assert shown("es", capsys).splitlines() == [
-        "**Sigue con el [ejercicio 01.1](es/01_lesson.ipynb#Ejercicio-01.1)**"
+        "**Sigue con el [ejercicio 01.1](es/01_lesson.ipynb#cell-id=b)**"
         ", en [01 · Básico](es/01_lesson.ipynb).",
         "",
         "| Lección | Minutos | Ejercicios | |",

@@ -15,9 +15,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from aula.display import show
 from aula.exercises.exercise import exercises
@@ -26,7 +27,7 @@ TEXT = {
     "es": {
         "head": "| Lección | Minutos | Ejercicios | |\n|---|---:|---|---:|",
         "next": "**Sigue con el [ejercicio {number}]({link})**, en {lesson}.",
-        "anchor": "Ejercicio-{number}",
+        "title": "### Ejercicio {number}",
         "done": "**Todo resuelto.** No queda ningún ejercicio por hacer.",
         "elsewhere": "Aquí no están las lecciones. Abre el índice del curso, "
         "`notebooks/index.ipynb`, y ejecuta allí esta celda.",
@@ -35,7 +36,7 @@ TEXT = {
     "en": {
         "head": "| Lesson | Minutes | Exercises | |\n|---|---:|---|---:|",
         "next": "**Next: [exercise {number}]({link})**, in {lesson}.",
-        "anchor": "Exercise-{number}",
+        "title": "### Exercise {number}",
         "done": "**All solved.** There is no exercise left to do.",
         "elsewhere": "The lessons are not here. Open the course's index, "
         "`notebooks/index.ipynb`, and run this cell there.",
@@ -229,8 +230,8 @@ class Progress:
         }
         rows = [words["head"]]
         for lesson in lessons:
-            if title := part(lesson.number, [one.number for one in lessons]):
-                rows.append(f"| **{title[self.language]}** | | | |")
+            if begun := part(lesson.number, [one.number for one in lessons]):
+                rows.append(f"| **{begun[self.language]}** | | | |")
             solving = [o.name in done for o in asked.get(lesson.number, [])]
             bar = "".join("■" if one else "□" for one in solving)
             link = f"[{lesson.title}]({lesson.file.as_posix()})"
@@ -240,11 +241,9 @@ class Progress:
             )
             if first == words["done"] and not all(solving):
                 number = asked[lesson.number][solving.index(False)].number
-                anchor = words["anchor"].format(number=number)
+                title = words["title"].format(number=number)
                 first = words["next"].format(
-                    number=number,
-                    link=f"{lesson.file.as_posix()}#{anchor}",
-                    lesson=link,
+                    number=number, link=lesson.link_to(title), lesson=link
                 )
         text = "\n".join([first, "", *rows])
         show({"text/markdown": text, "text/plain": text})
@@ -273,6 +272,15 @@ class _Lesson:
     number: str
     title: str
     minutes: str = ""
+    cells: list[dict[str, Any]] = field(default_factory=list)
+
+    def link_to(self, text: str) -> str:
+        """What leads to the first cell with a text, in JupyterLab."""
+        link = self.file.as_posix()
+        for cell in self.cells:
+            if text in "".join(cell["source"]):
+                return f"{link}#cell-id={cell.get('id')}"
+        return link
 
 
 def _lessons(folder: Path) -> list[_Lesson]:
@@ -289,7 +297,8 @@ def _lessons(folder: Path) -> list[_Lesson]:
         named = None
         with suppress(OSError, ValueError, LookupError, TypeError):
             notebook = json.loads(file.read_text(encoding="utf-8"))
-            opening = "".join(notebook["cells"][0]["source"])
+            lesson.cells = notebook["cells"]
+            opening = "".join(lesson.cells[0]["source"])
             if found := re.match(r"# (.+)", opening):
                 lesson.title = found[1]
             if found := re.search(r"^\*\*(\d+) min", opening, re.M):

@@ -1582,9 +1582,12 @@ def test_a_run_too_brief_for_a_picture(shown, monkeypatch):
     monkeypatch.setattr(check, "BRIEF", 60)
     show_verdict(wrong)
     assert len(shown) == 1
+
+
+def test_where_nobody_spoke_there_is_no_conversation_to_show(shown):
     exercise(NUMBER, picture="wiretap")(judge_number)
     show_verdict(wrong)
-    assert len(shown) == 3
+    assert len(shown) == 1
 
 
 def test_what_a_check_runs_beside_an_answer_is_not_drawn(shown):

@@ -146,7 +146,9 @@ class Check:
         said = {language: _say(asked, found, language) for language in TEXT}
         if isinstance(found, Wrong) and found.mistake == "unstarted":
             return Verdict(number, asked.name, "unstarted", said)
-        pictures: dict[str | None, Timeline | Wiretap] = {"wiretap": tap}
+        pictures: dict[str | None, Timeline | Wiretap] = {}
+        if not tap.silent:
+            pictures["wiretap"] = tap
         run = line.recorder
         if predicts or run.finished - run.began > BRIEF:
             pictures["timeline"] = line

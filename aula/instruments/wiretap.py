@@ -50,6 +50,12 @@ class Wiretap:
         self.stop()
         show(self.bundle(self.language))
 
+    @property
+    def silent(self) -> bool:
+        """Whether no connection has spoken."""
+        _, steps = self._conversation.read()
+        return not steps
+
     def start(self) -> None:
         """Begin to listen.
 

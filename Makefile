@@ -8,6 +8,7 @@
 # make mutants breaks the instruments: do their tests notice? an hour
 # make build   writes notebooks/ and solutions/ from lessons/ (LESSON=02: one)
 # make update  takes a new version of the course and keeps your answers
+# make fresh   puts a lesson as it came beside yours (LESSON=02)
 # make reset   forgets which exercises were solved
 # make release gives the course a version: notebooks, tag, wheel (VERSION=0.3.0)
 # make bench   measures imports, pictures, recording, sizes and validation
@@ -33,7 +34,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 install = $(UV) pip install --quiet --python $(BIN)/python \
 	--reinstall-package aula -c requirements.txt $(1) || $(PIP) $(1)
 
-.PHONY: lab lint test build bench lock reset update hands release \
+.PHONY: lab lint test build bench lock reset update fresh hands release \
 	soak check-machines check-pythons mutants
 
 lab: $(VENV)/for-learners
@@ -68,7 +69,10 @@ build: $(VENV)/for-authors
 	$(BIN)/python -m authoring.build $(LESSON)
 
 update: $(VENV)/for-learners
-	$(BIN)/python -m aula.versions
+	$(BIN)/python -m aula.versions update
+
+fresh: $(VENV)/for-learners
+	$(BIN)/python -m aula.versions fresh $(LESSON)
 
 reset: $(VENV)/for-learners
 	$(BIN)/python -m aula.exercises.progress

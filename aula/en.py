@@ -6,8 +6,9 @@ from aula.exercises.progress import Progress
 from aula.instruments.timeline import Timeline
 from aula.instruments.wiretap import Wiretap
 from aula.kernel import be_honest
+from aula.versions import Fresh
 
-__all__ = ["check", "diagnose", "progress", "timeline", "wiretap"]
+__all__ = ["check", "diagnose", "fresh", "progress", "timeline", "wiretap"]
 
 
 class timeline(Timeline):
@@ -22,5 +23,6 @@ class wiretap(Wiretap):
 
 check = Check("en")
 diagnose = Diagnose("en")
+fresh = Fresh("en")
 progress = Progress("en")
 be_honest("en")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from aula.versions import TEXT, Fresh
 from authoring import source
 
 pytestmark = pytest.mark.skipif(
@@ -97,13 +98,13 @@ def learner(upstream, tmp_path):
     return folder
 
 
-def update(folder):
-    """``make update``, with what is installed already."""
+def make(folder, *arguments):
+    """A command of the Makefile's, with what is installed already."""
     environment = {k: v for k, v in os.environ.items() if k != "MAKEFLAGS"}
-    done = subprocess.run(
+    return subprocess.run(
         [
             "make",
-            "update",
+            *arguments,
             "--assume-old=.venv/for-learners",
             f"BIN={Path(sys.executable).parent}",
         ],
@@ -112,6 +113,11 @@ def update(folder):
         capture_output=True,
         text=True,
     )
+
+
+def update(folder):
+    """``make update``, and what it says."""
+    done = make(folder, "update")
     assert done.returncode == 0, done.stdout + done.stderr
     status = subprocess.run(
         ["git", "status", "--porcelain", "--untracked-files=no"],
@@ -197,8 +203,8 @@ def test_a_lesson_that_is_no_more(upstream, learner, theirs, changed):
     expected = set()
     if changed != "never":
         assert read(learner, kept) == mine
-        assert f"Yours is {kept.as_posix()}." in said
-        assert f"La tuya está en {kept.as_posix()}." in said
+        assert f"Your copy is {kept.as_posix()}." in said
+        assert f"Tu copia está en {kept.as_posix()}." in said
         expected.add(kept.name)
     if theirs == "renamed":
         assert read(learner, better) == read(upstream, better)
@@ -245,6 +251,110 @@ def test_the_index_is_always_new(upstream, learner, changed):
     assert read(learner, INDEX) == newer
     kept = learner / INDEX.with_suffix(".mine.ipynb")
     assert kept.exists() == (changed == "written in")
+
+
+MINE = notebook("mine = 42", "one", "two", "three")
+FRESH = LESSON.with_suffix(".fresh.ipynb")
+
+
+@pytest.fixture
+def afresh(learner, monkeypatch, capsys):
+    """What a learner is told who asks for a lesson, in its notebook."""
+    monkeypatch.chdir((learner / LESSON).parent)
+
+    def ask(number, language="es"):
+        Fresh(language)(number)
+        return capsys.readouterr().out
+
+    return ask
+
+
+def test_a_lesson_afresh(upstream, learner, afresh):
+    write(learner, {LESSON: MINE})
+    said = afresh("02")
+    assert FRESH.name in said and LESSON.name in said
+    assert read(learner, LESSON) == MINE
+    assert read(learner, FRESH) == read(upstream, LESSON)
+    # Nor is the one lost that has been worked in meanwhile.
+    write(learner, {FRESH: MINE})
+    assert "02_lesson.fresh-2.ipynb" in afresh("02")
+    assert read(learner, FRESH) == MINE
+    again = FRESH.with_name("02_lesson.fresh-2.ipynb")
+    assert read(learner, again) == read(upstream, LESSON)
+
+
+def test_a_lesson_afresh_that_nobody_has_changed(learner, afresh):
+    assert "No has guardado cambios" in afresh("02")
+    assert not (learner / FRESH).exists()
+
+
+def test_a_lesson_afresh_that_is_no_more(upstream, learner, afresh):
+    (learner / LESSON).rename(learner / "notebooks/es/mine.ipynb")
+    assert "otra vez" in afresh("02")
+    assert read(learner, LESSON) == read(upstream, LESSON)
+
+
+def test_a_lesson_afresh_is_that_of_the_last_update(upstream, learner, afresh):
+    """Where nbgitpuller has committed what the learner had changed."""
+    write(learner, {LESSON: MINE})
+    newer = notebook("...", "one, told better")
+    publish(upstream, {LESSON: newer})
+    update(learner)
+    assert read(learner, LESSON) == MINE
+    afresh("02")
+    assert read(learner, FRESH) == newer
+    assert read(learner, LESSON) == MINE
+
+
+def test_a_lesson_afresh_where_there_is_no_upstream(upstream, learner, afresh):
+    git(learner, "branch", "--unset-upstream")
+    write(learner, {LESSON: MINE})
+    afresh("02")
+    assert read(learner, FRESH) == read(upstream, LESSON)
+
+
+def test_no_such_lesson_afresh(afresh):
+    with pytest.raises(ValueError, match="'77'. Hay: 02"):
+        afresh("77")
+
+
+@pytest.mark.parametrize("lacking", ["clone", "git"])
+def test_no_lesson_afresh_without_a_clone(
+    lacking, tmp_path, monkeypatch, afresh
+):
+    if lacking == "git":
+        monkeypatch.setenv("PATH", str(tmp_path))
+    else:
+        monkeypatch.chdir(tmp_path)
+    assert "no es un clon" in afresh("02")
+    assert "no clone" in afresh("02", "en")
+
+
+def test_make_fresh(upstream, learner):
+    write(learner, {LESSON: MINE, "notebooks/en/02_lesson.ipynb": "{}"})
+    git(learner, "add", "--all")
+    git(learner, "commit", "--message", "mine")
+    publish(upstream, {"notebooks/en/02_lesson.ipynb": "[]"})
+    update(learner)
+    done = make(learner, "fresh", "LESSON=02")
+    assert done.returncode == 0, done.stderr
+    told, other = done.stdout.splitlines()[-2:]
+    assert f" {FRESH.as_posix()}. " in told
+    assert " notebooks/en/02_lesson.fresh.ipynb. " in other
+    assert read(learner, FRESH) == read(upstream, LESSON)
+    assert read(learner, LESSON) == MINE
+
+
+@pytest.mark.parametrize("arguments", [[], ["LESSON=77"]])
+def test_make_fresh_needs_a_lesson(learner, arguments):
+    done = make(learner, "fresh", *arguments)
+    assert done.returncode != 0
+    assert ("LESSON=08" if not arguments else "'77'") in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_texts_have_both_languages():
+    assert TEXT["es"].keys() == TEXT["en"].keys()
 
 
 # How the course of twelve lessons is updated.

@@ -362,12 +362,12 @@ def _judge_answers(
 async def close_codes(answer: Any, program: Program) -> Right:
     await program.run()
     if isinstance(answer, list) and len(answer) == 4:
-        if answer[2] in (1000, 1001, 4000):
-            equal(answer, program.result, "own-code")
-        if answer[3] in (1000, 1006, None):
+        if answer[1] in (1000, 1006, None):
             equal(answer, program.result, "no-code-is-1005")
-        if answer[1] in (1001, 1005, 1006):
+        if answer[2] in (1001, 1005, 1006):
             equal(answer, program.result, "leaving-is-normal")
+        if answer[3] in (1000, 1001, 4000):
+            equal(answer, program.result, "own-code")
     refuse_other(answer, program.result)
     return Right()
 

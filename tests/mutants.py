@@ -33,6 +33,7 @@ INSTRUMENTS = {
     "instruments/lines": "record",
     "instruments/labels": "labels",
     "instruments/lanes": "record chart",
+    "instruments/stores": "stores",
     "instruments/record": "record tasks labels chart",
     "instruments/chart": "chart",
     "instruments/bars": "bars picture",

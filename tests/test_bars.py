@@ -1,5 +1,8 @@
 """What a picture shows of a recording: what it must not lose, or make up."""
 
+import asyncio
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,6 +10,7 @@ from recordings import lane
 
 from aula.instruments import bars, chart
 from aula.instruments.lanes import BLOCKING
+from aula.instruments.stores import Store
 
 WORDS = chart.TEXT["en"]
 
@@ -208,7 +212,7 @@ def test_rows_that_would_be_called_the_same():
         lane("asked", 0, 0, path="/" + "a" * 99),
         lane("asked", 0, 0, path=""),
     ]
-    assert bars.names(tasks, WORDS) == [
+    assert bars.names(tasks, [], WORDS) == [
         "handler /ada",
         "handler /lima",
         "named #1",
@@ -234,3 +238,33 @@ def test_each_lane_below_that_which_created_it():
         ("b", 1),
         ("other", 0),
     ]
+
+
+def store(*fills, size=2):
+    return Store(asyncio.Queue(size), "x", [*fills])
+
+
+def test_how_full_a_queue_was():
+    row = bars.fills(store((1, 0, 1), (3, 2, 0)), 10.0, 10.0)
+    assert row == [bars.Fill(1, 3, 0, 1), bars.Fill(3, 10.0, 2, 0)]
+
+
+def test_what_was_so_for_a_moment_takes_nothing_else_in():
+    row = bars.fills(
+        store((0, 1, 0), (3, 2, 0), (3.001, 1, 1), (3.002, 0, 0)), 10.0, 10.0
+    )
+    assert row == [
+        bars.Fill(0, 3, 1, 0),
+        bars.Fill(3, 3.002, 2, 1, joined=True),
+        bars.Fill(3.002, 10.0, 0, 0),
+    ]
+
+
+def test_a_row_of_a_queue_is_short():
+    fills = [(n / 100, n % 3, 0) for n in range(1000)]
+    row = bars.fills(store(*fills), 10.0, 10.0)
+    assert len(row) <= bars.MOST_FILLS
+    assert (row[0].began, row[-1].ended) == (0, 10.0)
+    assert all(
+        one.ended == other.began for one, other in itertools.pairwise(row)
+    )

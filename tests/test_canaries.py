@@ -37,6 +37,7 @@ from websockets.uri import parse_uri
 
 from aula import leftovers
 from aula.instruments.jobs import Job
+from aula.instruments.stores import waited_in
 
 
 def relies(holds, file, library, on):
@@ -367,6 +368,40 @@ def test_a_job_of_a_thread_is_given_to_the_loop():
         "Python",
         on,
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [
+        (asyncio.Queue, "get"),
+        (asyncio.Event, "wait"),
+        (asyncio.Lock, "acquire"),
+    ],
+)
+def test_a_coroutine_that_waits_knows_in_what(kind, method):
+    thing = kind()
+    coro = getattr(thing, method)()
+    on = "what tasks wait in is the self of asyncio's coroutine"
+    found = waited_in([coro])
+    coro.close()
+    relies(found is thing, "aula/instruments/stores.py", "Python", on)
+
+
+def test_a_task_knows_the_future_it_waits_for():
+    async def main():
+        future = asyncio.get_running_loop().create_future()
+
+        async def wait():
+            await future
+
+        task = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        waited = getattr(task, "_fut_waiter", None)
+        task.cancel()
+        return waited is future
+
+    on = "a task keeps what it waits for in _fut_waiter"
+    relies(asyncio.run(main()), "aula/instruments/stores.py", "Python", on)
 
 
 def test_what_is_called_soon_stands_last_in_a_queue():

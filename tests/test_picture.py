@@ -13,6 +13,7 @@ from tables import read, rows
 from aula.instruments import bars, chart, look, picture
 from aula.instruments.jobs import Job
 from aula.instruments.picture import WIDTH, draw_picture
+from aula.instruments.stores import Store
 from aula.instruments.telling import TEXT
 
 pytest_plugins = ["clocks"]
@@ -368,6 +369,65 @@ def test_a_job_in_a_thread():
     assert TEXT["en"]["1 tasks"] not in table.text  # it is none
 
 
+@pytest.mark.parametrize(
+    ("thing", "label", "titles", "texts", "key"),
+    [
+        (
+            asyncio.Queue(2),
+            "x: Queue(2)",
+            ["0 of 2 in it, 1 waiting, for 3 s", "1 of 2 in it, 0 waiting, "],
+            ["0/2 +1", "1/2"],
+            "how many are in it",
+        ),
+        (
+            asyncio.Queue(),
+            "x: Queue",
+            ["0 in it, 1 waiting, for 3 s", "1 in it, 0 waiting, "],
+            ["0 +1", "1"],
+            "how many are in it",
+        ),
+        (
+            asyncio.Lock(),
+            "x: Lock",
+            ["free, 1 waiting, for 3 s", "taken, 0 waiting, "],
+            ["+1", ""],
+            "taken, or set",
+        ),
+        (
+            asyncio.Event(),
+            "x: Event",
+            ["not set, 1 waiting, for 3 s", "set, 0 waiting, "],
+            ["+1", ""],
+            "taken, or set",
+        ),
+    ],
+)
+def test_a_row_of_what_tasks_wait_in(thing, label, titles, texts, key):
+    recorder = recorded(cell())
+    store = Store(thing, label, [(1, 0, 1), (4, 1, 0), (9.99, 2, 1)])
+    recorder.stores.found = [store]
+    table = read(draw_picture(recorder, "en"))
+    name, summary, elements = rows(table)[1]
+    assert name == label
+    assert summary.endswith("1 waiting")
+    for element, title, text in zip(elements, titles, texts, strict=False):
+        assert element.title.startswith(title)
+        assert element.text == text
+    assert [each.percent("left") for each in elements] == [9.2, 36.8, 91.9]
+    assert legend(table)[2:] == [key, "somebody waits"]
+
+
+def test_rows_of_what_tasks_wait_in_are_told_apart():
+    recorder = recorded(cell())
+    recorder.stores.found = [
+        Store(asyncio.Lock(), "x: Lock", [(1, 1, 0)]) for _ in range(9)
+    ]
+    table = read(draw_picture(recorder, "en"))
+    names = [name for name, _, _ in rows(table)]
+    assert names == ["cell()", *(f"x: Lock #{n}" for n in range(1, 9))]
+    assert "… and 1 more" in table.text
+
+
 # Looks.
 
 
@@ -406,7 +466,7 @@ def contrast(one, other):
 def test_colours_are_apart_from_the_paper_of_every_theme():
     """WCAG 2.2: 3 to 1 for what is drawn, 4.5 to 1 for what is written."""
     for paper in ("#fff", "#111", "#000"):
-        for color in (look.RUNS, look.BLOCKS, look.ASKED):
+        for color in (look.RUNS, look.BLOCKS, look.ASKED, look.FILL):
             assert contrast(color, paper) >= 3
         for color in look.ENDS.values():
             assert contrast(color, paper) >= 3
@@ -477,7 +537,7 @@ def test_no_text_of_the_learners_breaks_out(label, call, value, error):
         assert element.attributes.keys() <= allowed
     words = chart.TEXT["en"]
     assert [name for name, _, _ in rows(table)] == bars.names(
-        recorder.lanes, words
+        recorder.lanes, [], words
     )
     for (_, summary, shown), task in zip(
         rows(table), recorder.lanes, strict=True

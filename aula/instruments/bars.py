@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from aula.instruments import chart, labels
 from aula.instruments.lanes import Lane, is_blocking
 from aula.instruments.lines import Place, usual
+from aula.instruments.stores import Store
 
 THIN = 0.006  # of the picture's time: no bar, but a hairline
 FAINT = 0.001  # of the picture's time: nothing
 BRIEF = 0.005  # seconds up to which a step is a hairline with a core
 NARROW = 0.01  # of the picture's time: no line is told of a shorter wait
 MOST = 40  # bars in a picture, beside two a lane
+MOST_FILLS = 24  # in a row of a queue or a lock
 MOST_SHADES = 12  # of where the loop was blocked
 LETTER = 0.011  # of the picture's time that a letter takes, at the least
 LETTERS = 6  # to be seen of what is waited in, at the least
@@ -189,6 +191,54 @@ def _named(
     return {wait: run for wait, (_, run) in widest.items()}
 
 
+@dataclass
+class Fill:
+    """How full a queue was, and how many waited, from one moment to another.
+
+    Attributes:
+        joined: whether it was so at most, and not all the time.
+    """
+
+    began: float
+    ended: float
+    held: int
+    waited: int
+    joined: bool = False
+
+
+def fills(store: Store, finished: float, total: float) -> list[Fill]:
+    """What a row of a queue, a lock or the like shows."""
+    ends = [*(moment for moment, _, _ in store.fills[1:]), finished]
+    found = [
+        Fill(began, ended, held, waited)
+        for (began, held, waited), ended in zip(store.fills, ends, strict=True)
+    ]
+    gap = THIN * total
+    while len(row := [*_pour(found, gap)]) > MOST_FILLS:
+        found, gap = row, gap * 1.5
+    return row
+
+
+def _pour(row: Iterable[Fill], gap: float) -> Iterator[Fill]:
+    """Fewer fills: brief ones next to each other are one, of their most."""
+    last = None
+    for fill in row:
+        if (
+            last
+            and last.ended - last.began < gap
+            and fill.ended - fill.began < gap
+        ):
+            last.ended, last.joined = fill.ended, True
+            last.held = max(last.held, fill.held)
+            last.waited = max(last.waited, fill.waited)
+            continue
+        if last:
+            yield last
+        last = fill
+    if last:
+        yield last
+
+
 def shades(lanes: Iterable[Lane], total: float) -> list[tuple[float, float]]:
     """From when to when the loop was blocked, by whichever lane."""
     blocks = sorted(block for lane in lanes for block in lane.blocks)
@@ -214,14 +264,17 @@ def family(lanes: list[Lane]) -> list[tuple[Lane, int]]:
     return found
 
 
-def names(lanes: list[Lane], words: dict[str, str]) -> list[str]:
+def names(
+    lanes: list[Lane], stores: list[Store], words: dict[str, str]
+) -> list[str]:
     """What the rows are called: those that would be called the same, apart.
 
     A server's connections bear what their clients asked for, if that differs;
     others bear a number.
     """
     found = [chart.label_of(lane, words) for lane in lanes]
-    paths = [labels.cut(lane.path) for lane in lanes]
+    found += [store.label for store in stores]
+    paths = [labels.cut(lane.path) for lane in lanes] + [""] * len(stores)
     for name in {name for name in found if found.count(name) > 1}:
         same = [n for n, other in enumerate(found) if other == name]
         asked = {paths[n] for n in same} - {""}

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from aula.display import columns
 from aula.instruments.lanes import Lane
 from aula.instruments.record import Recorder
+from aula.instruments.stores import Store
 
 MOST_LANES = 24  # lanes drawn; further tasks are counted
 MOST_JOBS = 12  # of threads drawn; further ones are counted
+MOST_STORES = 8  # queues, locks and the like drawn; further ones are counted
 MOST_WAITS = 8  # calls named in what a lane waited for
 
 TEXT = {
@@ -26,6 +28,9 @@ TEXT = {
         "unstarted": "no llega a empezar",
         "more": "… y {count} tareas más: {how}",
         "more-jobs": "… y {count} trabajos más en hilos: {how}",
+        "room": "caben {size}; como mucho {held} dentro, {waited} esperando",
+        "no-limit": "sin límite; como mucho {held} dentro, {waited} esperando",
+        "store": "como mucho {waited} esperando",
         "thread": "en un hilo",
         "process": "en otro proceso",
         "goes-on": "{how}, pero su hilo sigue",
@@ -43,6 +48,9 @@ TEXT = {
         "unstarted": "never starts",
         "more": "… and {count} more tasks: {how}",
         "more-jobs": "… and {count} more jobs in threads: {how}",
+        "room": "room for {size}; at most {held} in it, {waited} waiting",
+        "no-limit": "no limit; at most {held} in it, {waited} waiting",
+        "store": "at most {waited} waiting",
         "thread": "in a thread",
         "process": "in another process",
         "goes-on": "{how}, but its thread goes on",
@@ -83,6 +91,16 @@ def choose(
     return found, more
 
 
+def choose_stores(
+    recorder: Recorder, words: dict[str, str]
+) -> tuple[list[Store], list[str]]:
+    """The queues, locks and the like that are drawn, and what is said else."""
+    found = recorder.stores.found if recorder.lanes else []
+    rest = len(found[MOST_STORES:])
+    more = [words["others"].format(count=rest)] if rest else []
+    return found[:MOST_STORES], more
+
+
 def _count(rest: list[Lane], words: str) -> Iterator[str]:
     """How many there are beside those that are drawn, and how they ended."""
     marks = [MARKS[lane.outcome()[0]] for lane in rest]
@@ -103,7 +121,9 @@ def draw_text(recorder: Recorder, language: str) -> str:
     events = [event for event in recorder.events if event[1] in lanes]
     gap = 1 if len(events) > 30 else 2
     labels = [label_of(lane, words) for lane in lanes]
-    width = max(map(columns, labels), default=0)
+    stores, further = choose_stores(recorder, words)
+    names = [*labels, *(store.label for store in stores)]
+    width = max(map(columns, names), default=0)
     rows = []
     for lane, label in zip(lanes, labels, strict=True):
         marks, alive = [], " "
@@ -124,7 +144,12 @@ def draw_text(recorder: Recorder, language: str) -> str:
         pad = " " * (width - columns(label))
         said = _say(lane, lane is recorder.own, words)
         rows.append(f"{label}{pad}  {row}  {said}".rstrip())
-    return "\n".join([*rows, *more, words["legend"]])
+    blank = " " * (len(events) * gap + 1)
+    for store in stores:
+        pad = " " * (width - columns(store.label))
+        said = tell_store(store, words)
+        rows.append(f"{store.label}{pad}  {blank}  {said}")
+    return "\n".join([*rows, *further, *more, words["legend"]])
 
 
 def _say(lane: Lane, own: bool, words: dict[str, str]) -> str:
@@ -148,3 +173,11 @@ def end_of(lane: Lane, words: dict[str, str]) -> str:
     how, value = lane.outcome()
     said = words[how].format(value=value)
     return words["goes-on"].format(how=said) if lane.goes_on else said
+
+
+def tell_store(store: Store, words: dict[str, str]) -> str:
+    """How full a queue was at most, and how many waited in it."""
+    key = {None: "store", 0: "no-limit"}.get(store.size, "room")
+    return words[key].format(
+        size=store.size, held=store.most_held, waited=store.most_waited
+    )

@@ -22,6 +22,8 @@ ENDS = {
     "pending": RUNS,
     "unstarted": "#767676",
 }
+FILL = "#85b"
+FILLS = ("items", "held", "waiting")
 # In the order of the legend.
 BARS = ("created", "runs", "many", "waits", "thread", "process", "blocks")
 TICKS = {"deadline": ("▼", "solid"), "call": ("▽", "dotted")}
@@ -45,6 +47,10 @@ NAME = (
     f";color:{INK};font:.9em/1.4 monospace,monospace;text-align:left;"
     "text-indent:.3em;white-space:nowrap;overflow:hidden;"
     "text-overflow:ellipsis"
+)
+AMOUNT = (
+    ";text-align:left;text-indent:.3em;white-space:nowrap;overflow:hidden;"
+    "font:.9em/1.4 sans-serif"
 )
 ITEM = "display:inline-block;margin-right:1em"
 SWATCH = "display:inline-block;vertical-align:middle"
@@ -70,6 +76,21 @@ def bar(kind: str, high: float) -> str:
         "runs": f"border-top:{em(high - 0.3)} solid {RUNS}",
         "blocks": f"border-top:{em(high + 0.5)} solid {BLOCKS}",
     }["thread" if kind == "process" else kind]
+
+
+def fill(share: float, waiting: bool, high: float) -> str:
+    """The style of how full something is, and whether somebody waits.
+
+    Arguments:
+        share: from 0 to 1.
+        high: how high it is, in em.
+    """
+    full = number(100 * share, 0)
+    return (
+        f"height:{em(high)};border:solid {FILL};"
+        f"border-width:{'2px' if waiting else '0'} 0 1px;"
+        f"background:linear-gradient(0deg,{FILL}8 {full}%,#0000 0)"
+    )
 
 
 def tick(kind: str) -> str:

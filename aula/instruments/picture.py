@@ -15,15 +15,17 @@ from math import floor, log10
 
 from aula.display import columns
 from aula.instruments import bars, chart, look
-from aula.instruments.bars import Bar
+from aula.instruments.bars import Bar, Fill
 from aula.instruments.lanes import Lane
 from aula.instruments.record import Recorder
+from aula.instruments.stores import Store
 from aula.instruments.telling import Teller
 
 WIDTH = 92  # percent of a row that time takes; end marks stand behind it
 MOST_TICKS = 5  # of the axis
 MOST_REQUESTS = 8  # to cancel, of a lane
 LONGEST = 26  # characters of a label in a line
+LETTER = 1.1  # percent of a row that a figure takes, at the least
 INDENT = 0.9  # em that a task stands right of the one that created it
 DEEPEST = 4  # times that much, at the most
 
@@ -48,8 +50,11 @@ class _Picture:
         family = bars.family(chosen)
         self.lanes = [lane for lane, _ in family]
         self.indents = [INDENT * min(depth, DEEPEST) for _, depth in family]
-        self.names = bars.names(self.lanes, self.ends)
-        names = dict(zip(self.lanes, self.names, strict=True))
+        self.stores, further = chart.choose_stores(recorder, self.ends)
+        self.more = [*further, *self.more]
+        self.names = bars.names(self.lanes, self.stores, self.ends)
+        self.indents += [0.0] * len(self.stores)
+        names = dict(zip(self.lanes, self.names, strict=False))
         self.tell = Teller(recorder, language, names)
         self.words = self.tell.words
         self.total = max(recorder.finished - recorder.began, 1e-9)
@@ -64,6 +69,8 @@ class _Picture:
             self.lanes, self.recorder.began, self.recorder.finished
         )
         lanes = [*map(self._lane, self.lanes, self.names, self.indents, rows)]
+        names = self.names[len(lanes) :]
+        lanes += map(self._store, self.stores, names)
         widths = [
             0.61 * min(columns(name), LONGEST) + indent
             for name, indent in zip(self.names, self.indents, strict=True)
@@ -125,12 +132,49 @@ class _Picture:
             style = f"top:.35em;margin-left:4px;{look.mark(how)}"
             last = lane.moments(self.recorder.finished)[-1]
             parts.append(self._placed("b", last, style, end, chart.MARKS[how]))
+        says = self.tell.created(lane)
+        return self._row(name, parts, self._indented(indent), says)
+
+    def _row(
+        self, name: str, parts: list[str], style: str = "", says: str = ""
+    ) -> str:
         return (
             f"<tr style='{look.ROW}'>"
-            f"<th scope='row' style='{look.HEAD}{self._indented(indent)}'"
-            f"{_title(self.tell.created(lane))}>{_breakable(name)}</th>"
+            f"<th scope='row' style='{look.HEAD}{style}'{_title(says)}>"
+            f"{_breakable(name)}</th>"
             f"<td style='{look.CELL}'>{' '.join(parts)}</td></tr>"
         )
+
+    def _store(self, store: Store, name: str) -> str:
+        """A row of a queue, a lock or the like."""
+        self.seen.add("held" if store.size is None else "items")
+        said = escape(chart.tell_store(store, self.ends))
+        fills = bars.fills(store, self.recorder.finished, self.total)
+        return self._row(
+            name,
+            [
+                f"<span style='{look.UNSEEN}'>{said}</span>",
+                *(self._fill(store, fill) for fill in fills),
+            ],
+        )
+
+    def _fill(self, store: Store, fill: Fill) -> str:
+        if fill.waited:
+            self.seen.add("waiting")
+        width = self._share(fill.ended - fill.began)
+        text = self.tell.fill_in_short(store, fill)
+        if width < LETTER * (len(text) + 1):
+            text = ""
+        # A text is written in smaller letters, of which it takes more.
+        size = 1 / 0.9 if text else 1.0
+        share = fill.held / (store.size or max(store.most_held, 1))
+        style = (
+            f"width:{look.number(width, 1)}%;top:{look.em(0.2 * size)};"
+            f"{look.fill(share, fill.waited > 0, 1.4 * size)}"
+        )
+        tag, style = ("span", style + look.AMOUNT) if text else ("i", style)
+        says = self.tell.fill(store, fill)
+        return self._placed(tag, fill.began, style, says, text)
 
     def _indented(self, indent: float) -> str:
         return f";padding-left:{look.em(0.4 + indent)}" if indent else ""
@@ -176,6 +220,12 @@ class _Picture:
             if kind in self.seen:
                 style = f"{look.SWATCH};margin:0 .5em;{look.tick(kind)}"
                 yield self._item(style, mark, self.words[kind])
+        for kind in look.FILLS:
+            if kind in self.seen:
+                full = 0.0 if kind == "waiting" else 0.6
+                style = f"{look.SWATCH};width:1.3em;"
+                style += look.fill(full, kind == "waiting", 0.9)
+                yield self._item(style, "", self.words[kind])
         for kind, mark in chart.MARKS.items():
             if kind in self.seen:
                 style = f"{look.SWATCH};{look.mark(kind)}"

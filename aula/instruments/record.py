@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary, ref
 from aula.instruments import frames, labels, lines, tasks
 from aula.instruments.jobs import Job
 from aula.instruments.lanes import Lane, is_blocking
+from aula.instruments.stores import Stores, waited_in
 from aula.instruments.tasks import Task
 
 
@@ -26,6 +27,7 @@ class Recorder(tasks.Observer):
             (their ``shown`` is false).
         own: the lane of the block's own task; None where it has none.
         jobs: what threads and other processes did for them, in order.
+        stores: what they waited in for each other.
         events: ``(kind, lane)`` in the order in which they happened; the
             kinds are created, started, blocked and ended.
         began, finished: when recording began and ended, in seconds of
@@ -36,6 +38,7 @@ class Recorder(tasks.Observer):
         self.lanes: list[Lane] = []
         self.own: Lane | None = None
         self.jobs: list[Lane] = []
+        self.stores = Stores()
         self.events: list[tuple[str, Lane]] = []
         self.began = self.finished = 0.0
         self._by_task: dict[Task, Lane] = {}
@@ -84,6 +87,7 @@ class Recorder(tasks.Observer):
         self._loop = None
         if self.own is not None and self._own_step is not None:
             self._step(self.own, self._own_step, self.finished)
+        self.stores.note(self.finished)
         for task, connection in self._connections.items():
             if task in self._by_task:
                 self._by_task[task].path = frames.path_of(connection)
@@ -138,6 +142,7 @@ class Recorder(tasks.Observer):
             return
         self._running = lane
         self._turns += 1
+        self.stores.leave(task)
         if lane is self.own:
             self._own_step = time.perf_counter()
         if task.cancelling() > lane.cancelling:  # it had its turn already
@@ -161,6 +166,8 @@ class Recorder(tasks.Observer):
         lane.cancelling = task.cancelling()
         if not task.done():
             self._note_wait(lane)
+        if self.stores.found:
+            self.stores.note(time.perf_counter())
 
     def task_cancelling(self, task: Task, by: str) -> None:
         # Those that wait for it were asked first, and told nothing.
@@ -214,7 +221,8 @@ class Recorder(tasks.Observer):
         if self._loop is None or lane.job is None:
             return
         lane.ended = time.perf_counter()
-        lane.goes_on = bool(lane.job.began) and lane.job.ended is None
+        if lane.job.in_thread and lane.job.began:
+            lane.goes_on = lane.job.ended is None
         self.events.append(("ended", lane))
 
     # What holds the loop: see lines.Lookout.
@@ -253,6 +261,10 @@ class Recorder(tasks.Observer):
         """
         chain = tasks.await_chain(lane.task)
         own = [coro for coro in chain if not labels.is_librarys(coro)]
+        behind = chain.index(own[-1]) + 1 if own else 0
+        thing = waited_in(chain[behind:]) if lane.shown else None
+        if thing is not None:
+            self.stores.enter(lane.task, thing, own[-1] if own else None)
         if not own:
             return
         moment = lane.steps[-1][1]

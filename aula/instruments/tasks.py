@@ -4,9 +4,10 @@ The learner's code stays as it is: a task factory tells of each task that is
 made, and the event loop's ``call_soon``, through which every step of every
 task passes, tells when each step began and ended.
 
-This is the only file that knows the insides of asyncio, and it knows nobody
-above it. No public way does the same on all Pythons of the course; what it
-relies on tests/test_canaries.py watches.
+This file, and stores.py for queues and locks, are the only ones that know the
+insides of asyncio, and they know nobody above them. No public way does the
+same on all Pythons of the course; what they rely on tests/test_canaries.py
+watches.
 """
 
 from __future__ import annotations

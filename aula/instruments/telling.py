@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from aula.instruments import chart, lines
-from aula.instruments.bars import Bar
+from aula.instruments.bars import Bar, Fill
 from aula.instruments.labels import cut
 from aula.instruments.lanes import Lane
 from aula.instruments.look import number
 from aula.instruments.record import Recorder
+from aula.instruments.stores import Store
 
 LONGEST_LINE = 60  # characters of a line of code
 
@@ -27,6 +28,17 @@ TEXT = {
         "process": "en otro proceso",
         "deadline": "vence un plazo",
         "call": "se pide cancelar",
+        "items": "cuántos hay dentro",
+        "held": "ocupado, o activado",
+        "waiting": "alguien espera",
+        "in-it": "{held} dentro",
+        "of-size": "{held} de {size} dentro",
+        "taken": "ocupado",
+        "free": "libre",
+        "set": "activado",
+        "unset": "sin activar",
+        "fill": "{what}, {waited} esperando, durante {time}",
+        "fill-most": "como mucho {what}, {waited} esperando, durante {time}",
         "created-by": "creada por {label}",
         "created-for": "creada; empieza {time} después",
         "never": "creada; en {time} no llega a empezar",
@@ -61,6 +73,17 @@ TEXT = {
         "process": "in another process",
         "deadline": "a deadline strikes",
         "call": "asked to cancel",
+        "items": "how many are in it",
+        "held": "taken, or set",
+        "waiting": "somebody waits",
+        "in-it": "{held} in it",
+        "of-size": "{held} of {size} in it",
+        "taken": "taken",
+        "free": "free",
+        "set": "set",
+        "unset": "not set",
+        "fill": "{what}, {waited} waiting, for {time}",
+        "fill-most": "at most {what}, {waited} waiting, for {time}",
         "created-by": "created by {label}",
         "created-for": "created; starts {time} later",
         "never": "created; does not start in {time}",
@@ -196,6 +219,32 @@ class Teller:
             said.insert(0, self.say("created-by", label=self.names[creator]))
         said += [self.asked(*asked) for asked in lane.requests[:2]]
         return "; ".join([*said, *filter(None, [self.end(lane)])])
+
+    def fill(self, store: Store, fill: Fill) -> str:
+        """How full something was, in words."""
+        if store.size is not None:
+            key = "of-size" if store.size else "in-it"
+        elif store.is_event:
+            key = "set" if fill.held else "unset"
+        else:
+            key = "taken" if fill.held else "free"
+        what = self.say(key, held=fill.held, size=store.size)
+        return self.say(
+            "fill-most" if fill.joined else "fill",
+            fill.ended - fill.began,
+            what=what,
+            waited=fill.waited,
+        )
+
+    def fill_in_short(self, store: Store, fill: Fill) -> str:
+        """The same in a few characters."""
+        parts = []
+        if store.size is not None:
+            size = f"/{store.size}" if store.size else ""
+            parts.append(f"{fill.held}{size}")
+        if fill.waited:
+            parts.append(f"+{fill.waited}")
+        return " ".join(parts)
 
     def _at_line(self, what: str, place: lines.Place | None) -> str:
         if place is None:

@@ -33,7 +33,8 @@ class Timeline:
     waited, when it held up the event loop (a step of 0.1 s or more) and how
     it ended. Connections of a server have a lane named after their handler;
     tasks that libraries start for themselves have none. A job that a task has
-    a thread do (``asyncio.to_thread``) has a lane below that of the task.
+    a thread do (``asyncio.to_thread``) has a lane below that of the task; a
+    queue, a lock or the like that a task waited in has a row at the end.
 
     The text says in columns what happened first and what next, without times.
     A timeline may be used again and then starts afresh.

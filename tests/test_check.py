@@ -8,6 +8,7 @@ import gc
 import inspect
 import itertools
 import linecache
+import platform
 import re
 import signal
 import subprocess
@@ -20,12 +21,13 @@ import typing
 import warnings
 
 import pytest
+import websockets
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
 import aula.judges
 from aula import kernel
-from aula.exercises import check, run, words
+from aula.exercises import check, report, run, words
 from aula.exercises import exercise as registry
 from aula.exercises.answer import close_unawaited
 from aula.exercises.check import TEXT, Check
@@ -1568,6 +1570,59 @@ def test_wrong_shows_the_tasks_of_the_run(shown):
         "wrong  ○┄●─  waits in wrong()",
         chart.TEXT["en"]["legend"],
     ]
+
+
+def test_wrong_has_a_report_to_copy(shown):
+    exercise(NUMBER)(judge_number)
+    show_verdict(wrong)
+    text, told = shown[0]["text/plain"], shown[0]["text/markdown"]
+    # What a terminal shows, and a stored notebook is compared by.
+    assert "details" not in text and "Python" not in text
+    assert told.startswith(f"{text}\n\n<details><summary>Do you hold")
+    copied = re.search(r"^(````+)text\n(.*)\n\1$", told, re.S | re.M)[2]
+    assert copied.startswith("## 99.1 judge_number: other\n")
+    assert text in copied
+    assert inspect.getsource(wrong).strip() in copied
+    for version in platform.python_version(), websockets.__version__:
+        assert version in copied
+    assert told.endswith("\n\n</details>")
+    show_verdict(wrong, "es")
+    assert "¿Crees que tu respuesta es correcta?" in str(shown[-2])
+
+
+@pytest.mark.parametrize("answer", [blank, right])
+def test_no_report_of_what_is_not_wrong(shown, answer):
+    exercise(NUMBER)(judge_number)
+    show_verdict(answer)
+    assert "details" not in shown[0]["text/markdown"]
+
+
+def test_a_report_has_the_whole_cell_of_an_answer():
+    cell = "helper = 1\n\n\nasync def answer():\n    return helper"
+    name = "/tmp/ipykernel_1/2.py"
+    linecache.cache[name] = (len(cell), None, cell.splitlines(True), name)
+    names = {}
+    exec(compile(cell, name, "exec"), names)
+    assert report.source_of(names["answer"]) == cell
+    partial = functools.partial(names["answer"])
+    assert report.source_of(partial) == cell
+    del linecache.cache[name]
+
+
+def test_a_report_of_what_has_no_source(tmp_path):
+    script = tmp_path / "hello.py"
+    script.write_text("print('hola')", encoding="utf-8")
+    assert report.source_of(str(script), True) == "print('hola')"
+    assert report.source_of(tmp_path / "no.py", True) == "'no.py'"
+    assert report.source_of([1, 2]) == "[1, 2]"
+    assert report.source_of(str(script)) == repr(str(script))
+
+    class Silent:
+        def __repr__(self):
+            raise RuntimeError
+
+    assert report.source_of(Silent()) == "<Silent>"
+    assert len(report.source_of(["x" * 99] * 999)) == report.LONGEST + 1
 
 
 def test_a_run_too_brief_for_a_picture(shown, monkeypatch):

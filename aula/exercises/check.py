@@ -6,7 +6,6 @@ judged, and shows the verdict in the learner's language.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -17,6 +16,7 @@ from aula.exercises.answer import misshapen
 from aula.exercises.exercise import UNSET, Exercise, Right, Wrong, find, near
 from aula.exercises.prediction import Program, first_difference, rows
 from aula.exercises.progress import remember
+from aula.exercises.report import fenced, report, source_of
 from aula.exercises.run import run_answer
 from aula.exercises.script import Script
 from aula.instruments.timeline import Timeline
@@ -67,7 +67,8 @@ TEXT = {
 class Verdict:
     """What a check concluded, and what it says of it in each language.
 
-    ``said`` is Markdown; ``mistake`` is ``None`` unless the answer is wrong.
+    ``said`` is Markdown; ``mistake`` is ``None`` unless the answer is wrong,
+    and then ``answer`` is its source.
     """
 
     number: str
@@ -76,6 +77,7 @@ class Verdict:
     said: dict[str, str]
     mistake: str | None = None
     run: Timeline | Wiretap | None = None
+    answer: str = ""
 
 
 class Check:
@@ -118,7 +120,13 @@ class Check:
         text = found.said[self.language]
         if last_cell_failed():
             text += "\n\n" + TEXT[self.language]["failed-cell"]
-        show({"text/markdown": text, "text/plain": text})
+        bundle = {"text/markdown": text, "text/plain": text}
+        if found.state == "wrong":
+            # Nobody copies it from a terminal, and it tells of the machine.
+            title = f"{found.number} {found.name}: {found.mistake}"
+            told = report(title, found.answer, text, self.language)
+            bundle["text/markdown"] += f"\n\n{told}"
+        show(bundle)
         if found.run is not None:
             show(found.run.bundle(self.language))
 
@@ -154,8 +162,15 @@ class Check:
             pictures["timeline"] = line
         ran = pictures.get(asked.picture) if run.lanes else None
         if isinstance(found, Wrong):
-            mistake = found.mistake
-            return Verdict(number, asked.name, "wrong", said, mistake, ran)
+            return Verdict(
+                number,
+                asked.name,
+                "wrong",
+                said,
+                found.mistake,
+                ran,
+                source_of(answer, asked.answer == "script"),
+            )
         seen = ran if predicts else None
         return Verdict(number, asked.name, "right", said, run=seen)
 
@@ -175,10 +190,10 @@ def _say(asked: Exercise, found: Right | Wrong, language: str) -> str:
         if (value := getattr(found, key, UNSET)) is not UNSET
     }
     if asked.answer == "prediction" and len(values) == 2:
-        parts.append(_fenced(_beside(**values, language=language)))
+        parts.append(fenced(_beside(**values, language=language)))
     else:
         for key, value in values.items():
-            shown = _fenced(_shorten(_written(value, language), LONGEST))
+            shown = fenced(_shorten(_written(value, language), LONGEST))
             parts.append(f"{labels[key]}:\n\n{shown}")
     return "\n\n".join(parts)
 
@@ -225,9 +240,3 @@ def _repr(value: Any) -> str:
 
 def _shorten(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[:longest] + "…"
-
-
-def _fenced(text: str) -> str:
-    """A block of Markdown code, whatever is in it."""
-    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
-    return f"{fence}text\n{text}\n{fence}"

@@ -41,6 +41,7 @@ from authoring.source import (
     Lesson,
     SourceError,
     name_of,
+    parse,
 )
 
 PYTHON, BROWSER, CLOSE_CODE = "Python", "browser", "close code"
@@ -83,8 +84,8 @@ CLASSES: list[type] = [
     asyncio.Future,
     asyncio.Queue,
     asyncio.Event,
-    asyncio.Lock,
     asyncio.Semaphore,
+    asyncio.Lock,
     asyncio.TaskGroup,
     asyncio.Timeout,
     asyncio.AbstractEventLoop,
@@ -201,16 +202,16 @@ def _uses(lessons: list[Lesson]) -> Iterator[Use]:
     """Each name, each time that it is used, in order."""
     known = _Known(lessons)
     for lesson in lessons:
-        libraries = _libraries(lesson)
+        brought = _brought(lesson)
         for section, cell, text in _parts(lesson):
             ending = section["en"] in _ENDS
             if cell.kind == "code":
                 aside = ending or section["en"] in _BEGINS
                 weight = SCRIPT if aside else TAUGHT
-                found = known.in_code(cell, libraries)
+                found = known.in_code(cell, brought)
             else:
                 weight = END if ending else PROSE
-                found = known.in_prose(text, libraries)
+                found = known.in_prose(text, brought)
             for name in found:
                 # Tables in the prose say what a close code means.
                 told = name.origin == CLOSE_CODE and weight == PROSE
@@ -255,16 +256,15 @@ def _parts(lesson: Lesson) -> Iterator[tuple[dict[str, str], Cell, str]]:
                     yield sections[number], cell, text
 
 
-def _libraries(lesson: Lesson) -> set[str]:
-    """Whose things the variables of a lesson may hold."""
-    nodes = (
-        node
-        for cell in lesson.cells
-        if cell.kind == "code"
-        for node in ast.walk(_parse(cell.source))
-    )
-    found = {name.origin for node in nodes for name, *_ in _imported(node)}
-    return {"asyncio", *found}
+def _brought(lesson: Lesson) -> set[str]:
+    """What a lesson imports: libraries, and names as its code has them."""
+    found = {"asyncio"}
+    for cell in lesson.cells:
+        if cell.kind == "code":
+            for node in ast.walk(_parse(cell.source)):
+                for name, alias, _ in _imported(node):
+                    found |= {name.origin, alias}
+    return found
 
 
 def _sections(cell: Cell) -> Iterator[tuple[str, str]]:
@@ -328,7 +328,7 @@ class _Known:
                 self.imported[alias] = name, value
                 self.bare.setdefault(name.text, name)
 
-    def in_code(self, cell: Cell, libraries: set[str]) -> Iterator[Name]:
+    def in_code(self, cell: Cell, brought: set[str]) -> Iterator[Name]:
         """The names that a cell of code uses."""
         tree = _parse(cell.source)
         kinds = dict(self._variables(tree))
@@ -336,15 +336,15 @@ class _Known:
             if type(node) in SYNTAX:
                 yield Name(SYNTAX[type(node)], PYTHON)
             elif isinstance(node, ast.Attribute):
-                yield from self._attribute(node, kinds, libraries)
+                yield from self._attribute(node, kinds, brought)
             elif isinstance(node, ast.Name):
-                yield from self._of_itself(node.id)
+                yield from self._of_itself(node.id, brought)
             elif isinstance(node, ast.Call):
                 yield from self._options_of(node, kinds)
             elif isinstance(node, ast.Constant):
                 yield from _constant(node.value)
 
-    def in_prose(self, text: str, libraries: set[str]) -> Iterator[Name]:
+    def in_prose(self, text: str, brought: set[str]) -> Iterator[Name]:
         """The names that a text has in code font, and close codes."""
         for code in CLOSE.findall(text):
             yield Name(code, CLOSE_CODE)
@@ -354,22 +354,22 @@ class _Known:
                     yield Name(syntax, PYTHON)
             for word in WORD.findall(STRING.sub("", snippet)):
                 called = f"{word}(" in snippet
-                yield from self._word(word, called, libraries)
+                yield from self._word(word, called, brought)
             for text in JAVASCRIPT:
                 if re.search(rf"(\.|new ){re.escape(text)}\b", snippet):
                     yield Name(text, BROWSER)
 
-    def _of_itself(self, text: str) -> Iterator[Name]:
+    def _of_itself(self, text: str, brought: set[str]) -> Iterator[Name]:
         """A name that stands alone in code."""
         if text in ERRORS:
             yield Name(text, PYTHON)
-        elif text in self.imported:
+        elif text in self.imported and text in brought:
             yield self.imported[text][0]
         elif text in self.modules and text in ASKED_FOR:
             yield Name(text, text)
 
     def _word(
-        self, word: str, called: bool, libraries: set[str]
+        self, word: str, called: bool, brought: set[str]
     ) -> Iterator[Name]:
         """The name that a word in code font is, if any."""
         root, *rest = word.split(".")
@@ -382,10 +382,10 @@ class _Known:
         elif word in self.options:
             yield self.options[word]
         elif rest or called or "_" in word:
-            yield from self._of_something((rest or [root])[-1], libraries)
+            yield from self._of_something((rest or [root])[-1], brought)
 
     def _attribute(
-        self, node: ast.Attribute, kinds: dict[str, type], libraries: set[str]
+        self, node: ast.Attribute, kinds: dict[str, type], brought: set[str]
     ) -> Iterator[Name]:
         """The name that follows a dot in code, if it is any library's."""
         root = node.value.id if isinstance(node.value, ast.Name) else ""
@@ -394,7 +394,7 @@ class _Known:
         elif root in self.modules:
             yield from self._of_module(root, node.attr)
         else:
-            yield from self._of_something(node.attr, libraries)
+            yield from self._of_something(node.attr, brought)
 
     def _of_module(self, root: str, text: str) -> Iterator[Name]:
         module = self.modules[root]
@@ -404,11 +404,11 @@ class _Known:
         elif value is not None and not isinstance(value, ModuleType):
             yield Name(text, _library(module))
 
-    def _of_something(self, text: str, libraries: set[str]) -> Iterator[Name]:
+    def _of_something(self, text: str, brought: set[str]) -> Iterator[Name]:
         """An attribute of what one of a lesson's libraries makes."""
         if text not in PLAIN:
             for name in self.attributes.get(text, []):
-                if name.origin.split(".")[0] in libraries:
+                if name.origin.split(".")[0] in brought:
                     yield name
                     return
 
@@ -466,13 +466,8 @@ def _constant(value: object) -> Iterator[Name]:
 
 
 def _parse(code: str) -> ast.Module:
-    """A cell's code as a tree, without what only IPython understands."""
-    lines = code.splitlines()
-    return ast.parse(
-        "\n".join(
-            "" if line.startswith(("%", "!")) else line for line in lines
-        )
-    )
+    """A cell's code, or that of the script it writes."""
+    return parse(re.sub(r"^[%!].*", "", code, flags=re.M))
 
 
 def _imported(node: ast.AST) -> Iterator[tuple[Name, str, Any]]:

@@ -139,6 +139,15 @@ def test_a_word_of_the_course_is_its_own_in_prose():
     assert known(section("Dos", "Two", said), own) == {("gather", "asyncio")}
 
 
+def test_a_function_of_the_course_with_the_name_of_a_librarys():
+    own = lesson(
+        "01", section("Uno", "One"), "def serve():\n    pass\n\nserve()"
+    )
+    real = "from websockets.asyncio.server import serve\nserve()"
+    other = lesson("02", section("Dos", "Two"), real)
+    assert found(own, other) == {("serve", "websockets"): ("02", "Two")}
+
+
 def test_where_a_name_belongs():
     gather = "import asyncio\nasyncio.gather()"
     early = lesson("01", section("Uno", "One", "Like `asyncio.gather`."))

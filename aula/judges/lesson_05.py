@@ -1,7 +1,7 @@
 """Judges the exercises of lesson 05.
 
-Clients and servers are real, on port 0; the bytes that answers are given come
-from the library, as in the lesson.
+Clients and servers are real, on port 0; the bytes that answers are given are
+the library's, as in the lesson.
 """
 
 from __future__ import annotations

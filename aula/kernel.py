@@ -39,6 +39,10 @@ MOMENT = 0.05  # seconds that a cell has to begin, once it is told to
 HEARTBEAT = 0.25  # seconds until a Stop is noticed, where nothing tells of it
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SCRIPTS = "scripts"  # a folder beside the notebook
+# The logs in which servers tell that a handler has failed, and how aiohttp
+# begins to tell of one that returned no response.
+SERVERS = ("websockets.server", "aiohttp.server")
+NO_RESPONSE = ("Missing return statement", "Web-handler should return")
 
 TEXT = {
     "es": {
@@ -82,7 +86,8 @@ def be_honest(language: str) -> None:
     _honest_loops.add(loop)
     reporter = Reporter(language)
     loop.set_exception_handler(reporter.report)
-    logging.getLogger("websockets.server").addHandler(reporter)
+    for name in SERVERS:
+        logging.getLogger(name).addHandler(reporter)
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is not None:
@@ -119,9 +124,10 @@ class Reporter(logging.Handler):
         self._show_error(where, error)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """The library's record of a handler that has raised."""
+        """A library's record of a handler that has raised."""
         error = record.exc_info[1] if record.exc_info else None
-        if error is None:
+        # aiohttp says best itself what is wrong with what a handler returned.
+        if error is None or record.getMessage().startswith(NO_RESPONSE):
             self._show(record.getMessage())
         else:
             self._show_error(self.words["handler"], error)

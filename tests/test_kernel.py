@@ -70,6 +70,41 @@ def test_handler_exception_is_shown_under_the_latest_cell(running):
     assert "ZeroDivisionError" in shown
 
 
+AIOHTTP = """
+import aiohttp
+from aiohttp import web
+
+async def fails(request):
+    1 / 0
+
+async def forgets(request):
+    web.Response()
+
+app = web.Application()
+for handler in (fails, forgets):
+    app.router.add_get(f"/{handler.__name__}", handler)
+runner = web.AppRunner(app)
+await runner.setup()
+site = web.TCPSite(runner, "127.0.0.1", 0)
+await site.start()
+
+async def ask(name):
+    async with aiohttp.request("GET", f"{site.name}/{name}") as response:
+        print(response.status)
+"""
+
+
+def test_aiohttps_handlers_tell_why_in_a_few_lines(running):
+    assert running.run(AIOHTTP).status == "ok"
+    shown = running.run("await ask('fails')").stderr()
+    assert "en un manejador (handler)" in shown
+    assert shown.rstrip().endswith("ZeroDivisionError: division by zero")
+    assert "web_protocol" not in shown
+    shown = running.run("await ask('forgets')").stderr()
+    assert shown.strip() == "Missing return statement on request handler"
+    assert running.run("await runner.cleanup()").status == "ok"
+
+
 def test_english(tmp_path):
     with kernel(tmp_path) as started:
         started.run(SETUP.replace("aula.es", "aula.en"))

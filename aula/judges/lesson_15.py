@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import (
     AbstractAsyncContextManager,
     asynccontextmanager,
@@ -15,6 +15,7 @@ import aiohttp
 from aiohttp import web
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.prediction import Program, refuse_other
 from aula.judges.mistakes import (
     equal,
     frames,
@@ -26,6 +27,8 @@ from aula.judges.mistakes import (
 from aula.judges.servers import Machine
 from aula.judges.waiting import MOMENT, ends, until
 
+NO_JSON = "latte, please"
+NO_DRINK = {"size": "grande"}
 LIMIT = 12  # seconds for an answer with which much may be waited for in vain
 
 
@@ -86,17 +89,31 @@ async def order(answer: Answer) -> Right:
             if odd and isinstance(odd[0], Exception):
                 raise odd[0]
             if odd:
+                _refuse_no_return(odd)
                 raise Wrong("no-response", seen=odd[0])
             _judge_order(*reply, drink)
-        status, _ = await ask(data="latte, please")
-        if odd or status != 400:
-            seen = odd[0] if odd else status
-            raise Wrong("bad-json", expected=400, seen=seen)
-        status, _ = await ask(json={"size": "grande"})
+        status, _ = await ask(data=NO_JSON)
+        _refuse_no_return(odd)
+        if odd:
+            raise Wrong("bad-json", expected=400, seen=odd[0])
+        _judge_refusal(status, NO_JSON)
+        status, _ = await ask(json=NO_DRINK)
+        _refuse_no_return(odd)
         if odd:
             raise Wrong("no-drink", expected=400, seen=odd[0])
-        equal(status, 400, "accepted" if status < 400 else "other-refusal")
+        _judge_refusal(status, NO_DRINK)
     return Right()
+
+
+def _refuse_no_return(odd: list[Any]) -> None:
+    if odd and odd[0] is None:
+        raise Wrong("no-return", seen=None)
+
+
+def _judge_refusal(status: int, sent: Any) -> None:
+    if status < 400:
+        raise Wrong("accepted", expected=400, seen=status, sent=sent)
+    equal(status, 400, "other-refusal", sent=sent)
 
 
 def _judge_order(status: int, body: Any, drink: str) -> None:
@@ -107,6 +124,16 @@ def _judge_order(status: int, body: Any, drink: str) -> None:
         raise Wrong("other-reply", expected=(201, ready), seen=(status, body))
     else:
         raise Wrong("no-json", expected=(201, ready), seen=(status, body))
+
+
+def _is_strange(request: web.Request) -> bool:
+    """Whether a request did not come from a session of the judge's."""
+    return request.headers.get("X-Session") != "aula"
+
+
+def _session() -> aiohttp.ClientSession:
+    """A session whose requests can be told from those of any other."""
+    return aiohttp.ClientSession(headers={"X-Session": "aula"})
 
 
 class _Pages(Machine):
@@ -123,7 +150,7 @@ class _Pages(Machine):
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        self.strangers += request.headers.get("X-Session") != "aula"
+        self.strangers += _is_strange(request)
         held = asyncio.create_task(self.hold(name))
         response = web.StreamResponse()
         try:
@@ -148,7 +175,7 @@ async def fetch_all(answer: Answer) -> Right:
     names = ["latte", "mocha", "chai", "mate", "horchata"]
     async with (
         _serving(web.get("/{name}", pages)) as url,
-        aiohttp.ClientSession(headers={"X-Session": "aula"}) as session,
+        _session() as session,
     ):
         urls = [f"{url}/{name}" for name in names]
         task = asyncio.create_task(answer(session, urls, limit))
@@ -224,6 +251,8 @@ async def save(answer: Answer) -> Right:
     halves = [b"\xff" * 2**18, b"\xfe" * 2**18]
     size = sum(map(len, halves))
     written: list[Any] = []
+    sung: list[Any] = []
+    lines: list[bool] = []
     late = False
 
     async def film(request: web.Request) -> web.StreamResponse:
@@ -236,21 +265,34 @@ async def save(answer: Answer) -> Right:
         await response.write(halves[1])
         return response
 
+    async def song(request: web.Request) -> web.StreamResponse:
+        """Here whoever asks for lines gets the first one in time."""
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"latte\n")
+        lines.append(await until(lambda: sung))
+        await response.write(b"mocha\n")
+        return response
+
     async def short(request: web.Request) -> web.StreamResponse:
         return web.Response(body=b"latte")
 
+    handlers = film, song, short
+    routes = [web.get(f"/{one.__name__}", one) for one in handlers]
     async with (
-        _serving(web.get("/film", film), web.get("/short", short)) as url,
+        _serving(*routes) as url,
         aiohttp.ClientSession() as session,
     ):
         seen = await answer(session, f"{url}/film", written.append)
         announced = None
         if written and seen is None:
             announced = await answer(session, f"{url}/short", len)
+        if late:
+            await answer(session, f"{url}/song", sung.append)
     if not written:
         raise Wrong("nothing-written")
     if late:
-        raise Wrong("whole-body")
+        raise Wrong("line-by-line" if any(lines) else "whole-body")
     kinds = {type(piece).__name__ for piece in written}
     if not kinds <= {"bytes", "bytearray", "memoryview"}:
         raise Wrong("no-bytes", expected="bytes", seen=sorted(kinds))
@@ -268,14 +310,43 @@ async def save(answer: Answer) -> Right:
     return Right()
 
 
+@exercise("15.4", answer="prediction", picture=None)
+async def text_or_error(answer: Any, program: Program) -> Right:
+    await program.run()
+    errors = dict.fromkeys(("slow", "cut", "half", "nothing"), "error")
+    if answer == errors:
+        equal(answer, program.result, "as-if-404-raised")
+    if answer == errors | {"half": "text", "nothing": "text"}:
+        equal(answer, program.result, "as-if-200-were-all")
+    refuse_other(answer, program.result)
+    return Right()
+
+
 class _Troubles:
-    """A server of the replies that ``try_read`` has to tell apart."""
+    """A server of the replies that ``try_read`` has to tell apart.
+
+    Attributes:
+        strangers: how many requests did not come from the judge's sessions.
+    """
 
     text = "latte\nmocha"
 
+    def __init__(self) -> None:
+        self.strangers = 0
+
     def routes(self) -> list[web.AbstractRouteDef]:
         names = "menu wrong busy slow stalls drips cut half".split()
-        return [web.get(f"/{name}", getattr(self, name)) for name in names]
+        return [web.get(f"/{name}", self._noting(name)) for name in names]
+
+    def _noting(
+        self, name: str
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def reply(request: web.Request) -> web.StreamResponse:
+            self.strangers += _is_strange(request)
+            response: web.StreamResponse = await getattr(self, name)(request)
+            return response
+
+        return reply
 
     async def menu(self, request: web.Request) -> web.StreamResponse:
         # Not 200, and no failure either.
@@ -340,7 +411,7 @@ class _Try:
     async def run(self, answer: Answer, url: str, seconds: float) -> _Try:
         loop = asyncio.get_running_loop()
         # A session for each: what one leaves behind disturbs no other.
-        async with aiohttp.ClientSession() as session:
+        async with _session() as session:
             began = loop.time()
             task = asyncio.create_task(answer(session, url, seconds))
             self.ended = await ends(task, seconds + 0.8)
@@ -360,7 +431,7 @@ class _Try:
         return type(self.seen).__name__
 
 
-@exercise("15.4", parameters=3, limit=LIMIT, picture=None)
+@exercise("15.5", parameters=3, limit=LIMIT, picture=None)
 async def try_read(answer: Answer) -> Right:
     troubles = _Troubles()
 
@@ -369,7 +440,10 @@ async def try_read(answer: Answer) -> Right:
         return await _Try(case or path).run(answer, url, seconds)
 
     async with _serving(*troubles.routes()) as address:
-        (await tried("menu")).expect(troubles.text)
+        menu = await tried("menu")
+        if troubles.strangers:
+            raise Wrong("other-session")
+        menu.expect(troubles.text)
         _judge_status(await tried("wrong", case="400"), 400, "no drink")
         _judge_status(await tried("busy", case="503"), 503, "sold out")
         _judge_slow(await tried("slow", 0.2), "no-limit")
@@ -402,6 +476,7 @@ def _judge_slow(one: _Try, mistake: str) -> None:
             "timeout-escapes" if one.case == "slow" else "read-outside",
             expected=expected,
             seen=one.seen_type,
+            error=one.seen_type,
         )
     if one.seen == "broken":
         raise Wrong("all-broken", expected=expected, seen=one.seen)
@@ -412,7 +487,7 @@ def _judge_slow(one: _Try, mistake: str) -> None:
 
 def _judge_broken(one: _Try) -> None:
     if isinstance(one.seen, aiohttp.ClientError | OSError):
-        # Whoever names the ancestor has read where it is not caught.
+        # Whoever names the ancestor has read where nobody catches it.
         names = {n for f in frames(one.seen) for n in f.f_code.co_names}
         outside = one.case == "half" and "ClientError" in names
         raise Wrong(
@@ -420,5 +495,6 @@ def _judge_broken(one: _Try) -> None:
             expected="broken",
             seen=one.seen_type,
             case=one.case,
+            error=one.seen_type,
         )
     one.expect("broken")

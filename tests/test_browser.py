@@ -1,5 +1,7 @@
 """Lessons in a real JupyterLab and Notebook 7, seen in a real browser."""
 
+import asyncio
+
 import nbformat
 import pytest
 from lab import cell_of, clear_outputs, opened, run_all
@@ -7,7 +9,9 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from playwright.sync_api import expect
 from recordings import lane, recorded
 
+from aula.instruments.jobs import Job
 from aula.instruments.picture import draw_picture
+from aula.instruments.stores import Store
 from authoring import editions, source
 
 APPS = [("lab", "es"), ("lab", "en"), ("notebook", "es")]
@@ -71,7 +75,17 @@ def everything():
     ]
     tasks[1].waits = [(0.304, None, "steam()"), (1, None, "")]
     tasks[4].requests = [(2, "deadline", None), (3, "call", tasks[0])]
-    return draw_picture(recorded(*tasks, finished=4.0), "en")
+    recorder = recorded(*tasks, finished=4.0)
+    job = lane("grind()", ended=3, created=0.5, creator=tasks[0])
+    job.job = Job(len, (), True)
+    job.job.began, job.job.ended = 1.0, 3.0
+    recorder.jobs = [job]
+    fills = [(0, 1, 0), (1, 2, 1), (2, 0, 3)]
+    recorder.stores.found = [
+        Store(asyncio.Queue(2), "orders: Queue(2)", fills),
+        Store(asyncio.Lock(), "turn: Lock", [(0, 1, 0)]),
+    ]
+    return draw_picture(recorder, "en")
 
 
 # Each attribute that the page lacks of those which the picture has.

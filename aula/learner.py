@@ -5,6 +5,7 @@ from __future__ import annotations
 import sysconfig
 import textwrap
 import traceback
+from functools import lru_cache
 from pathlib import Path
 
 _PACKAGE = str(Path(__file__).parent)
@@ -16,6 +17,7 @@ _LIBRARIES = tuple(
 )
 
 
+@lru_cache(maxsize=4096)
 def is_library(filename: str) -> bool:
     """Whether a file belongs to Python or to an installed package.
 
@@ -24,6 +26,7 @@ def is_library(filename: str) -> bool:
     return filename.startswith(_LIBRARIES) and not is_aula(filename)
 
 
+@lru_cache(maxsize=4096)
 def is_aula(filename: str) -> bool:
     """Whether a file belongs to this package."""
     return filename.startswith(_PACKAGE)

@@ -43,6 +43,7 @@ INSTRUMENTS = {
     "instruments/timeline": "timeline",
     "instruments/frames": WIRETAP,
     "instruments/conversation": WIRETAP,
+    "instruments/spelling": WIRETAP,
     "instruments/diagram": WIRETAP,
     "instruments/wiretap": WIRETAP,
     "exercises/answer": "check",

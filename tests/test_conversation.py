@@ -40,7 +40,7 @@ from wiretaps import (
 )
 
 from aula.exercises.check import Check
-from aula.instruments.conversation import LONGEST
+from aula.instruments.spelling import LONGEST
 from aula.instruments.wiretap import Wiretap
 
 # What is said.

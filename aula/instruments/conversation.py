@@ -8,16 +8,13 @@ nor is a CLOSE that found TCP ended.
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
-from websockets.exceptions import InvalidHeader, ProtocolError
-from websockets.frames import Close, Frame, Opcode
+from websockets.frames import Frame, Opcode
 
+from aula.instruments import spelling
 from aula.instruments.frames import (
     End,
     Observer,
@@ -26,9 +23,8 @@ from aula.instruments.frames import (
     name_of,
 )
 
-LONGEST = 50  # characters of a payload, a path or a close reason
-LONGEST_LINE = 100  # characters of a header or an exception
-MOST_BYTES = 16  # bytes of a binary payload
+MOST_BYTES = 4 * (spelling.LONGEST + 1)  # of a frame: 4 a character, at most
+MESSAGES = (Opcode.TEXT, Opcode.BINARY)
 MOST_HEADERS = 18  # of a request or a response
 
 
@@ -61,7 +57,7 @@ class Conversation(Observer):
     """Hears what connections say, and puts it in order."""
 
     def __init__(self) -> None:
-        self._heard: dict[UUID, _Heard] = {}
+        self._heard: dict[int, _Heard] = {}
         self._order = itertools.count()
 
     def read(self) -> tuple[dict[str, str], list[Step]]:
@@ -75,24 +71,31 @@ class Conversation(Observer):
             return _converse(list(self._heard.values()))
 
     def request(self, end: End, method: str, path: str, sent: bool) -> None:
-        self._add(end, sent, f"{_spell(method)} {_spell(path)}")
+        self._add(
+            end, sent, f"{spelling.spell(method)} {spelling.spell(path)}"
+        )
 
     def response(self, end: End, status: int, phrase: str, sent: bool) -> None:
-        self._add(end, sent, f"{status:d} {_spell(phrase)}")
+        self._add(end, sent, f"{status:d} {spelling.spell(phrase)}")
 
     def header(self, end: End, name: str, value: str, sent: bool) -> None:
         messages = self._of(end).messages(sent)
         if messages and len(messages[-1].headers) <= MOST_HEADERS:
             cut = len(messages[-1].headers) == MOST_HEADERS
-            messages[-1].headers.append("…" if cut else _header(name, value))
+            line = "…" if cut else spelling.header(name, value)
+            messages[-1].headers = [*messages[-1].headers, line]
 
     def frame(self, end: End, frame: Frame, sent: bool, leaves: bool) -> None:
-        kinds = self._of(end).kinds
-        if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
-            kinds[sent] = frame.opcode
-        message = self._add(end, sent, _frame(frame, kinds[sent]))
-        message.is_frame = True
-        message.has_left = leaves
+        heard = self._heard.get(end.id) or self._of(end)
+        opcode, data = frame.opcode, frame.data
+        if opcode in MESSAGES:
+            heard.kinds[sent] = opcode
+        size = len(data)
+        # No more than is shown, and a copy, because what was sent may change.
+        start = bytes(data if size <= MOST_BYTES else data[:MOST_BYTES])
+        what = opcode, frame.fin, size, start, heard.kinds[sent]
+        messages = heard.sent if sent else heard.received
+        messages.append(_Message(what, next(self._order), leaves))
 
     def opened(self, end: End) -> None:
         # Its next word tells whether it was open before.
@@ -103,7 +106,7 @@ class Conversation(Observer):
         failures = self._of(end).failures
         if all(what != failure.what for failure in failures):
             failures.append(
-                _Failure(what, _describe(error), next(self._order))
+                _Failure(what, spelling.describe(error), next(self._order))
             )
 
     def lost(
@@ -115,32 +118,48 @@ class Conversation(Observer):
         heard.is_drained |= drained
         answer = heard.received[-1].text if heard.received else ""
         if end.is_client and rejection and answer.startswith("101 "):
-            heard.rejection = _describe(rejection)
+            heard.rejection = spelling.describe(rejection)
 
     def _of(self, end: End) -> _Heard:
-        if end.id not in self._heard:
-            self._heard[end.id] = _Heard(end, end.is_open, next(self._order))
-        return self._heard[end.id]
+        heard = self._heard.get(end.id)
+        if heard is None:
+            heard = _Heard(end, end.is_open, next(self._order))
+            self._heard[end.id] = heard
+        return heard
 
-    def _add(self, end: End, sent: bool, text: str) -> _Message:
+    def _add(self, end: End, sent: bool, text: str) -> None:
         messages = self._of(end).messages(sent)
         messages.append(_Message(text, next(self._order)))
-        return messages[-1]
 
 
-@dataclass
+# A frame's opcode, FIN, size and first bytes; and what it is the frame of.
+_Frame = tuple[Opcode, bool, int, bytes, Opcode]
+
+
+@dataclass(slots=True)
 class _Message:
-    """What one end sends at once: a request, a response or a frame."""
+    """What one end sends at once: a request, a response or a frame.
 
-    text: str
+    A frame is put in words when it is read, and not while others wait.
+    """
+
+    what: str | _Frame
     order: int = field(compare=False)
-    is_frame: bool = False
-    headers: list[str] = field(default_factory=list, compare=False)
     has_left: bool = field(default=True, compare=False)
+    headers: Sequence[str] = field(default=(), compare=False)
+
+    @property
+    def is_frame(self) -> bool:
+        return not isinstance(self.what, str)
 
     @property
     def is_close(self) -> bool:
-        return self.is_frame and self.text.startswith("CLOSE")
+        return self.what[0] is Opcode.CLOSE
+
+    @property
+    def text(self) -> str:
+        what = self.what
+        return what if isinstance(what, str) else spelling.frame(*what)
 
 
 @dataclass
@@ -262,7 +281,7 @@ def _handler_name(server: Any) -> str:
     """The name of the function given to ``serve()``, if it has one."""
     handler = handler_of(server)
     name = "" if handler is None else name_of(handler)
-    return "" if name == "<lambda>" else _spell(name)
+    return "" if name == "<lambda>" else spelling.spell(name)
 
 
 def _steps(talk: _Talk, client: str, server: str) -> Iterator[Step]:
@@ -278,7 +297,7 @@ def _steps(talk: _Talk, client: str, server: str) -> Iterator[Step]:
             pair if is_clients else (server, client),
             "frame" if message.is_frame else "line",
             message.text,
-            message.headers,
+            [*message.headers],
         )
         is_closed |= message.is_close
         if not is_clients and message.text.startswith("101 "):
@@ -303,93 +322,3 @@ def _steps(talk: _Talk, client: str, server: str) -> Iterator[Step]:
         # Each end has its records of it; one note tells, after all else.
         last = max([min(ended), *(message.order for _, message in messages)])
         yield Step(last, pair, how)
-
-
-# Texts from the wire are data.
-
-
-def _frame(frame: Frame, kind: Opcode) -> str:
-    """A frame in one line; ``kind`` is TEXT or BINARY for a CONT too."""
-    name, size = frame.opcode.name, len(frame.data)
-    # No more than is shown, of which no character takes more than 4 bytes,
-    # and a copy, because what was sent may change.
-    data = bytes(frame.data[: 4 * (LONGEST + 1)])
-    if frame.opcode is Opcode.CLOSE:
-        return _close(data)
-    if frame.opcode in (Opcode.PING, Opcode.PONG):
-        # The library's own pings carry four random bytes.
-        return name if size in (0, 4) else f"{name} {_quote(data)}"
-    if not frame.fin or frame.opcode is Opcode.CONT:
-        name += f" FIN={frame.fin:d}"  # RFC 6455, 5.4: 1 in the last one
-    if kind is Opcode.BINARY:
-        more = " …" if size > MOST_BYTES else ""
-        payload = f" {data[:MOST_BYTES].hex(' ')}{more}" if size else ""
-        return f"{name} ({size} bytes){payload}"
-    if size > LONGEST:
-        name += f" ({size} bytes)"
-    return f"{name} {_quote(data)}"
-
-
-def _close(data: bytes) -> str:
-    try:
-        close = Close.parse(data)
-    except (ProtocolError, UnicodeDecodeError):
-        return f"CLOSE {data.hex(' ')}"
-    if not data:
-        return "CLOSE"  # RFC 6455, 7.1.5: this reads as 1005, never sent
-    code = str(Close(close.code, ""))  # with its meaning
-    reason = f" {_quote(data[2:])}" if close.reason else ""
-    return f"CLOSE {code}{reason}"
-
-
-def _header(name: str, value: str) -> str:
-    """A header in one line, without what is new in each run."""
-    return _spell(f"{name}: {_steady(name, value)}", LONGEST_LINE)
-
-
-def _steady(name: str, value: str) -> str:
-    """A header's value without what is new in each run."""
-    match name.lower():
-        case "sec-websocket-key" | "sec-websocket-accept" | "date":
-            value = "…"
-        case "host" | "origin" | "location":
-            value = re.sub(r":\d+", ":…", value)
-        case "user-agent" | "server":
-            value = re.sub(r"/[\w.]+", "/…", value)
-    return value
-
-
-def _describe(error: BaseException) -> str:
-    """An exception in one line, without what is new in each run."""
-    text = type(error).__name__
-    with suppress(Exception):  # a __str__ may fail, too
-        text = f"{text}: {error}".removesuffix(": ")
-    if isinstance(error, InvalidHeader) and error.value:
-        steady = _steady(error.name, error.value)
-        text = text.removesuffix(error.value) + steady
-    return _spell(text, LONGEST_LINE)
-
-
-def _quote(data: bytes) -> str:
-    """A text as Python writes it; a byte that is no UTF-8 is ``\\xff``."""
-    text = data.decode(errors="surrogateescape")
-    quote = "'" if '"' in text and "'" not in text else '"'
-    return quote + _spell(text, special=quote + "\\") + quote
-
-
-def _spell(text: str, longest: int = LONGEST, special: str = "") -> str:
-    """A text in one line, cut off if long, with the invisible spelled out."""
-    shown = ""
-    for character in text:
-        if character in special:
-            piece = f"\\{character}"
-        elif character.isprintable():
-            piece = character
-        elif "\udc80" <= character <= "\udcff":
-            piece = f"\\x{ord(character) - 0xDC00:02x}"
-        else:
-            piece = character.encode("unicode_escape").decode()
-        if len(shown) + len(piece) > longest:
-            return shown + "…"
-        shown += piece
-    return shown

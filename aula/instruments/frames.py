@@ -29,11 +29,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
-from uuid import UUID
 from weakref import WeakSet
 
 from websockets.frames import Frame, Opcode
 from websockets.protocol import CLIENT, Protocol, State
+
+CLOSE = Opcode.CLOSE  # to look it up takes time
 
 # What the library logs together with an exception.
 FAILURES = (
@@ -130,7 +131,9 @@ class _Debug:
     def __get__(self, protocol: Protocol | None, owner: type) -> Any:
         if protocol is None:
             return self
-        _listen_to(protocol)
+        log = getattr(protocol.logger, "log", None)
+        if type(getattr(log, "__self__", None)) is not End:
+            _listen_to(protocol)
         return True
 
     def __set__(self, protocol: Protocol, answer: bool) -> None:
@@ -166,7 +169,7 @@ class End:
     def __init__(
         self, protocol: Protocol, adapter: logging.LoggerAdapter[Any]
     ) -> None:
-        self.id: UUID = protocol.id
+        self.id = protocol.id.int  # it takes less time to find than the UUID
         self.is_client = protocol.side is CLIENT
         self.key = ""
         self.server: Any = None
@@ -184,7 +187,12 @@ class End:
         self, level: int, message: Any, *args: Any, **options: Any
     ) -> None:
         """``log`` of its adapter while somebody observes."""
-        if str(message).startswith(HEARD):
+        if args and type(args[0]) is Frame and message in ("> %s", "< %s"):
+            with lock:  # the same in less time, for there may be many
+                self._get_to_know()
+                for observer in _observers:
+                    self._tell_frame(observer, args[0], message == "> %s")
+        elif str(message).startswith(HEARD):
             with lock:
                 self._get_to_know()
                 for observer in _observers:
@@ -198,6 +206,8 @@ class End:
 
     def _get_to_know(self) -> None:
         """Take up what it is known by, as soon as it is there."""
+        if self.address and self.key and (self.is_client or self.server):
+            return
         websocket = self._websocket
         if self.server is None:
             # A blocking server's connection is told after it began to read.
@@ -222,10 +232,7 @@ class End:
         sent = way == ">"
         match what, args:
             case "%s", (Frame() as frame,):
-                if sent and frame.opcode is Opcode.CLOSE:
-                    self._notice_failure(observer)
-                leaves = not sent or self._has_way_out()
-                observer.frame(self, frame, sent, leaves)
+                self._tell_frame(observer, frame, sent)
             case "%s: %s", (str(name), str(value)):
                 if name.lower() == "sec-websocket-key":
                     self.key = value
@@ -242,6 +249,16 @@ class End:
                 # It answers an end of TCP while it handles this.
                 drained = isinstance(error, EOFError)
                 observer.lost(self, drained, self._protocol.handshake_exc)
+
+    def _tell_frame(
+        self, observer: Observer, frame: Frame, sent: bool
+    ) -> None:
+        leaves = True
+        if sent:
+            if frame.opcode is CLOSE:
+                self._notice_failure(observer)
+            leaves = self._has_way_out()
+        observer.frame(self, frame, sent, leaves)
 
     def _has_way_out(self) -> bool:
         transport = getattr(self._websocket, "transport", None)

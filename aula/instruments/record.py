@@ -142,7 +142,8 @@ class Recorder(tasks.Observer):
             return
         self._running = lane
         self._turns += 1
-        self.stores.leave(task)
+        if self.stores.found:
+            self.stores.leave(task)
         if lane is self.own:
             self._own_step = time.perf_counter()
         if task.cancelling() > lane.cancelling:  # it had its turn already
@@ -161,9 +162,10 @@ class Recorder(tasks.Observer):
             self._own_step = None
         if lane.started:
             self._step(lane, max(began, self.began), time.perf_counter())
-        if task.cancelling() > lane.cancelling:  # by itself
+        count = task.cancelling()
+        if count > lane.cancelling:  # by itself
             lane.requests.append((lane.steps[-1][1], "call", lane))
-        lane.cancelling = task.cancelling()
+        lane.cancelling = count
         if not task.done():
             self._note_wait(lane)
         if self.stores.found:
@@ -260,24 +262,28 @@ class Recorder(tasks.Observer):
         The outermost bears no name: the row is called after it.
         """
         chain = tasks.await_chain(lane.task)
-        own = [coro for coro in chain if not labels.is_librarys(coro)]
-        behind = chain.index(own[-1]) + 1 if own else 0
-        thing = waited_in(chain[behind:]) if lane.shown else None
-        if thing is not None:
-            self.stores.enter(lane.task, thing, own[-1] if own else None)
-        if not own:
+        behind = len(chain)
+        while behind and labels.is_librarys(chain[behind - 1]):
+            behind -= 1
+        own = chain[behind - 1] if behind else None
+        if lane.shown and behind < len(chain):
+            thing = waited_in(chain[behind:])
+            if thing is not None:
+                self.stores.enter(lane.task, thing, own)
+        if own is None:
             return
         moment = lane.steps[-1][1]
-        place = own[-1].cr_code, own[-1].cr_frame.f_lasti
+        place = own.cr_code, own.cr_frame.f_lasti
         if not lane.places or lane.places[-1][1] != place:
             lane.places.append((moment, place))
-        if lane.waits and lane.waits[-1][1]() is own[-1]:
+        if lane.waits and lane.waits[-1][1]() is own:
             return
         call = ""
-        if len(own) > 1:
-            call = self._calls.setdefault(own[-1], labels.call(own[-1]))
+        if not all(map(labels.is_librarys, chain[: behind - 1])):
+            call = self._calls.get(own) or labels.call(own)
+            self._calls[own] = call
         if call or lane.waits:
-            lane.waits.append((moment, ref(own[-1]), call))
+            lane.waits.append((moment, ref(own), call))
 
 
 class _Failures(logging.Handler):

@@ -13,9 +13,10 @@ from typing import Any
 from aula.instruments import tasks
 from aula.instruments.labels import LONGEST_LABEL, cut
 
-# What a task waits in for others, by the coroutine that waits.
+# What a task waits in for others, by the coroutine that waits. (To find code
+# by itself in a set would be slow: it is compared as a whole.)
 _WAITS = {
-    method.__code__
+    id(method.__code__)
     for method in (
         asyncio.Queue.get,
         asyncio.Queue.put,
@@ -38,7 +39,7 @@ def waited_in(chain: list[Any]) -> Any:
         None if there is none, or it is a library's own.
     """
     for coro in chain:
-        if coro.cr_code in _WAITS:
+        if id(coro.cr_code) in _WAITS:
             return coro.cr_frame.f_locals["self"]
         if not coro.cr_frame.f_globals["__name__"].startswith("asyncio."):
             return None

@@ -28,6 +28,7 @@ from aula.instruments.jobs import Job, leave_out
 
 Task = asyncio.Task[Any]
 
+_PUBLIC = frozenset(dir(asyncio.Task))
 _LOOP = asyncio.Handle._run.__code__  # what runs a loop's callbacks
 
 
@@ -183,12 +184,11 @@ class _Watch:
     ) -> asyncio.Handle:
         """``loop.call_soon``, through which every step of a task passes."""
         task = getattr(callback, "__self__", None)
-        name = getattr(callback, "__name__", "")
         # Steps are private; call_soon(task.cancel) is no step.
         if (
             hasattr(task, "get_coro")
             and hasattr(task, "done")
-            and not hasattr(asyncio.Task, name)
+            and getattr(callback, "__name__", "") not in _PUBLIC
         ):
             if callback.__self__.cancelling():
                 by = _canceller(sys._getframe(1))
@@ -338,10 +338,13 @@ def await_chain(task: Task) -> list[Any]:
     """The coroutines that a suspended task stands in, outermost first."""
     chain: list[Any] = []
     coro: Any = task.get_coro()
-    while isinstance(coro, Coroutine) and hasattr(coro, "cr_await"):
+    while True:
+        try:
+            inner = coro.cr_await
+        except AttributeError:  # a future, or a generator
+            return chain
         chain.append(coro)
-        coro = coro.cr_await
-    return chain
+        coro = inner
 
 
 def frame_of(coro: Any) -> FrameType | None:

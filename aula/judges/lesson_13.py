@@ -9,15 +9,31 @@ from contextlib import suppress
 from typing import Any
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
-from aula.judges.mistakes import NONE, equal
+from aula.exercises.prediction import Program, refuse_other
+from aula.judges.mistakes import CHANGED_SIZE, NONE, equal
 from aula.judges.servers import Person, Service
-from aula.judges.waiting import MOMENT, PATIENCE, until
+from aula.judges.waiting import MOMENT, PATIENCE, TURN, until
+
+BIG = "x" * 2**20  # more than lies between a server and a client
 
 
-@exercise("13.1", parameters=2, limit=9, picture="wiretap")
+@exercise("13.1", answer="prediction", picture="wiretap")
+async def lima_hears(answer: Any, program: Program) -> Right:
+    await program.run()
+    if answer == ["+Ada", "+Lima", "+Eva", "-Eva", "-Ada"]:
+        equal(answer, program.result, "as-if-told-before")
+    if answer == ["+Eva", "-Eva", "-Ada"]:
+        equal(answer, program.result, "as-if-not-herself")
+    if answer == ["+Lima", "+Eva", "-Ada"]:
+        equal(answer, program.result, "as-if-unnoticed")
+    refuse_other(answer, program.result)
+    return Right()
+
+
+@exercise("13.2", parameters=2, limit=12, picture="wiretap")
 async def in_room(answer: Answer) -> Right:
     rooms: dict[Any, Any] = {}
-    async with Service(answer, rooms) as service:
+    async with Service(answer, rooms, small=True) as service:
         ada = await service.visit("/garden")
         lima = await service.visit("/garden")
         eva = await service.visit("/kitchen")
@@ -32,6 +48,7 @@ async def in_room(answer: Answer) -> Right:
         if not heard:
             service.raise_errors()
             together = _has_two(rooms.get("/garden"))
+            await _refuse_first_lost(ada, lima)
             raise Wrong(
                 "not-told" if together else "silent",
                 expected=["hola"],
@@ -47,12 +64,59 @@ async def in_room(answer: Answer) -> Right:
         service.raise_errors()
         if service.closed:
             raise Wrong("error-escapes")
+        await _judge_coming_and_going(service, ada, bob)
         for person in ada, bob, eva:
             await person.leave()
         await until(lambda: not rooms)
         service.raise_errors()
         equal(sorted(map(str, rooms)), [], "empty-rooms")
     return Right()
+
+
+async def _refuse_first_lost(ada: Person, lima: Person) -> None:
+    """Whether they hear each other once each of them has said something."""
+    await lima.send("hola, Ada")
+    await asyncio.sleep(MOMENT)
+    await ada.send("hola, Lima")
+    if await lima.hears("hola, Lima"):
+        raise Wrong("first-message-lost", expected=["hola"], seen=lima.heard)
+
+
+async def _judge_coming_and_going(
+    service: Service, ada: Person, bob: Person
+) -> None:
+    """Two people come while one does not read; then that one vanishes."""
+    sleeper = await _visit_asleep(service)
+    await ada.send(BIG)
+    await asyncio.sleep(MOMENT)
+    late = [await service.visit("/garden") for _ in range(2)]
+    await asyncio.sleep(MOMENT)
+    sleeper.wake()
+    await sleeper.hears(BIG)
+    for error in service.errors:
+        if CHANGED_SIZE in f"{error}":
+            raise Wrong("changed-half-way", seen=error)
+    await sleeper.leave()
+    # Another one: who has read much is given bigger buffers by the system.
+    sleeper = await _visit_asleep(service)
+    await ada.send(BIG[1:])
+    await asyncio.sleep(MOMENT)
+    sleeper.vanish()
+    await asyncio.sleep(MOMENT)
+    await ada.send("still there?")
+    heard = await bob.hears(BIG, BIG[1:], "still there?")
+    service.raise_errors()
+    if not heard:
+        raise Wrong("gone-ends-all")
+    for person in late:
+        await person.leave()
+
+
+async def _visit_asleep(service: Service) -> Person:
+    sleeper = await service.visit("/garden")
+    await asyncio.sleep(MOMENT)
+    sleeper.sleep()
+    return sleeper
 
 
 def _refuse_company(ada: Person, lima: Person, eva: Person) -> None:
@@ -79,9 +143,10 @@ NO_OBJECTS = ["[1, 2]", '"hola"', "3", "null"]
 UNKNOWN = ['{"type": "dance"}', '{"name": "Ada"}']
 INCOMPLETE = ['{"type": "join"}', '{"type": "say", "name": "Ada"}']
 NO_TEXTS = ['{"type": "join", "name": ["Ada"]}', '{"type": "say", "text": 3}']
+NESTED = "[" * 100_000
 
 
-@exercise("13.2", answer="function", parameters=1, limit=3, picture=None)
+@exercise("13.3", answer="function", parameters=1, limit=3, picture=None)
 async def parse(answer: Answer) -> Right:
     for request in GOOD:
         message = json.dumps(request)
@@ -101,6 +166,10 @@ async def parse(answer: Answer) -> Right:
     _refuse_taken(answer, UNKNOWN, "any-type")
     _refuse_taken(answer, INCOMPLETE, "no-field")
     _refuse_taken(answer, NO_TEXTS, "any-value")
+    try:
+        _refuse_taken(answer, [NESTED], "no-error")
+    except RecursionError as error:
+        raise Wrong("too-deep", seen=error) from None
     return Right()
 
 
@@ -126,29 +195,29 @@ def _taken(answer: Answer, messages: list[str]) -> Iterator[tuple[str, Any]]:
             yield message, error
 
 
-BIG = "x" * 2**20  # more than lies between a server and a client
 EARLY = "too early"
-NONSENSE = ["hola", "[1, 2]", *UNKNOWN, *INCOMPLETE, *NO_TEXTS]
+NONSENSE = ["hola", "[1, 2]", *UNKNOWN, *INCOMPLETE, *NO_TEXTS, NESTED]
 ERROR = '{"type": "error", "reason": …}'
+# The first text fills what lies between, and of the others 20 may wait.
+TALK = [BIG, *(f"{number}{BIG[: 2**17]}" for number in range(25))]
 
 
-@exercise("13.3", parameters=2, limit=20, picture="wiretap")
+@exercise("13.4", parameters=2, limit=20, picture="wiretap")
 async def chat_server(answer: Answer) -> Right:
-    async with Service(answer, {}, small=True) as service:
+    async with Service(answer, {}) as service:
         ada, lima = await _judge_welcome(service)
         eva = await service.visit()
-        for message in [*NONSENSE, _request(type="say", text=EARLY)]:
-            await _judge_nonsense(service, eva, ada, message)
+        await _judge_nonsense(service, eva, ada)
         await _judge_taken_name(service, eva, ada)
         await _judge_talk(service, lima, "adios", [ada, lima, eva])
         await _judge_vanishing(service, eva, ada, lima)
-        await _judge_sleeper(service, ada, lima)
         await lima.leave()
         await _refuse_silence(
             service, [ada], "ghost", type="left", name="Lima"
         )
         service.raise_errors()
     await _judge_second_join(answer)
+    await _judge_sleeper(answer)
     return Right()
 
 
@@ -235,10 +304,16 @@ async def _judge_talk(
     )
 
 
-async def _judge_nonsense(
+async def _judge_nonsense(service: Service, eva: Person, ada: Person) -> None:
+    """To each message that deserves an error, Eva alone hears one."""
+    for message in [*NONSENSE, _request(type="say", text=EARLY)]:
+        await _judge_error(service, eva, ada, message)
+
+
+async def _judge_error(
     service: Service, eva: Person, ada: Person, message: str
 ) -> None:
-    """To what deserves an error, Eva alone hears one."""
+    shown = f"{message:.60}"
     before = len(_events(eva, type="error"))
     await eva.send(message)
     await until(
@@ -249,8 +324,10 @@ async def _judge_nonsense(
             or _events(ada, type="error")
         )
     )
-    if eva.gone:
-        raise Wrong("thrown-out", message=message, seen=service.failure())
+    if await until(lambda: eva.gone, 3 * TURN):
+        if len(_events(eva, type="error")) > before:
+            raise Wrong("one-error-only", message=shown)
+        raise Wrong("thrown-out", message=shown, seen=service.failure())
     if _events(ada, type="said", text=EARLY):
         raise Wrong("too-early", seen=_heard(ada)[-1:])
     if _events(ada, type="error"):
@@ -261,7 +338,7 @@ async def _judge_nonsense(
             "no-answer",
             expected=ERROR,
             seen=_heard(eva)[before:],
-            message=message,
+            message=shown,
         )
     if not all("reason" in error for error in errors):
         raise Wrong("no-reason", seen=_heard(eva)[-1:])
@@ -313,26 +390,6 @@ async def _judge_vanishing(
         raise Wrong("error-escapes")
 
 
-async def _judge_sleeper(service: Service, ada: Person, lima: Person) -> None:
-    """Somebody joins and never reads; two big texts fill what lies between."""
-    sleeper = await _join(service, "Sleeper")
-    await _hears(ada, type="joined", name="Sleeper")
-    service.raise_errors()
-    sleeper.sleep()
-    texts = [BIG, BIG[1:], "awake?"]
-    sending = [
-        asyncio.create_task(lima.send(_request(type="say", text=text)))
-        for text in texts
-    ]
-    for text in texts:
-        if not await _hears(ada, 2 * PATIENCE, text=text):
-            service.raise_errors()
-            raise Wrong("held-up")
-    await asyncio.wait(sending)
-    sleeper.vanish()
-    await _refuse_silence(service, [ada], "ghost", type="left", name="Sleeper")
-
-
 async def _judge_second_join(answer: Answer) -> None:
     """Eva joins, then joins once more under another name, and leaves."""
     members: dict[Any, Any] = {}
@@ -347,9 +404,42 @@ async def _judge_second_join(answer: Answer) -> None:
                 or eva.gone
             )
         )
+        if _events(eva, type="joined", name="Eve"):
+            raise Wrong("joined-twice", expected=ERROR, seen=_heard(eva)[-1:])
         await eva.leave()
         await until(lambda: not members)
         service.raise_errors()
         equal(sorted(map(str, members)), [], "two-names")
         if not _events(eva, type="error"):
             raise Wrong("second-join", expected=ERROR, seen=_heard(eva)[-1:])
+
+
+async def _judge_sleeper(answer: Answer) -> None:
+    """Somebody joins and never reads, while Lima talks on and on."""
+    async with Service(answer, {}, small=True) as service:
+        ada = await _join(service, "Ada")
+        await _hears(ada, type="joined", name="Ada")
+        lima = await _join(service, "Lima")
+        sleeper = await _join(service, "Sleeper")
+        await _hears(ada, type="joined", name="Sleeper")
+        service.raise_errors()
+        sleeper.sleep()
+        for text in TALK:
+            talking = asyncio.create_task(
+                lima.send(_request(type="say", text=text))
+            )
+            if not await _hears(ada, 2 * PATIENCE, text=text):
+                service.raise_errors()
+                raise Wrong("held-up")
+            await talking
+            if _hears_left(ada):
+                break
+            ada.heard.clear()
+        if not await until(lambda: _hears_left(ada)):
+            service.raise_errors()
+            raise Wrong("never-cut", count=len(TALK))
+        service.raise_errors()
+
+
+def _hears_left(ada: Person) -> bool:
+    return bool(_events(ada, type="left", name="Sleeper"))

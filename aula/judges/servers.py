@@ -226,6 +226,10 @@ class Person:
         """Read nothing more."""
         self._websocket.transport.pause_reading()
 
+    def wake(self) -> None:
+        """Read again."""
+        self._websocket.transport.resume_reading()
+
     def vanish(self) -> None:
         """Go without a word."""
         self._websocket.transport.abort()

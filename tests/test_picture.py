@@ -20,6 +20,9 @@ pytest_plugins = ["clocks"]
 pytestmark = pytest.mark.usefixtures("clock")
 
 
+NEARLY = " (from 0.1 s on it would be said to block the loop)"
+
+
 def drawn(*lanes, finished=10.0, language="en"):
     return read(draw_picture(recorded(*lanes, finished=finished), language))
 
@@ -73,7 +76,7 @@ def test_each_moment_in_its_place():
     assert shown(table, 1) == [
         (9.2, share(1), "created; starts 1 s later"),
         (18.4, share(3), "runs 1 ms; then waits 3 s in steam()"),
-        (46, share(0.08), "runs 80 ms"),
+        (46, share(0.08), f"runs 80 ms{NEARLY}"),
         (46.7, share(0.92), "waits 920 ms in steam()"),
         (55.2, "0%", "runs 0 ms"),
         (55.2, "1.4em", "returns 1"),
@@ -111,7 +114,7 @@ def test_in_spanish():
     assert [title for _, _, title in shown(table, 1)] == [
         "creada; empieza 1 s después",
         "corre 1 ms; luego espera 499 ms",
-        "corre 40 ms",
+        "corre 40 ms (desde 0,1 s se diría que bloquea el bucle)",
         "devuelve 1",
     ]
     assert legend(table) == [
@@ -209,6 +212,12 @@ def test_ticks_without_end():
     ticks = [each for each in elements if each.text == "▽"]
     assert len(ticks) == picture.MOST_REQUESTS
     assert len(summary) < 200
+
+
+def test_many_steps_do_not_block_however_long_they_take_together():
+    steps = [t / 1000 + d for t in range(0, 300, 30) for d in (0, 0.03)]
+    (title,) = [t for _, _, t in shown(drawn(cell(*steps, ended=0.3)), 0)][:1]
+    assert title == "runs 300 ms"
 
 
 # What surrounds the lanes.
@@ -599,7 +608,7 @@ def test_the_picture_of_a_real_run(clock):
     *_, (_, summary, elements) = rows(table)
     assert "runs 50 ms, blocks the loop 200 ms" in summary
     assert [each.title for each in elements] == [
-        "runs 50 ms",
+        f"runs 50 ms{NEARLY}",
         f"waits 200 ms in nap(0.2), at line {line}: await asyncio.sleep(0)",
         "blocks the loop 200 ms",
         'returns "done"',

@@ -240,7 +240,7 @@ class _Picture:
 
     def _axis(self) -> Iterator[str]:
         digits = max(0, -floor(log10(self.step) + 1e-9))
-        count = int(99.5 / WIDTH * self.total / self.step)
+        count = int(97 / WIDTH * self.total / self.step)
         for n in range(count + 1):
             at = look.number(WIDTH * n * self.step / self.total, 1)
             place = "margin-left:-2.5em;text-align:center"

@@ -10,6 +10,7 @@ from aula.instruments.look import number
 from aula.instruments.record import Recorder
 from aula.instruments.stores import Store
 
+LONG = 0.02  # seconds from which a step might be taken for one that blocks
 LONGEST_LINE = 60  # characters of a line of code
 
 TEXT = {
@@ -43,6 +44,7 @@ TEXT = {
         "created-for": "creada; empieza {time} después",
         "never": "creada; en {time} no llega a empezar",
         "runs-for": "corre {time}",
+        "nearly": "{what} (desde 0,1 s se diría que bloquea el bucle)",
         "many-for": "corre {count} veces, {time} en total",
         "waits-for": "espera {time}",
         "waits-in": "espera {time} en {call}",
@@ -88,6 +90,7 @@ TEXT = {
         "created-for": "created; starts {time} later",
         "never": "created; does not start in {time}",
         "runs-for": "runs {time}",
+        "nearly": "{what} (from 0.1 s on it would be said to block the loop)",
         "many-for": "runs {count} times, {time} in all",
         "waits-for": "waits {time}",
         "waits-in": "waits {time} in {call}",
@@ -158,7 +161,10 @@ class Teller:
             kind = bar.kind
             if kind in ("brief", "hair"):
                 kind = "runs"
-            parts.append(self.say(f"{kind}-for", bar.ran, count=bar.steps))
+            said = self.say(f"{kind}-for", bar.ran, count=bar.steps)
+            if kind == "runs" and bar.steps == 1 and bar.ran >= LONG:
+                said = self.say("nearly", what=said)
+            parts.append(said)
         if bar.waited:
             kind = "waits-in" if bar.call else "waits-for"
             parts.append(self.say(kind, bar.waited, call=bar.call))

@@ -24,8 +24,12 @@ import sys
 from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aula.display import show
+
+if TYPE_CHECKING:
+    from nbgitpuller import GitPuller
 
 TEXT = {
     "es": {
@@ -41,6 +45,22 @@ TEXT = {
         "no-clone": "Esta carpeta no es un clon del curso: no hay de dónde "
         "sacar la lección como vino. Descarga el curso otra vez.",
         "which": "Di qué lección: make fresh LESSON=08",
+        "refused": "Nada ha cambiado: {why}",
+        "not-course": "esta carpeta no es un clon del curso ({found}), y solo "
+        "un clon se actualiza. Clona el curso en otra carpeta (git clone y la "
+        "dirección de donde lo tienes), ejecuta allí make lab y copia en ella "
+        "los cuadernos en los que has trabajado.",
+        "no-git": "no se encuentra git. Instálalo (git-scm.com) y repite.",
+        "zip": "git no la conoce",
+        "inside": "es parte de {top}",
+        "no-origin": "no tiene «origin», de donde vendría lo nuevo",
+        "foreign": "{url} es otra cosa",
+        "unfinished": "git tiene algo a medias aquí ({found}). git status "
+        "dice qué es y cómo terminarlo; git merge --abort deshace una mezcla.",
+        "no-branch": "el curso no tiene ninguna rama {branch}. Guarda lo que "
+        "tengas en ella (git commit), vuelve a la del curso (git switch main) "
+        "y repite.",
+        "unreached": "no se llega a {url}. ¿Hay red? Git dice: {said}",
     },
     "en": {
         "kept": "The course no longer has {old}. Your copy is {new}.",
@@ -55,6 +75,25 @@ TEXT = {
         "no-clone": "This folder is no clone of the course: the lesson as it "
         "came is nowhere to be had. Download the course again.",
         "which": "Name a lesson: make fresh LESSON=08",
+        "refused": "Nothing has changed: {why}",
+        "not-course": "this folder is no clone of the course ({found}), and "
+        "only a clone can be updated. Clone the course into another folder "
+        "(git clone and the address that you have it from), run make lab "
+        "there, and copy the notebooks that you have worked in to it.",
+        "no-git": "there is no git here. Install it (git-scm.com) and try "
+        "again.",
+        "zip": "git does not know it",
+        "inside": "it is part of {top}",
+        "no-origin": 'it has no "origin" for anything new to come from',
+        "foreign": "{url} is something else",
+        "unfinished": "git is in the middle of something here ({found}). git "
+        "status says what it is and how to finish it; git merge --abort "
+        "undoes a merge.",
+        "no-branch": "the course has no branch {branch}. Save what you have "
+        "on it (git commit), go back to the course's (git switch main) and "
+        "try again.",
+        "unreached": "{url} cannot be reached. Is there a network? Git says: "
+        "{said}",
     },
 }
 
@@ -64,6 +103,12 @@ PAGES = [
     "notebooks/es/names.ipynb",
     "notebooks/en/names.ipynb",
 ]
+
+# Who has this in git has the course in it.
+MARK = "notebooks/index.ipynb"
+# Where git notes that it is at work, or waits for its user.
+AT_WORK = ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD"]
+AT_WORK += ["rebase-merge", "rebase-apply", "index.lock"]
 
 # Who is told that a lesson has another name now takes a learner's old lesson
 # for a change to the new one.
@@ -92,37 +137,74 @@ def git(root: Path, *arguments: str) -> str:
     return done.stdout.decode()
 
 
+class Refused(Exception):
+    """What keeps a clone from being updated, or shows that it is none.
+
+    Arguments:
+        reason: what stands in the way, as a key of TEXT.
+        words: what that text names.
+    """
+
+    def __init__(self, reason: str, **words: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.words = words
+
+    def told(self, language: str) -> str:
+        """What it is and what to do, in a language."""
+        texts = TEXT[language]
+        why = texts[self.reason].format(**self.words)
+        if self.reason in ("zip", "inside", "no-origin", "foreign"):
+            why = texts["not-course"].format(found=why)
+        return texts["refused"].format(why=why)
+
+
 def clone_of(folder: Path) -> Path:
-    """Where the clone stands that a folder is in.
+    """Where the clone of the course stands that a folder is in.
 
     Raises:
-        OSError, subprocess.CalledProcessError: if it is in none, or there is
-            no git.
+        Refused: if it is in none, or there is no git.
     """
-    return Path(git(folder, "rev-parse", "--show-toplevel").strip())
+    try:
+        top = Path(git(folder, "rev-parse", "--show-toplevel").strip())
+        git(top, "ls-files", "--error-unmatch", MARK)
+    except FileNotFoundError as error:
+        raise Refused("no-git") from error
+    except subprocess.CalledProcessError as error:
+        if "ls-files" in error.cmd:
+            raise Refused("inside", top=str(top)) from error
+        raise Refused("zip") from error
+    return top
 
 
-def update(root: Path) -> None:
+def update(folder: Path) -> None:
     """Bring a clone of the course to its newest version.
 
     Arguments:
-        root: where the clone stands.
+        folder: where the clone stands.
 
     A file that the learner has changed and the course no longer has under
     that name is kept beside its place: ``05_lesson.mine.ipynb``.
-    """
-    from nbgitpuller import GitPuller
 
+    Raises:
+        Refused: where nothing was done: the folder is not the top of a clone
+            of the course, or git is in the middle of something there.
+    """
+    root = clone_of(folder)
+    if not root.samefile(folder):
+        raise Refused("inside", top=str(root))
+    notes = [git(root, "rev-parse", "--git-path", n).strip() for n in AT_WORK]
+    conflicts = _paths(root, "--diff-filter=U")
+    for path in [n for n in notes if (root / n).exists()] + conflicts:
+        raise Refused("unfinished", found=path)
     os.environ.update(NO_RENAMES)
-    puller = GitPuller(
-        git(root, "remote", "get-url", "origin").strip(),
-        str(root),
-        branch=git(root, "branch", "--show-current").strip() or None,
-    )
-    for line in puller.update_remotes():
-        print(line, end="")
+    puller = _reach(root)
     newest = f"origin/{puller.branch_name}"
-    base = git(root, "merge-base", "HEAD", newest).strip()
+    try:
+        git(root, "cat-file", "-e", f"{newest}:{MARK}")
+        base = git(root, "merge-base", "HEAD", newest).strip()
+    except subprocess.CalledProcessError as error:
+        raise Refused("foreign", url=puller.git_url) from error
     gone = _paths(root, "--diff-filter=D", base, newest)
     for path in _changed(root, base, gone):
         _keep(root, path, "kept")
@@ -135,6 +217,31 @@ def update(root: Path) -> None:
         git(root, "checkout", base, "--", path)
     for line in puller.pull():
         print(line.rstrip("\n"))
+
+
+def _reach(root: Path) -> GitPuller:
+    """Fetch what is new.
+
+    Raises:
+        Refused: if it cannot be had.
+    """
+    from nbgitpuller.errors import BranchExistError
+    from nbgitpuller.pull import GitPuller
+
+    try:
+        url = git(root, "remote", "get-url", "origin").strip()
+    except subprocess.CalledProcessError as error:
+        raise Refused("no-origin") from error
+    branch = git(root, "branch", "--show-current").strip()
+    try:
+        git(root, "fetch", "origin")
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip()
+        raise Refused("unreached", url=url, said=said) from error
+    try:
+        return GitPuller(url, str(root), branch=branch or None)
+    except BranchExistError as error:
+        raise Refused("no-branch", branch=branch) from error
 
 
 class Fresh:
@@ -155,7 +262,7 @@ class Fresh:
     def __call__(self, number: str) -> None:
         try:
             text = put_afresh(clone_of(Path.cwd()), self.language, number)
-        except (OSError, subprocess.CalledProcessError):
+        except Refused:
             text = TEXT[self.language]["no-clone"]
         show({"text/markdown": text, "text/plain": _plain(text)})
 
@@ -253,22 +360,33 @@ def _plain(text: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """``make update``, or ``make fresh``."""
-    root = clone_of(Path.cwd())
+    here = Path.cwd()
     match arguments:
         case ["update"]:
-            update(root)
+            try:
+                update(here)
+            except Refused as refused:
+                return _fail(refused.told(language) for language in TEXT)
         case ["fresh", number]:
+            try:
+                root = clone_of(here)
+            except Refused:
+                return _fail(words["no-clone"] for words in TEXT.values())
             for language in TEXT:
                 try:
                     print(_plain(put_afresh(root, language, number)))
                 except ValueError as error:
-                    print(error, file=sys.stderr)
-                    return 1
+                    return _fail([str(error)])
         case _:
-            for words in TEXT.values():
-                print(words["which"], file=sys.stderr)
-            return 1
+            return _fail(words["which"] for words in TEXT.values())
     return 0
+
+
+def _fail(lines: Iterable[str]) -> int:
+    """Say why nothing was done, and have ``make`` end with an error."""
+    for line in lines:
+        print(line, file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

@@ -57,6 +57,13 @@ def git(folder, *arguments):
     )
 
 
+def said_by_git(folder, *arguments):
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True
+    )
+    return done.stdout.splitlines()
+
+
 def write(folder, files):
     for path, text in files.items():
         target = folder / path
@@ -86,6 +93,7 @@ def upstream(tmp_path, monkeypatch):
             LESSON: notebook("...", "one", "two", "three"),
             OTHER: notebook("...", "one", "two"),
             "README.md": "Aula\n",
+            INDEX: notebook("progress()"),
         },
     )
     return folder
@@ -351,6 +359,138 @@ def test_make_fresh_needs_a_lesson(learner, arguments):
     assert done.returncode != 0
     assert ("LESSON=08" if not arguments else "'77'") in done.stderr
     assert "Traceback" not in done.stderr
+
+
+class TestRefuses:
+    """Where no update can come, nothing is touched and a way is told."""
+
+    @pytest.fixture(autouse=True)
+    def newer(self, upstream, learner):
+        """There would be something new, and the learner is at work."""
+        write(learner, {LESSON: MINE})
+        publish(upstream, {"README.md": "Aula 2\n", OTHER: "{}"})
+
+    def refuse(self, folder, *words, command="update"):
+        before = {
+            path: path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file() and ".git" not in path.parts
+        }
+        log = said_by_git(folder, "log", "--all", "--oneline")
+        done = make(folder, *command.split())
+        assert done.returncode != 0
+        assert "Traceback" not in done.stderr, done.stderr
+        for text in words:
+            assert text in done.stderr, done.stderr
+        after = {path: path.read_bytes() for path in before}
+        assert after == before
+        mine = said_by_git(folder, "log", "HEAD", "--oneline")
+        assert mine == [line for line in log if line in mine]
+        return done.stderr
+
+    def own(self, folder):
+        """A repository of the learner's own, with something unfinished."""
+        git(folder, "init", "--initial-branch=main")
+        write(folder, {"mine.txt": "finished\n"})
+        git(folder, "add", "mine.txt")
+        git(folder, "commit", "--message", "mine")
+        write(folder, {"mine.txt": "unfinished\n"})
+
+    def zipped(self, learner, folder):
+        ignored = shutil.ignore_patterns(".git")
+        shutil.copytree(learner, folder, ignore=ignored, dirs_exist_ok=True)
+        return folder
+
+    def test_in_a_zip(self, learner, tmp_path):
+        folder = self.zipped(learner, tmp_path / "zip")
+        self.refuse(
+            folder,
+            "Nothing has changed: this folder is no clone of the course",
+            "Nada ha cambiado: esta carpeta no es un clon del curso",
+            "git clone",
+        )
+        told = ("no clone of the course", "no es un clon del curso")
+        self.refuse(folder, *told, command="fresh LESSON=02")
+
+    @pytest.mark.parametrize("committed", [False, True])
+    def test_in_the_learners_repository(self, learner, tmp_path, committed):
+        outer = tmp_path / "mine"
+        outer.mkdir()
+        self.own(outer)
+        folder = self.zipped(learner, outer / "course")
+        if committed:
+            git(outer, "add", "course")
+            git(outer, "commit", "--message", "the course")
+        for target in ("update", "fresh LESSON=02"):
+            self.refuse(folder, "clon", command=target)
+        said = said_by_git(outer, "status", "--porcelain")
+        assert " M mine.txt" in said
+        assert f"part of {outer}" in self.refuse(folder)
+
+    def test_as_the_learners_repository(self, learner, tmp_path):
+        folder = self.zipped(learner, tmp_path / "mine")
+        self.own(folder)
+        self.refuse(folder, f"part of {folder}")
+        git(folder, "add", "--all")
+        git(folder, "commit", "--message", "the course")
+        self.refuse(folder, 'no "origin"', "«origin»")
+
+    def test_in_a_clone_of_something_else(self, learner, tmp_path):
+        other = tmp_path / "other"
+        other.mkdir()
+        self.own(other)
+        git(tmp_path, "clone", str(other), "mine")
+        folder = self.zipped(learner, tmp_path / "mine")
+        self.refuse(folder, f"part of {folder}")
+        git(folder, "add", "--all")
+        git(folder, "commit", "--message", "the course")
+        self.refuse(folder, f"{other} is something else", "es otra cosa")
+
+    @pytest.mark.parametrize("work", ["merge", "cherry-pick", "stash"])
+    def test_in_the_middle_of_something(self, learner, upstream, work):
+        write(learner, {"README.md": "mine\n"})
+        if work == "stash":
+            git(learner, "stash")
+        write(learner, {"README.md": "mine, too\n"})
+        git(learner, "commit", "--all", "--message", "mine")
+        git(learner, "fetch")
+        what = ["pop"] if work == "stash" else ["origin/main"]
+        with pytest.raises(subprocess.CalledProcessError):
+            git(learner, work, *what)
+        self.refuse(learner, "in the middle of", "a medias")
+
+    def test_while_another_git_is_at_work(self, learner):
+        write(learner, {".git/index.lock": ""})
+        self.refuse(learner, "(.git/index.lock)")
+
+    def test_on_a_branch_of_ones_own(self, learner):
+        git(learner, "switch", "--create", "mine")
+        self.refuse(learner, "no branch mine", "git switch main")
+
+    def test_where_the_course_cannot_be_reached(self, learner, upstream):
+        upstream.rename(upstream.with_name("gone"))
+        self.refuse(learner, f"{upstream} cannot be reached", "no se llega a")
+
+    def test_without_git(self, learner, tmp_path, monkeypatch):
+        tools = tmp_path / "bin"
+        tools.mkdir()
+        for name in ("make", "sh"):
+            (tools / name).symlink_to(shutil.which(name))
+        before = os.environ["PATH"]
+        monkeypatch.setenv("PATH", str(tools))
+        done = make(learner, "update")
+        monkeypatch.setenv("PATH", before)
+        assert "there is no git here" in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_but_not_in_a_shallow_clone_nor_a_linked_folder(
+        self, learner, upstream, tmp_path
+    ):
+        git(tmp_path, "clone", "--depth=1", upstream.as_uri(), "shallow")
+        (tmp_path / "link").symlink_to(tmp_path / "shallow")
+        publish(upstream, {"README.md": "Aula 3\n"})
+        update(tmp_path / "link")
+        assert read(tmp_path / "shallow", "README.md") == "Aula 3\n"
 
 
 def test_texts_have_both_languages():

@@ -250,13 +250,19 @@ def test_how_full_a_queue_was():
 
 
 def test_what_was_so_for_a_moment_takes_nothing_else_in():
-    row = bars.fills(
-        store((0, 1, 0), (3, 2, 0), (3.001, 1, 1), (3.002, 0, 0)), 10.0, 10.0
-    )
-    assert row == [
+    moments = (0, 1, 0), (3, 2, 0), (3.01, 1, 1), (3.02, 0, 0)
+    assert bars.fills(store(*moments), 10.0, 10.0) == [
         bars.Fill(0, 3, 1, 0),
-        bars.Fill(3, 3.002, 2, 1, joined=True),
-        bars.Fill(3.002, 10.0, 0, 0),
+        bars.Fill(3, 3.02, 2, 1, joined=True),
+        bars.Fill(3.02, 10.0, 0, 0),
+    ]
+
+
+def test_what_was_so_for_less_than_can_be_seen():
+    moments = (0, 1, 0), (3, 2, 0), (3.001, 0, 0)
+    assert bars.fills(store(*moments), 10.0, 10.0) == [
+        bars.Fill(0, 3.001, 1, 0),
+        bars.Fill(3.001, 10.0, 0, 0),
     ]
 
 

@@ -400,20 +400,20 @@ def test_a_job_in_a_thread():
             "x: Lock",
             ["free, 1 waiting, for 3 s", "taken, 0 waiting, "],
             ["+1", ""],
-            "taken, or set",
+            "taken",
         ),
         (
             asyncio.Event(),
             "x: Event",
             ["not set, 1 waiting, for 3 s", "set, 0 waiting, "],
             ["+1", ""],
-            "taken, or set",
+            "set",
         ),
     ],
 )
 def test_a_row_of_what_tasks_wait_in(thing, label, titles, texts, key):
     recorder = recorded(cell())
-    store = Store(thing, label, [(1, 0, 1), (4, 1, 0), (9.99, 2, 1)])
+    store = Store(thing, label, [(1, 0, 1), (4, 1, 0), (9.98, 2, 1)])
     recorder.stores.found = [store]
     table = read(draw_picture(recorder, "en"))
     name, summary, elements = rows(table)[1]
@@ -422,7 +422,7 @@ def test_a_row_of_what_tasks_wait_in(thing, label, titles, texts, key):
     for element, title, text in zip(elements, titles, texts, strict=False):
         assert element.title.startswith(title)
         assert element.text == text
-    assert [each.percent("left") for each in elements] == [9.2, 36.8, 91.9]
+    assert [each.percent("left") for each in elements] == [9.2, 36.8, 91.8]
     assert legend(table)[2:] == [key, "somebody waits"]
 
 

@@ -216,7 +216,13 @@ def fills(store: Store, finished: float, total: float) -> list[Fill]:
     gap = THIN * total
     while len(row := [*_pour(found, gap)]) > MOST_FILLS:
         found, gap = row, gap * 1.5
-    return row
+    seen: list[Fill] = []
+    for fill in row:
+        if seen and fill.ended - fill.began < FAINT * total:
+            seen[-1].ended = fill.ended
+        else:
+            seen.append(fill)
+    return seen
 
 
 def _pour(row: Iterable[Fill], gap: float) -> Iterator[Fill]:

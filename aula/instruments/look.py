@@ -23,7 +23,7 @@ ENDS = {
     "unstarted": "#767676",
 }
 FILL = "#85b"
-FILLS = ("items", "held", "waiting")
+FILLS = ("items", "taken", "set", "waiting")
 # In the order of the legend.
 BARS = ("created", "runs", "many", "waits", "thread", "process", "blocks")
 TICKS = {"deadline": ("▼", "solid"), "call": ("▽", "dotted")}

@@ -147,7 +147,8 @@ class _Picture:
 
     def _store(self, store: Store, name: str) -> str:
         """A row of a queue, a lock or the like."""
-        self.seen.add("held" if store.size is None else "items")
+        kind = "set" if store.is_event else "taken"
+        self.seen.add(kind if store.size is None else "items")
         said = escape(chart.tell_store(store, self.ends))
         fills = bars.fills(store, self.recorder.finished, self.total)
         return self._row(

@@ -9,8 +9,6 @@ from __future__ import annotations
 from types import TracebackType
 
 from aula.display import show
-from aula.instruments.chart import draw_text
-from aula.instruments.picture import draw_picture
 from aula.instruments.record import Recorder
 
 TEXT = {
@@ -95,6 +93,10 @@ class Timeline:
             data by MIME type: a picture, and ``text/plain``, which says the
             same.
         """
+        # Not before there is something to draw: a lesson begins sooner.
+        from aula.instruments.chart import draw_text
+        from aula.instruments.picture import draw_picture
+
         return {
             "text/plain": draw_text(self.recorder, language),
             "text/html": draw_picture(self.recorder, language),

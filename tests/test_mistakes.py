@@ -199,6 +199,30 @@ def test_what_aiohttp_says_of_no_response(response, text, caplog):
     assert text in caplog.text
 
 
+def test_what_aiohttp_says_of_receiving_after_the_end():
+    said = []
+
+    async def handler(request):
+        websocket = web.WebSocketResponse()
+        await websocket.prepare(request)
+        await websocket.close()
+        with pytest.raises(RuntimeError) as caught:
+            while True:
+                await websocket.receive()
+        said.append(f"{caught.value}")
+        return websocket
+
+    async def listen():
+        app = web.Application()
+        app.router.add_get("/", handler)
+        async with test_utils.TestClient(test_utils.TestServer(app)) as client:
+            async with client.ws_connect("/") as websocket:
+                await websocket.receive()
+
+    asyncio.run(listen())
+    assert [mistakes.SOCKET_CLOSED in text for text in said] == [True]
+
+
 async def unconnected(use):
     use(connect("ws://127.0.0.1:9"))
 

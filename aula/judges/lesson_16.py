@@ -1,15 +1,12 @@
-"""Judges the exercises of lesson 16: aiohttp's servers and its client."""
+"""Judges the exercises of lesson 16: WebSockets beside HTTP, in aiohttp."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import (
-    asynccontextmanager,
-    suppress,
-)
-from typing import Any, NoReturn
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, NoReturn, Self
 from unittest.mock import patch
 
 import aiohttp
@@ -18,19 +15,29 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.prediction import Program, refuse_other
 from aula.judges.mistakes import (
     CHANGED_SIZE,
     NO_RESPONSE,
     NO_RETURN,
+    SOCKET_CLOSED,
     equal,
+    refuse_none,
 )
 from aula.judges.servers import HANDLER_LIMIT, Hung, hear
-from aula.judges.waiting import MOMENT, Silence, patiently, until
+from aula.judges.waiting import (
+    MOMENT,
+    PATIENCE,
+    Silence,
+    patiently,
+    until,
+)
 
 LIMIT = 12  # seconds for an answer with which much may be waited for in vain
 # A set's order is anybody's guess. That all of so many listeners come after
 # all of as many others happens once in 12,870 times.
 LOST = 8
+ENOUGH = 8  # calls of receive for which nothing can come any more
 LONG = "latte, mocha, " * 2**15  # more than is sent without a drain
 
 
@@ -68,9 +75,155 @@ async def _running(app: web.Application, **options: Any) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-@exercise("16.1", "function", limit=LIMIT, picture="wiretap")
+class _Patient(aiohttp.ClientWebSocketResponse[Any]):
+    """A WebSocket of a client that is not asked for ever when it is over."""
+
+    asked = 0
+
+    async def receive(self, *args: Any, **options: Any) -> Any:
+        message = await super().receive(*args, **options)
+        if message.type is aiohttp.WSMsgType.CLOSED:
+            self.asked += 1
+            if self.asked > ENOUGH:
+                raise Wrong("asks-for-ever", seen=message.type.name)
+        return message
+
+
+@exercise("16.1", parameters=2, picture=None)
+async def texts_until_close(answer: Answer) -> Right:
+    sent: list[list[str | bytes]] = [
+        ["latte", "mocha", b"\x01\x02", "latte"],
+        [],
+        ["chai", "mate", b"horchata", "té"],
+    ]
+    cut = len(sent) - 1  # without a goodbye
+    strangers = 0
+
+    async def speak(request: web.Request) -> web.StreamResponse:
+        nonlocal strangers
+        strangers += request.headers.get("X-Session") != "aula"
+        number = int(request.match_info["number"])
+        websocket = web.WebSocketResponse()
+        await websocket.prepare(request)
+        for item in sent[number]:
+            if isinstance(item, str):
+                await websocket.send_str(item)
+            else:
+                await websocket.send_bytes(item)
+        if number == cut and request.transport is not None:
+            # What was sent arrives before the cut does.
+            request.transport.close()
+        else:
+            await websocket.close()
+        return websocket
+
+    app = web.Application()
+    app.add_routes([web.get("/{number}", speak)])
+    async with (
+        _running(app) as url,
+        aiohttp.ClientSession(
+            headers={"X-Session": "aula"}, ws_response_class=_Patient
+        ) as session,
+    ):
+        for number, items in enumerate(sent):
+            texts = [item for item in items if isinstance(item, str)]
+            try:
+                seen = await answer(session, f"{url}/{number}")
+            except aiohttp.WSMessageTypeError as error:
+                raise Wrong("text-alone", seen=error) from None
+            if strangers:
+                raise Wrong("other-session")
+            _judge_texts(seen, texts)
+    return Right()
+
+
+def _judge_texts(seen: Any, texts: list[str]) -> None:
+    refuse_none(seen, texts)
+    items = list(seen) if isinstance(seen, list | tuple) else [seen]
+    if any(isinstance(item, aiohttp.WSMessage) for item in items):
+        kinds = [type(item).__name__ for item in items]
+        raise Wrong("whole-messages", expected=texts, seen=kinds)
+    if any(isinstance(item, bytes) for item in items):
+        raise Wrong("bytes-too", expected=texts, seen=seen)
+    if len(texts) > 1 and items == texts[:1]:
+        raise Wrong("first-alone", expected=texts, seen=seen)
+    equal(items, texts, "other-texts")
+
+
+@exercise("16.2", answer="prediction", picture=None)
+async def who_is_missed(answer: Any, program: Program) -> Right:
+    await program.run()
+    cases = "cut", "silent", "silent, with heartbeat"
+    if answer == dict.fromkeys(cases, "noticed"):
+        equal(answer, program.result, "as-if-silence-were-told")
+    if answer == dict.fromkeys(cases, "unnoticed") | {"cut": "noticed"}:
+        equal(answer, program.result, "as-if-no-pings")
+    refuse_other(answer, program.result)
+    return Right()
+
+
+@exercise("16.3", "function", parameters=1, limit=LIMIT, picture="wiretap")
+async def make_site(answer: Answer) -> Right:
+    for page in (
+        "<!doctype html><h1>latte</h1>",
+        "<!doctype html><p>¿mocha?</p>",
+    ):
+        with _no_run_app():
+            app = answer(page)
+        if not isinstance(app, web.Application):
+            raise Wrong("no-app", seen=app)
+        async with _Server().run(app) as server:
+            await _judge_page(server, page)
+            await _judge_shouting(server)
+            server.raise_errors()
+    return Right()
+
+
+async def _judge_page(server: _Server, page: str) -> None:
+    status, kind, text = await server.get("/")
+    server.raise_errors()
+    if status in (404, 405):
+        raise Wrong("no-page", expected=200, seen=status)
+    if text != page:
+        raise Wrong("other-page", expected=page, seen=text)
+    equal(kind, "text/html", "not-html")
+    equal(status, 200, "other-page")
+
+
+async def _judge_shouting(server: _Server) -> None:
+    ada, lima = await server.listen(), await server.listen()
+    if await until(lambda: ada.close_code is not None, MOMENT):
+        server.raise_errors()
+        raise Wrong("closes-at-once")
+    for websocket, text in (
+        (ada, "hola"),
+        (lima, "latte"),
+        (ada, "¿qué tal?"),
+        (lima, "mocha"),
+    ):
+        try:
+            await websocket.send(text)
+        except ConnectionClosed:
+            server.raise_errors()
+            raise Wrong("received-once") from None
+        heard = await server.heard(websocket)
+        if heard is None:
+            server.raise_errors()
+            if websocket.close_code:
+                raise Wrong("received-once", expected=text.upper(), seen=None)
+            raise Wrong("silent", expected=text.upper(), seen=None)
+        if heard == text:
+            raise Wrong("same", expected=text.upper(), seen=heard)
+        equal(heard, text.upper(), "other-reply")
+        if text == "hola" and await server.heard(ada, MOMENT) is not None:
+            raise Wrong("not-once", expected=1, seen=2)
+    await ada.close()
+    await until(lambda: server.complaints.messages, MOMENT)
+
+
+@exercise("16.4", "function", limit=LIMIT, picture="wiretap")
 async def make_board(answer: Answer) -> Right:
-    with patch.object(web, "run_app", _refuse_run_app):
+    with _no_run_app():
         app = answer()
         try:
             other = answer()
@@ -89,8 +242,13 @@ async def make_board(answer: Answer) -> Right:
     return Right()
 
 
-def _refuse_run_app(*_: Any, **__: Any) -> NoReturn:
-    raise Wrong("runs-app")
+@contextmanager
+def _no_run_app() -> Iterator[None]:
+    def refuse_run_app(*_: Any, **__: Any) -> NoReturn:
+        raise Wrong("runs-app")
+
+    with patch.object(web, "run_app", refuse_run_app):
+        yield
 
 
 async def _judge_board(board: _Board) -> ClientConnection:
@@ -213,11 +371,10 @@ async def _judge_all_hear(
         )
 
 
-class _Board:
+class _Server:
     """The learner's server, and how the judge talks to it.
 
     Attributes:
-        deaf: whether what is sent to it over /ws is not received.
         lost: connections to cut off when there is a text for them.
         transports: the server's end of each WebSocket.
     """
@@ -225,13 +382,12 @@ class _Board:
     def __init__(self) -> None:
         self.complaints = _Complaints()
         self.listeners: list[ClientConnection] = []
-        self.deaf = False
         self.lost: list[asyncio.Transport] = []
         self.transports: list[asyncio.Transport] = []
         self._silent = ""  # the path whose handler returned nothing
 
     @asynccontextmanager
-    async def run(self, app: web.Application) -> AsyncIterator[_Board]:
+    async def run(self, app: web.Application) -> AsyncIterator[Self]:
         """Serve an application, and close all WebSockets in the end."""
 
         @web.middleware
@@ -271,18 +427,53 @@ class _Board:
         self.listeners.append(websocket)
         return websocket
 
+    async def get(self, path: str) -> tuple[int, str, str]:
+        """The status, type and text of a page."""
+        async with self._session.get(f"{self._url}{path}") as response:
+            text = await response.text()
+            return response.status, response.content_type, text
+
+    @staticmethod
+    async def heard(
+        websocket: ClientConnection, seconds: float = PATIENCE
+    ) -> str | bytes | None:
+        with suppress(Silence, Hung):
+            return await hear(websocket, seconds)
+        return None
+
+    def refuse(self, error: BaseException) -> None:
+        """Name what went wrong in a handler; some servers know more."""
+
+    def raise_errors(self) -> None:
+        """Raise what went wrong in the handlers, if something did."""
+        for error in self.complaints.errors:
+            _refuse_other_library(error)
+            self.refuse(error)
+            if SOCKET_CLOSED in f"{error}":
+                raise Wrong("asks-for-ever", seen=error)
+            raise error
+        for message in self.complaints.messages:
+            if NO_RESPONSE in message:
+                raise Wrong("no-response", seen=message)
+            if NO_RETURN in message:
+                raise Wrong("no-return", seen=message, silent=self._silent)
+
+
+class _Board(_Server):
+    """A server on which one listens by WebSocket and speaks by HTTP.
+
+    Attributes:
+        deaf: whether what is sent to it over /ws is not received.
+    """
+
+    deaf = False
+
     async def say(self, text: str) -> str:
         url = f"{self._url}/say"
         async with self._session.post(url, data=text) as response:
             if response.status in (404, 405):
                 raise Wrong("wrong-method", seen=response.status)
             return (await response.text()).strip()
-
-    @staticmethod
-    async def heard(websocket: ClientConnection) -> str | bytes | None:
-        with suppress(Silence, Hung):
-            return await hear(websocket)
-        return None
 
     async def settles(self, count: str) -> str:
         """What the count of listeners comes to, or what it stays at."""
@@ -297,18 +488,9 @@ class _Board:
         seen = await self.settles("1")
         equal(seen, "1", "deaf" if self.deaf else "never-forgets")
 
-    def raise_errors(self) -> None:
-        """Raise what went wrong in the handlers, if something did."""
-        for error in self.complaints.errors:
-            _refuse_other_library(error)
-            if isinstance(error, RuntimeError) and CHANGED_SIZE in f"{error}":
-                raise Wrong("no-copy", seen=error)
-            raise error
-        for message in self.complaints.messages:
-            if NO_RESPONSE in message:
-                raise Wrong("no-response", seen=message)
-            if NO_RETURN in message:
-                raise Wrong("no-return", seen=message, silent=self._silent)
+    def refuse(self, error: BaseException) -> None:
+        if isinstance(error, RuntimeError) and CHANGED_SIZE in f"{error}":
+            raise Wrong("no-copy", seen=error)
 
 
 def _refuse_other_library(error: BaseException) -> None:

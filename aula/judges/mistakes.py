@@ -59,6 +59,8 @@ CHANGED_SIZE = "changed size during iteration"
 # What aiohttp's server says of a handler that returns no response.
 NO_RESPONSE = "should return a response instance"
 NO_RETURN = "Missing return statement"
+# What its WebSocket says to those who go on receiving after the end.
+SOCKET_CLOSED = "WebSocket connection is closed"
 # What ``async for`` says of a list, and as_completed of ``*tasks``.
 NOT_ASYNC_ITERABLE = "'async for' requires an object with __aiter__"
 AS_COMPLETED_STAR = "as_completed() takes 1 positional argument"

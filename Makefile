@@ -30,9 +30,20 @@ SETTINGS := pyproject.toml requirements.txt aula/jupyterlab.json
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	-c requirements.txt
 
-# uv is ten times faster; pip knows mirrors and certificates that uv does not.
-install = $(UV) pip install --quiet --python $(BIN)/python \
-	--reinstall-package aula -c requirements.txt $(1) || $(PIP) $(1)
+# uv is ten times faster, and where it has what is needed it asks no network;
+# pip knows mirrors and certificates that uv does not.
+uv = $(UV) pip install --quiet --python $(BIN)/python -c requirements.txt $(1)
+install = $(uv) --offline 2>/dev/null || $(uv) || $(PIP) $(1)
+
+# What is installed or removed by hand changes this folder.
+PACKAGES := $(wildcard $(VENV)/lib/python*/site-packages)
+
+# The programs in an environment name the folder that it was made in. If it has
+# been moved or copied since, or has lost its Python, it is made anew.
+MADE_IN := $(shell test -x $(BIN)/python && cat $(VENV)/folder 2>/dev/null)
+ifneq ($(MADE_IN),$(shell pwd -P))
+.PHONY: $(BIN)/pip $(VENV)/for-learners $(VENV)/for-authors
+endif
 
 .PHONY: lab lint test build bench lock reset update fresh hands release \
 	soak check-machines check-pythons mutants
@@ -100,16 +111,19 @@ $(BIN)/pip:
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
 	|| { echo "$(PYTHON) cannot make virtual environments." \
 		"On Debian or Ubuntu: sudo apt install python3-venv"; exit 1; }
+	@test ! -e $(BIN) || echo "This folder has been moved or copied, or its" \
+		"Python is gone: $(VENV) is made anew."
 	@echo "Installing into $(VENV); the first time takes a minute or two."
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv --clear $(VENV)
+	@pwd -P > $(VENV)/folder
 
 $(UV): $(BIN)/pip
 	@$(PIP) --target $(VENV)/tools uv
 
-$(VENV)/for-learners: $(SETTINGS) | $(UV)
+$(VENV)/for-learners: $(SETTINGS) $(PACKAGES) | $(UV)
 	@$(call install,-e '.[lab]')
 	@touch $@
 
-$(VENV)/for-authors: $(SETTINGS) | $(UV)
+$(VENV)/for-authors: $(SETTINGS) $(PACKAGES) | $(UV)
 	@$(call install,-e '.[test]')
 	@touch $(VENV)/for-learners $@

@@ -74,12 +74,12 @@ DIRECT, PROXIED = range(2)
 
 @pytest.fixture(scope="module")
 def running(browser, lab):
-    path = next(p for p in source.lesson_paths() if p.stem.startswith("09"))
+    path = next(p for p in source.lesson_paths() if p.stem.startswith("14"))
     with opened(browser, lab, f"solutions/en/{path.stem}.ipynb") as notebook:
         clear_outputs(notebook)
         run_above(notebook, "await page.cleanup()")
-        last = cell_of(notebook, 'check("14.4"')
-        expect(last).to_contain_text("✔ 09.4")
+        last = cell_of(notebook, 'check("14.5"')
+        expect(last).to_contain_text("✔ 14.5")
         yield Lesson(notebook, browser)
 
 
@@ -96,6 +96,13 @@ def test_the_clock_ticks(lesson):
         expect(items.nth(3)).to_be_visible()
         expect(items.last).to_have_text("open")
         expect(items.first).to_have_text(TIME)
+
+
+def test_an_address_by_hand_needs_a_server_on_this_machine(lesson):
+    expect(lesson.frame("fixed_page").locator("li").first).to_have_text(TIME)
+    items = lesson.frame("lost_page").locator("li")
+    expect(items.first).to_have_text("close 1006")
+    expect(items).to_have_count(1)
 
 
 def test_the_page_survives_a_restart_of_its_server(lesson):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,6 +17,7 @@ from websockets.asyncio.server import Server, ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.prediction import Program, refuse_other
 from aula.judges.mistakes import equal
 from aula.judges.servers import Person, Service, address, calling, stop
 from aula.judges.waiting import MOMENT, until
@@ -32,33 +34,58 @@ async def socket_address(answer: Answer) -> Right:
             "wss://hub.example/user/ada/proxy/8002/"
         ),
         "https://lab.example/proxy/41/": "wss://lab.example/proxy/8002/",
+        "http://localhost:8888/user/http-lab/proxy/8001/": (
+            "ws://localhost:8888/user/http-lab/proxy/8002/"
+        ),
     }
     seen = {page: answer(page, 8002) for page in expected}
     if seen == expected:
         return Right()
     page = next(page for page in expected if seen[page] != expected[page])
-    wrong = _address_mistake([*expected.values()], [*seen.values()])
+    wrong = _address_mistake(expected, seen)
     wrong.expected = {page: expected[page]}
     wrong.seen = {page: seen[page]}
     raise wrong
 
 
-def _address_mistake(expected: list[str], seen: list[Any]) -> Wrong:
+def _address_mistake(
+    addresses: dict[str, str], answers: dict[str, Any]
+) -> Wrong:
+    expected, seen = [*addresses.values()], [*answers.values()]
     if not all(isinstance(text, str) for text in seen):
         return Wrong("not-text")
+    if any("PORT" in text for text in seen):
+        return Wrong("literal-port")
     if len(set(seen)) == 1:
         return Wrong("this-machine")
+    if seen == [*addresses]:
+        return Wrong("unchanged")
     if any(text.startswith("http") for text in seen):
         return Wrong("still-http")
     if not any(text.startswith("wss:") for text in seen):
         return Wrong("mixed-content")
     if not any("8002" in text for text in seen):
         return Wrong("page-port")
+    if seen == [text.replace("http", "ws") for text in expected]:
+        return Wrong("every-http")
     if [text.removesuffix("/") for text in seen] == [
         text.removesuffix("/") for text in expected
     ]:
         return Wrong("no-slash")
     return Wrong("other-number")
+
+
+@exercise("14.3", answer="prediction", picture="wiretap")
+async def page_events(answer: Any, program: Program) -> Right:
+    await program.run()
+    if answer == ["open", "tick", "close 1000"] * 2:
+        equal(answer, program.lines, "as-if-said-goodbye")
+    if answer == ["open", "tick", "close 1000", "open", "tick"]:
+        equal(answer, program.lines, "as-if-unclosed")
+    if answer == ["open", "tick", "close 1000", "open", "close 1006"]:
+        equal(answer, program.lines, "as-if-lost")
+    refuse_other(answer, program.lines)
+    return Right()
 
 
 class _List(HTMLParser):
@@ -115,7 +142,7 @@ MESSAGES = [
 ]
 
 
-@exercise("14.2", parameters=2, picture=None)
+@exercise("14.4", parameters=2, picture=None)
 async def history(answer: Answer) -> Right:
     returned: list[Any] = []
     errors: list[Exception] = []
@@ -143,7 +170,9 @@ async def history(answer: Answer) -> Right:
     if items == MESSAGES and not found.foreign:
         return Right()
     wrong = _list_mistake(found, items, text)
-    wrong.expected = MESSAGES
+    # Tags are shown beside tags, and texts beside texts.
+    tags = wrong.seen is found.elements
+    wrong.expected = ["ul", *["li"] * len(MESSAGES)] if tags else MESSAGES
     raise wrong
 
 
@@ -181,7 +210,7 @@ async def _site(
         await runner.cleanup()
 
 
-@exercise("14.3", parameters=2, picture="wiretap")
+@exercise("14.5", parameters=2, picture="wiretap")
 async def guard(answer: Answer) -> Right:
     async def greet(websocket: ServerConnection) -> None:
         with suppress(ConnectionClosed):
@@ -241,8 +270,10 @@ async def _judge_guard(url: str, page: str, origin: str) -> None:
             raise Wrong("look-alike", expected=origin, seen=other)
 
 
-DRAWN = ["[1, 2]", "[3, 4.5]", "[5, 6]", "[7, 8]"]
-JUNK = ["hola", "7", "[1]", "[1, 2, 3]", "null"]
+# As a page writes them, which is not as Python would.
+DRAWN = ["[1,2]", "[3,4.5]", "[5,6]", "[7,8]"]
+NESTED = "[" * 100_000
+JUNK = ["hola", "7", "[1]", "[1, 2, 3]", "null", NESTED]
 
 
 class _Points(list[Any]):
@@ -255,7 +286,7 @@ class _Points(list[Any]):
         return [*self, *other]
 
 
-@exercise("14.4", parameters=3, picture="wiretap")
+@exercise("14.2", parameters=3, picture="wiretap")
 async def remembering(answer: Answer) -> Right:
     tabs: set[Any] = set()
     points = _Points()
@@ -263,6 +294,9 @@ async def remembering(answer: Answer) -> Right:
         ada = await service.visit()
         await ada.send(DRAWN[0])
         await _hear(ada, 1)
+        await asyncio.sleep(MOMENT)
+        if _is_drawn(ada.heard, DRAWN[0], DRAWN[0]):
+            raise Wrong("drawn-twice", expected=DRAWN[:1], seen=ada.heard)
         for message in [*JUNK, DRAWN[1]]:
             await ada.send(message)
         _judge_first(await _hear(ada, 2), service, ada, points)
@@ -300,20 +334,22 @@ async def _hear(person: Person, count: int) -> list[str | bytes]:
 
 
 def _point(message: Any) -> Any:
-    with suppress(ValueError, TypeError):
+    with suppress(ValueError, TypeError, RecursionError):
         return json.loads(message)
     return message
 
 
 def _is_drawn(seen: list[Any], *drawn: str) -> bool:
-    """Whether these points came, in this order."""
+    """Whether these points came, in this order, however they are written."""
     return [*map(_point, seen)] == [*map(_point, drawn)]
 
 
 def _refuse_other(seen: list[Any], count: int, mistake: str) -> None:
-    """What was drawn so far must have come, and nothing else."""
+    """What was drawn so far must have come as it was, and nothing else."""
     if not _is_drawn(seen, *DRAWN[:count]):
         raise Wrong(mistake, expected=DRAWN[:count], seen=seen)
+    if all(isinstance(point, str) for point in seen):
+        equal([*seen], DRAWN[:count], "rewritten")
 
 
 def _refuse_arrival(name: str, seen: list[Any]) -> None:
@@ -339,9 +375,13 @@ def _judge_first(
         error = service.failure()
         if isinstance(error, TypeError):
             raise Wrong("junk-kills-still", seen=error)
+        if isinstance(error, RecursionError):
+            raise Wrong("junk-kills-deep", seen=error)
         raise Wrong("junk-kills", seen=error)
     if len(seen) == 1 and ada.gone:
         raise Wrong("stops-listening", expected=DRAWN[:2], seen=seen)
+    if _is_drawn(seen, DRAWN[0], DRAWN[0]):
+        raise Wrong("history-again", expected=DRAWN[:2], seen=ada.heard)
     _refuse_other(seen, 2, "junk-passes")
 
 

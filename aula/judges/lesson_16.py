@@ -172,7 +172,7 @@ async def make_site(answer: Answer) -> Right:
             app = answer(page)
         if not isinstance(app, web.Application):
             raise Wrong("no-app", seen=app)
-        async with _Server().run(app) as server:
+        async with _Site().run(app) as server:
             await _judge_page(server, page)
             await _judge_shouting(server)
             server.raise_errors()
@@ -457,6 +457,15 @@ class _Server:
                 raise Wrong("no-response", seen=message)
             if NO_RETURN in message:
                 raise Wrong("no-return", seen=message, silent=self._silent)
+
+
+class _Site(_Server):
+    """A server of a page, and of a WebSocket that answers."""
+
+    def refuse(self, error: BaseException) -> None:
+        # The data of the message that tells of the close is its code.
+        if isinstance(error, AttributeError) and isinstance(error.obj, int):
+            raise Wrong("close-as-text", seen=error)
 
 
 class _Board(_Server):

@@ -274,3 +274,22 @@ def test_a_row_of_a_queue_is_short():
     assert all(
         one.ended == other.began for one, other in itertools.pairwise(row)
     )
+
+
+def test_what_is_too_short_to_be_seen_is_part_of_the_next():
+    steps = (0, 0.001, 0.02, 0.021, 0.04, 0.041, 5, 6, 6.01, 6.011)
+    (row,) = bars.bars([lane("x()", *steps, ended=10)], 0.0, 10.0)
+    assert [(bar.kind, bar.began, bar.steps) for bar in row] == [
+        ("hair", 0, 3),
+        ("blocks", 5, 1),
+        ("hair", 6.01, 1),
+    ]
+    assert row[0].ran == pytest.approx(0.003)
+    assert row[0].waited == pytest.approx(4.997)
+
+
+def test_what_is_short_stays_before_what_blocks_and_at_the_end():
+    steps = (0, 0.001, 0.04, 1, 9.98, 9.981)
+    (row,) = bars.bars([lane("x()", *steps, ended=10)], 0.0, 10.0)
+    kinds = ["hair", "blocks", "waits", "hair"]
+    assert [bar.kind for bar in row] == kinds

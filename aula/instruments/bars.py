@@ -61,7 +61,7 @@ def bars(lanes: list[Lane], began: float, ended: float) -> list[list[Bar]]:
     runs = [[*_runs(lane.steps, gap)] for lane in lanes]
     while True:
         found = [
-            [*_lane(lane, row, ended, total)]
+            [*_absorb(_lane(lane, row, ended, total), THIN * total)]
             for lane, row in zip(lanes, runs, strict=True)
         ]
         if sum(map(len, found)) <= MOST + 2 * len(lanes):
@@ -159,6 +159,27 @@ def _lane(
             yield Bar("waits", until, end, 0, 0.0, *what)
 
 
+def _absorb(row: Iterable[Bar], least: float) -> Iterator[Bar]:
+    """A step and a wait too short to be seen apart, as part of the next."""
+    last = None
+    for bar in row:
+        if last and bar.kind in ("hair", "waits"):
+            bar.kind, bar.began = "hair", last.began
+            bar.steps += last.steps
+            bar.ran += last.ran
+            bar.waited += last.waited
+            last = None
+        if last:
+            yield last
+            last = None
+        if bar.kind == "hair" and bar.waited and bar.ended - bar.began < least:
+            last = bar
+        else:
+            yield bar
+    if last:
+        yield last
+
+
 def _place_from(lane: Lane, moment: float) -> Place | None:
     """Where a lane has stood since its step that ended then."""
     moments = [noted for noted, _ in lane.places]
@@ -218,11 +239,17 @@ def fills(store: Store, finished: float, total: float) -> list[Fill]:
         found, gap = row, gap * 1.5
     seen: list[Fill] = []
     for fill in row:
-        if seen and fill.ended - fill.began < FAINT * total:
+        brief = fill.ended - fill.began < FAINT * total
+        if seen and (brief or _alike(seen[-1], fill)):
             seen[-1].ended = fill.ended
         else:
             seen.append(fill)
     return seen
+
+
+def _alike(one: Fill, other: Fill) -> bool:
+    held, waited, joined = other.held, other.waited, other.joined
+    return (one.held, one.waited, one.joined) == (held, waited, joined)
 
 
 def _pour(row: Iterable[Fill], gap: float) -> Iterator[Fill]:

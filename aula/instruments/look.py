@@ -38,20 +38,17 @@ HEAD = (
     "font:1em/1.4 monospace,monospace"
 )
 CELL = "position:relative;padding:0"
+# What bars, and what is written in them, inherit.
+LANE = (
+    f"{CELL};font:.9em/1.4 monospace,monospace;text-align:left;"
+    "white-space:nowrap"
+)
 WIDE = "text-align:left;padding:.2em .4em"
 # Read aloud, and not seen.
-UNSEEN = (
-    "position:absolute;left:0;width:100%;height:1px;overflow:hidden;opacity:0"
-)
-NAME = (
-    f";color:{INK};font:.9em/1.4 monospace,monospace;text-align:left;"
-    "text-indent:.3em;white-space:nowrap;overflow:hidden;"
-    "text-overflow:ellipsis"
-)
-AMOUNT = (
-    ";text-align:left;text-indent:.3em;white-space:nowrap;overflow:hidden;"
-    "font:.9em/1.4 sans-serif"
-)
+UNSEEN = "position:absolute;width:100%;height:1px;overflow:hidden;opacity:0"
+AMOUNT = ";text-indent:.3em;overflow:hidden"
+NAME = f"{AMOUNT};text-overflow:ellipsis;color:{INK}"
+HIGH = 1.33  # em of a bar
 ITEM = "display:inline-block;margin-right:1em"
 SWATCH = "display:inline-block;vertical-align:middle"
 
@@ -70,6 +67,7 @@ def bar(kind: str, high: float) -> str:
         "created": "border-top:2px dotted",
         "waits": f"{edges}:1px 0;background:{WAITS}",
         "hair": f"{edges}:1px 0 1px 2px;background:{WAITS}",
+        "line": f"height:{em(high)};border-left:2px solid {RUNS}",
         "brief": f"{edges}:1px 0 1px 2px;background:linear-gradient({core})",
         "many": f"{edges}:1px 0;background:linear-gradient({stripes}) 0/5px",
         "thread": f"{edges}:1px;background:linear-gradient({hatch}) 0/7px 7px",
@@ -85,11 +83,12 @@ def fill(share: float, waiting: bool, high: float) -> str:
         share: from 0 to 1.
         high: how high it is, in em.
     """
-    full = number(100 * share, 0)
+    full = f"linear-gradient(0deg,{FILL}8 {number(100 * share, 0)}%,#0000 0)"
+    if share in (0, 1):
+        full = f"{FILL}8" if share else "#0000"
     return (
         f"height:{em(high)};border:solid {FILL};"
-        f"border-width:{'2px' if waiting else '0'} 0 1px;"
-        f"background:linear-gradient(0deg,{FILL}8 {full}%,#0000 0)"
+        f"border-width:{'2px' if waiting else '0'} 0 1px;background:{full}"
     )
 
 
@@ -97,7 +96,7 @@ def tick(kind: str) -> str:
     """The style of a tick: a mark, and a line below it."""
     return (
         f"border-left:2px {TICKS[kind][1]};color:{ASKED};width:0;"
-        "font:1.2em/.6 sans-serif;height:1.3em;text-indent:-.45em"
+        "font:1.3em/.6 sans-serif;height:1.3em;text-indent:-.45em"
     )
 
 
@@ -105,7 +104,7 @@ def mark(end: str) -> str:
     """The style of the mark where a task ended."""
     return (
         "width:1.4em;border-radius:1em;text-align:center;color:#fff;"
-        f"font:bold .9em/1.4 sans-serif;background:{ENDS[end]}"
+        f"background:{ENDS[end]}"
     )
 
 

@@ -142,7 +142,7 @@ class _Picture:
             f"<tr style='{look.ROW}'>"
             f"<th scope='row' style='{look.HEAD}{style}'{_title(says)}>"
             f"{_breakable(name)}</th>"
-            f"<td style='{look.CELL}'>{' '.join(parts)}</td></tr>"
+            f"<td style='{look.LANE}'>{' '.join(parts)}</td></tr>"
         )
 
     def _store(self, store: Store, name: str) -> str:
@@ -166,12 +166,10 @@ class _Picture:
         text = self.tell.fill_in_short(store, fill)
         if width < LETTER * (len(text) + 1):
             text = ""
-        # A text is written in smaller letters, of which it takes more.
-        size = 1 / 0.9 if text else 1.0
         share = fill.held / (store.size or max(store.most_held, 1))
         style = (
-            f"width:{look.number(width, 1)}%;top:{look.em(0.2 * size)};"
-            f"{look.fill(share, fill.waited > 0, 1.4 * size)}"
+            f"width:{look.number(width, 1)}%;top:.22em;"
+            f"{look.fill(share, fill.waited > 0, 1.55)}"
         )
         tag, style = ("span", style + look.AMOUNT) if text else ("i", style)
         says = self.tell.fill(store, fill)
@@ -187,16 +185,16 @@ class _Picture:
         }.get(bar.kind, {bar.kind})
         if bar.waited:
             self.seen.add("waits")
-        # A name is written in smaller letters, of which it takes more.
-        size = 1 / 0.9 if bar.named else 1.0
-        top = {"created": 0.9, "runs": 0.5, "blocks": 0.1}.get(bar.kind, 0.35)
+        top = {"created": 1, "runs": 0.55, "blocks": 0.1}.get(bar.kind, 0.4)
         share = self._share(bar.ended - bar.began)
         if bar.kind == "blocks":
             share = max(share, 0.3)
-        style = (
-            f"width:{look.number(share, 1)}%;"
-            f"top:{look.em(top * size)};{look.bar(bar.kind, 1.2 * size)}"
-        )
+        width, kind = look.number(share, 1), bar.kind
+        if kind == "hair" and width == "0":
+            width, kind = "", "line"
+        style = f"top:{look.em(top)};{look.bar(kind, look.HIGH)}"
+        if width:
+            style = f"width:{width}%;{style}"
         says = self.tell.bar(bar)
         if bar.named:
             return self._placed(
@@ -229,7 +227,7 @@ class _Picture:
                 yield self._item(style, "", self.words[kind])
         for kind, mark in chart.MARKS.items():
             if kind in self.seen:
-                style = f"{look.SWATCH};{look.mark(kind)}"
+                style = f"{look.SWATCH};line-height:1.4;{look.mark(kind)}"
                 word = self.ends[kind].format(value="").strip()
                 yield self._item(style, mark, word)
 
@@ -275,15 +273,14 @@ def _title(text: str) -> str:
 
 
 def _breakable(name: str) -> str:
-    """A name that may go on in a further line, if it is long."""
-    if columns(name) <= LONGEST:
-        return escape(name)
-    return "<wbr>".join(map(_unbroken, re.split(r"(?<=, )|(?<=\()", name)))
-
-
-def _unbroken(part: str) -> str:
-    """A part of a name that stays in one line, if it can."""
-    if columns(part) <= LONGEST:
-        return f"<span style='white-space:nowrap'>{escape(part)}</span>"
-    pieces = re.split(rf"(?<=_)|(?<=\S{{{LONGEST}}})", part)
-    return "<wbr>".join(map(escape, pieces))
+    """A name that goes on in a further line, if it is long."""
+    lines = [""]
+    for part in re.split(r"(?<=, )|(?<=\()", name):
+        pieces = [part]
+        if columns(part) > LONGEST:
+            pieces = re.split(rf"(?<=_)|(?<=\S{{{LONGEST}}})", part)
+        for piece in pieces:
+            if lines[-1] and columns(lines[-1] + piece.rstrip()) > LONGEST:
+                lines.append("")
+            lines[-1] += piece
+    return "<br>".join(map(escape, lines))

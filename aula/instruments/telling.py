@@ -11,7 +11,8 @@ from aula.instruments.record import Recorder
 from aula.instruments.stores import Store
 
 LONG = 0.02  # seconds from which a step might be taken for one that blocks
-LONGEST_LINE = 60  # characters of a line of code
+WORTH = 0.0009  # seconds of a step that are told beside the wait behind it
+LONGEST_LINE = 50  # characters of a line of code
 
 TEXT = {
     "es": {
@@ -155,7 +156,7 @@ class Teller:
             key = "created-for" if bar.steps else "never"
             return self.say(key, bar.ended - bar.began)
         parts = []
-        if bar.steps:
+        if bar.steps and (bar.ran >= WORTH or not bar.waited):
             kind = bar.kind
             if kind in ("brief", "hair"):
                 kind = "runs"

@@ -44,6 +44,14 @@ class Ran:
             if kind == "error"
         )
 
+    def traceback(self) -> str:
+        return "\n".join(
+            line
+            for kind, content in self.messages
+            if kind == "error"
+            for line in content["traceback"]
+        )
+
     def text(self) -> str:
         return "\n".join(
             content["data"]["text/plain"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import sys
 from importlib import metadata
 
 import pytest
@@ -79,10 +80,82 @@ def test_a_package_that_does_not_do(monkeypatch, capsys, package, version):
     assert f"- {package}: `{package}" in rest and "`make lab`" in rest
 
 
-def test_a_package_that_does_not_do_elsewhere(monkeypatch, capsys, elsewhere):
+def in_colab(monkeypatch, folder):
+    monkeypatch.setitem(sys.modules, "google.colab", sys)
+    return "anywhere"
+
+
+def in_a_hub(monkeypatch, folder):
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "x")
+    return "anywhere"
+
+
+def in_conda(monkeypatch, folder):
+    (folder / "conda-meta").mkdir()
+    return "anywhere"
+
+
+def in_windows(monkeypatch, folder):
+    monkeypatch.setattr(sys, "platform", "win32")
+    return ".venv"
+
+
+def with_uv(monkeypatch, folder):
+    return ".venv"
+
+
+def with_make(monkeypatch, folder):
+    (folder / ".venv/bin").mkdir(parents=True)
+    (folder / ".venv/bin/pip").touch()
+    return ".venv"
+
+
+def nowhere_known(monkeypatch, folder):
+    return "anywhere"
+
+
+CURES = {
+    in_colab: ["%pip install 'websockets>=", "Restart session"],
+    in_a_hub: ["%pip install 'websockets>=", "whoever keeps this server"],
+    in_conda: ["`python -m pip install -c", "environment active"],
+    in_windows: [r"`.venv\Scripts\python -m pip install -c"],
+    with_uv: ["`uv pip install -c"],
+    with_make: ["`make lab`"],
+    nowhere_known: ["%pip install 'websockets>=", "restart the kernel"],
+}
+
+
+@pytest.mark.parametrize("place", CURES)
+def test_the_cure_is_that_of_the_place(monkeypatch, tmp_path, capsys, place):
     version_of(monkeypatch, CORE, "15.0.1")
+    (tmp_path / "aula").mkdir()
+    (tmp_path / "aula/diagnose.py").touch()
+    where = place(monkeypatch, tmp_path)
+    prefix = tmp_path / where if where == ".venv" else tmp_path
+    monkeypatch.setattr(sys, "prefix", str(prefix))
     _, rest = diagnose(capsys)
-    assert f"Run `%pip install '{CORE}>=" in rest and "make lab" not in rest
+    (line,) = [n for n in rest.splitlines() if n.startswith(f"- {CORE}: ")]
+    for words in CURES[place]:
+        assert words in line
+    others = [w for p, ws in CURES.items() for w in ws if p != place]
+    assert not [w for w in others if w in line and w not in CURES[place]][1:]
+
+
+def test_another_clone_is_named_with_the_cure(monkeypatch, tmp_path, capsys):
+    (tmp_path / "aula").mkdir()
+    (tmp_path / "aula/diagnose.py").touch()
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    table, rest = diagnose(capsys)
+    assert table["kernel"] == ("another", "✘")
+    assert f"`make lab` again, in `{tmp_path}`" in rest
+
+
+def test_without_what_reads_versions(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "packaging.requirements", None)
+    table, rest = diagnose(capsys)
+    assert table["packaging"] == ("–", "✘")
+    assert "- packaging: `packaging" in rest and "`make lab`" in rest
 
 
 def test_both_languages_say_the_same_things():

@@ -1542,7 +1542,7 @@ def test_a_cell_that_failed_before_is_told(shown, monkeypatch):
     monkeypatch.setattr(check, "last_cell_failed", lambda: True)
     exercise(NUMBER)(judge_number)
     show_verdict(right)
-    words = f"**✔ 99.1: right.** Fine.\n\n{TEXT['en']['failed-cell']}"
+    words = f"{TEXT['en']['failed-cell']}\n\n**✔ 99.1: right.** Fine."
     assert shown == [{"text/markdown": words, "text/plain": words}]
 
 

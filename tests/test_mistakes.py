@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import subprocess
+import sys
 from contextlib import closing, suppress
 
 import pytest
@@ -117,8 +119,48 @@ def test_calling_a_coroutine():
 def test_await_outside_a_function():
     with pytest.raises(SyntaxError, match=mistakes.AWAIT_OUTSIDE):
         compile("await brew()", "program.py", "exec")
-    with pytest.raises(SyntaxError, match=mistakes.AWAIT_OUTSIDE):
-        compile("def main():\n    await brew()", "program.py", "exec")
+    for said in mistakes.AWAIT_OUTSIDE, mistakes.AWAIT_IN_PLAIN:
+        with pytest.raises(SyntaxError, match=said):
+            compile("def main():\n    await brew()", "program.py", "exec")
+
+
+@pytest.mark.parametrize(
+    ("given", "texts"),
+    [
+        ("main", (mistakes.NEEDS_COROUTINE, mistakes.NEEDS_AWAITABLE)),
+        (
+            "asyncio.gather(main(), main())",
+            (*mistakes.NO_LOOP, "_GatheringFuture"),
+        ),
+    ],
+)
+def test_what_asyncio_run_cannot_run(given, texts):
+    program = f"async def main():\n    pass\n\nasyncio.run({given})"
+    ran = subprocess.run(
+        [sys.executable, "-c", f"import asyncio\n\n{program}"],
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 1
+    assert any(said in ran.stderr for said in texts)
+
+
+@pytest.mark.parametrize(
+    ("given", "are_results"),
+    [
+        (["latte", "mocha"], True),
+        ([("latte", "mocha")], False),
+        ([iter("latte")], False),
+        ([print], False),
+    ],
+)
+def test_gather_of_results(given, are_results):
+    async def gather():
+        await asyncio.gather(*given)
+
+    with pytest.raises(TypeError) as caught:
+        asyncio.run(gather())
+    assert mistakes.gathers_results(caught.value) == are_results
 
 
 def test_coroutine_that_nobody_awaits():

@@ -79,6 +79,7 @@ def test_wrong():
         (None, 3, "not-path"),
         ("raise LookupError('mocha')", "order.py", "script-raises"),
         ("print('ready latte'", "order.py", "script-raises"),
+        ("print(latte)", "order.py", "unknown-name"),
         ("print('ready latte')", "order.py", "script-ended"),
         ("import sys\nsys.exit(3)", "order.py", "script-ended"),
         ("input()", "order.py", "script-raises"),
@@ -107,6 +108,14 @@ def test_a_traceback_is_shown_without_this_machines_folders():
     assert 'File "order.py", line 2, in brew' in said
     assert "LookupError: mocha" in said
     assert os.getcwd() not in said
+
+
+def test_a_traceback_shows_nothing_of_pythons_own_files():
+    found = verdict("import json\n\njson.loads('mocha')")
+    said = found.said["en"]
+    assert 'File "order.py", line 3, in <module>' in said
+    assert said.count("File") == 1
+    assert "JSONDecodeError: Expecting value: line 1 column 1 (char 0)" in said
 
 
 def test_the_end_of_a_long_traceback_is_shown():

@@ -119,7 +119,7 @@ class Check:
         """Show a verdict, and the picture of a run that is to be seen."""
         text = found.said[self.language]
         if last_cell_failed():
-            text += "\n\n" + TEXT[self.language]["failed-cell"]
+            text = f"{TEXT[self.language]['failed-cell']}\n\n{text}"
         bundle = {"text/markdown": text, "text/plain": text}
         if found.state == "wrong":
             # Nobody copies it from a terminal, and it tells of the machine.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ TURN = 0.02  # seconds between two looks at what a process has printed
 GRACE = 1.0  # seconds a process has to end after it is asked to
 MOST = 2**20  # bytes that are kept of each of its outputs
 SHOWN = 600  # characters shown of its last words
+FRAME = re.compile(r'  File "(.+)", line')
+UNKNOWN_NAME = re.compile(r"^NameError: name '(\w+)' is not", re.MULTILINE)
 
 
 class Script:
@@ -89,8 +92,8 @@ class Process:
         """The next line that it prints, without its end; as it comes.
 
         Raises:
-            Wrong: script-raises or script-ended, if the program has ended
-                and there is none.
+            Wrong: unknown-name, script-raises or script-ended, if the
+                program has ended and there is none.
         """
         while True:
             ended = self._popen.poll() is not None
@@ -140,19 +143,31 @@ class Process:
         """Refuse a program that an exception has ended.
 
         Raises:
-            Wrong: script-raises, with the end of its traceback.
+            Wrong: unknown-name or script-raises, with its traceback.
         """
         if not self._popen.poll():
             return
         self._errors.join(GRACE)
+        if unknown := UNKNOWN_NAME.search(self.errors):
+            raise Wrong(
+                "unknown-name", name=unknown[1], seen=self.last_words()
+            )
         if 'File "' in self.errors:  # a SyntaxError has no Traceback
             raise Wrong("script-raises", seen=self.last_words())
 
     def last_words(self) -> str:
-        """The end of its error output, without this machine's folders."""
+        """The end of its error output: nothing of Python's own files."""
         text = self.errors.replace(f"{self._path.parent}{os.sep}", "")
-        text = text.strip("\n")
-        return text if len(text) <= SHOWN else f"…{text[-SHOWN:]}"
+        lines, own = [], True
+        for line in text.strip("\n").splitlines():
+            if frame := FRAME.match(line):
+                own = not Path(frame[1]).is_absolute()
+            elif not line.startswith("    "):
+                own = True
+            if own:
+                lines.append(line)
+        text = "\n".join(lines)
+        return text if len(text) < SHOWN else f"…{text[1 - SHOWN :]}"
 
 
 class _Kept(threading.Thread):

@@ -21,7 +21,9 @@ from aula.judges.mistakes import (
     SENT_AFTER_ITS_END,
     awaited,
     awaits_none,
+    discard,
     equal,
+    gathers_results,
     holds_futures,
     refuse_unawaited,
     runs_second_loop,
@@ -41,12 +43,19 @@ async def breakfast(answer: Answer) -> Right:
         events.append(f"{drink} #7")
         return f"{drink} #7"
 
+    brew.__qualname__ = "brew"  # a TypeError names it
     results = ["latte #7", "mocha #7"]
     expected = ['brew("latte")', "latte #7", 'brew("mocha")', "mocha #7"]
-    seen = await answer(brew)
+    try:
+        seen = await answer(brew)
+    except TypeError as error:
+        _refuse_call_of_brew(error)
+        raise
     refuse_unawaited(seen, "not-awaited")
     if holds_futures(seen):
         raise Wrong("not-awaited")
+    if not events:
+        raise Wrong("never-brewed", expected=results, seen=seen)
     if sorted(events) == sorted(expected):
         at_once = events[1].startswith("brew")
         equal(events, expected, "at-once" if at_once else "other-order")
@@ -59,15 +68,29 @@ async def breakfast(answer: Answer) -> Right:
     return Right()
 
 
+def _refuse_call_of_brew(error: TypeError) -> None:
+    """What ``brew``, ``await`` and ``gather`` say of another use."""
+    if "brew() takes" in f"{error}":
+        raise Wrong("more-than-a-drink", seen=error) from None
+    if awaited(error) in ("list", "tuple"):
+        raise Unawaited("awaited-list", seen=error) from None
+    if gathers_results(error):
+        raise Wrong("gather-of-results", seen=error) from None
+
+
 @exercise("01.2", answer="prediction")
 async def kitchen_lines(answer: Any, program: Program) -> Right:
     await program.run()
-    if answer == ["espresso", "latte", "grinder", "mocha"]:
+    if answer == ["latte", "espresso", "grinder", "mocha"]:
         equal(answer, program.lines, "as-if-it-waited")
-    if answer == ["grinder", "espresso", "latte", "mocha"]:
+    if answer == ["grinder", "latte", "espresso", "mocha"]:
         equal(answer, program.lines, "as-if-blocked-at-once")
-    if answer == ["mocha", "latte", "grinder", "espresso"]:
+    if answer == ["mocha", "espresso", "grinder", "latte"]:
         equal(answer, program.lines, "as-handed-over")
+    if answer == ["latte", "grinder", "mocha", "espresso"]:
+        equal(answer, program.lines, "as-if-both-were-late")
+    if answer == ["latte", "espresso", "mocha", "grinder"]:
+        equal(answer, program.lines, "as-if-the-grinder-were-last")
     refuse_other(answer, program.lines)
     return Right()
 
@@ -83,7 +106,8 @@ async def countdown(answer: Answer, run: Recorder) -> Right:
 
     def say(number: int) -> str:
         said.append(number)
-        note(3 if number < 10 else 30)
+        if isinstance(number, int):
+            note(3 if number < 10 else 30)
         return ""  # in a TypeError, not to be taken for another call's None
 
     long = timer(1, slack=True)
@@ -96,12 +120,15 @@ async def countdown(answer: Answer, run: Recorder) -> Right:
         await asyncio.gather(*tasks)
     except TypeError as error:
         if said:
+            for task in tasks:  # both have come to the same line
+                if task.done() and (failed := task.exception()):
+                    discard(failed)
             _refuse_awaiting_say(error)
         raise
     too_long = long.is_set()
     if not said:
         raise Wrong("never-said")
-    if sorted(said) != sorted(expected):
+    if sorted(said, key=str) != sorted(expected, key=str):
         raise Wrong("other-numbers", expected=expected, seen=said)
     if [n for n in said if n < 10] != [3, 2, 1] or (
         [n for n in said if n >= 10] != [30, 20, 10]
@@ -109,6 +136,9 @@ async def countdown(answer: Answer, run: Recorder) -> Right:
         raise Wrong("other-order", expected=expected, seen=said)
     steps = [lane.steps for lane in run.lanes if lane.task in tasks]
     if said == [3, 2, 1, 30, 20, 10]:
+        others = [x for x in run.lanes if x.shown and x.task not in tasks]
+        if len(others) > len(expected):  # the judge's own lane among them
+            equal(said, expected, "numbers-at-once")
         has_paused = all(len(each) > 1 for each in steps)
         equal(said, expected, "pause-outside" if has_paused else "blocking")
     if sum(end - began > 0.04 for each in steps for began, end in each) > 3:

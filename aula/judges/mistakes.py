@@ -70,11 +70,15 @@ SECOND_LOOP = (
     "event loop is already running",
     "while another loop is running",
 )
+# What it says to those who call gather where no loop runs, on Python 3.11
+# and 3.12, 3.13 and 3.14.
+NO_LOOP = ("no current event loop", "no running event loop")
 # What a coroutine says that has ended and is sent more.
 SENT_AFTER_ITS_END = "cannot reuse already awaited coroutine"
 # What a program says that awaits outside its functions, and of a coroutine
 # that nobody has awaited.
 AWAIT_OUTSIDE = "'await' outside"
+AWAIT_IN_PLAIN = "'await' outside async function"
 NEVER_AWAITED = "was never awaited"
 # What await says of what it cannot await, until Python 3.13 and from 3.14 on.
 NOT_AWAITABLE = re.compile(
@@ -178,6 +182,18 @@ def has_no_star(error: BaseException) -> bool:
     return any(
         frame.f_code is asyncio.gather.__code__
         and not any(map(callable, frame.f_locals.get("coros_or_futures", ())))
+        for frame in frames(error)
+    )
+
+
+def gathers_results(error: BaseException) -> bool:
+    """Whether ``gather`` was given results: each had its own ``await``."""
+    return NEEDS_AWAITABLE in f"{error}" and any(
+        frame.f_code is asyncio.gather.__code__
+        and not any(
+            callable(each) or isinstance(each, Iterator | tuple | frozenset)
+            for each in frame.f_locals.get("coros_or_futures", ())
+        )
         for frame in frames(error)
     )
 

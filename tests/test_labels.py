@@ -5,6 +5,7 @@ import contextlib
 import contextvars
 import functools
 import os
+import re
 import sysconfig
 import textwrap
 import time
@@ -12,6 +13,8 @@ import types
 from collections.abc import Coroutine
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from recordings import brew, burn, labels, record, said, text_of, turns
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
@@ -451,3 +454,14 @@ def test_a_streams_server():
             await turns(3)
 
     assert labels(record(block)) == ["serve_one(reader, writer)"]
+
+
+@given(st.text(alphabet="a \t\r\n"))
+def test_lines_are_joined(text):
+    joined = re.sub(r"\s*[\r\n]\s*", " ", text)
+    assert labels_of.cut(text, 1000) == labels_of.cut(joined, 1000)
+
+
+def test_a_long_run_of_spaces_is_cut_at_once():
+    """Looking for the line's end from each of them would take minutes."""
+    assert labels_of.cut("a" + " " * 500_000 + "b\nc", 4) == "a  …"

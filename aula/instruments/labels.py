@@ -155,7 +155,11 @@ def value(value: Any) -> str | None:
 
 def cut(text: str, longest: int = LONGEST_VALUE) -> str:
     """A text in one line, cut off if long, that can be shown anywhere."""
-    text = re.sub(r"\s*[\r\n]\s*", " ", text)
+    first, *lines = re.split(r"[\r\n]+", text)
+    if lines:
+        *between, last = lines
+        inner = [line.strip() for line in between if not line.isspace()]
+        text = " ".join([first.rstrip(), *inner, last.lstrip()])
     text = UNWRITABLE.sub(_escaped, text)
     if len(text) <= longest:
         return text

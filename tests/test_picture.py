@@ -3,6 +3,7 @@
 import asyncio
 import re
 from copy import copy
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -10,11 +11,11 @@ from hypothesis import strategies as st
 from recordings import lane, record, recorded, recording, run, turns
 from tables import read, rows
 
-from aula.instruments import bars, chart, look, picture
+from aula.instruments import bars, chart, labels, look, picture
 from aula.instruments.jobs import Job
 from aula.instruments.picture import WIDTH, draw_picture
 from aula.instruments.stores import Store
-from aula.instruments.telling import TEXT
+from aula.instruments.telling import LONGEST_LINE, TEXT
 
 pytest_plugins = ["clocks"]
 pytestmark = pytest.mark.usefixtures("clock")
@@ -561,6 +562,36 @@ def test_no_text_of_the_learners_breaks_out(label, call, value, error):
         assert [name for name in names if name not in "✓✗"] == [
             call for call in calls if call
         ]
+
+
+@settings(derandomize=True, database=None, deadline=None)
+@given(texts, texts, texts)
+def test_no_job_queue_or_line_of_code_breaks_out(call, label, code):
+    def recording_of(call, label, code):
+        block = cell(0, 0, ended=10)
+        block.places = [(0, (code, 0))]
+        job = lane("x()", ended=6, creator=block, created=1.0)
+        job.call, job.job, job.place = call, Job(len, (), True), (code, 0)
+        recorder = recorded(block)
+        recorder.jobs = [job]
+        recorder.stores.found = [Store(asyncio.Lock(), label, [(1, 0, 1)])]
+        return recorder
+
+    def line_of(place):
+        return 3, place[0]
+
+    with patch("aula.instruments.lines.line_of", line_of):
+        plain = read(draw_picture(recording_of("a", "b", "c"), "en"))
+        table = read(draw_picture(recording_of(call, label, code), "en"))
+    tags = [each.tag for each in table.all() if each.tag != "br"]
+    assert tags == [each.tag for each in plain.all()]
+    names = [name for name, _, _ in rows(table)]
+    assert names[1:] == (
+        [call, label] if call != label else [f"{call} #1", f"{label} #2"]
+    )
+    if code:
+        said = f"at line 3: {labels.cut(code, LONGEST_LINE)}"
+        assert rows(table)[0][2][0].title == f"waits 10 s, {said}"
 
 
 def _tasks(label, call, value, error):

@@ -630,10 +630,11 @@ def test_the_picture_of_a_real_run(clock):
     names = [name for name, _, _ in rows(table)]
     assert names == ["cell()", "Ada", "work()"]
     heads = [head.title for head in table.all("th")]
-    assert heads[0] == ""
+    assert heads[0].startswith("runs ")
     assert re.fullmatch(
         r"created by cell\(\), at line \d+: "
-        r"await asyncio\.wait\(\[asyncio\.create_task\(work\(\)\)\]\)",
+        r"await asyncio\.wait\(\[asyncio\.create_task\(work\(\)\)\]\); "
+        r"runs 50 ms, blocks the loop 200 ms, waits 200 ms",
         heads[2],
     )
     *_, (_, summary, elements) = rows(table)
@@ -645,6 +646,20 @@ def test_the_picture_of_a_real_run(clock):
         'returns "done"',
     ]
     assert look.SHADE in paper(table)["background-image"]
+
+
+def test_where_a_task_raised(clock):
+    async def fall():
+        raise ValueError("late")
+
+    async def block():
+        await asyncio.wait([asyncio.create_task(fall())])
+
+    line = fall.__code__.co_firstlineno + 1
+    _, (_, _, elements) = rows(read(draw_picture(record(block), "es")))
+    assert elements[-1].title == (
+        f'lanza ValueError: late, en la línea {line}: raise ValueError("late")'
+    )
 
 
 def test_both_languages_say_the_same_things():

@@ -95,6 +95,13 @@ class Lane:
         """The steps that held the event loop too long."""
         return [step for step in self.steps if is_blocking(*step)]
 
+    @property
+    def error(self) -> BaseException | None:
+        """What it raised, if it did."""
+        if self.ended is None or self.task.cancelled():
+            return None
+        return self.failure or tasks.failure(self.task)
+
     def outcome(self) -> tuple[str, str]:
         """How it ended, and the value that goes with it.
 
@@ -104,7 +111,7 @@ class Lane:
             return ("pending" if self.started else "unstarted"), ""
         if self.task.cancelled():
             return "cancelled", ""
-        error = self.failure or tasks.failure(self.task)
+        error = self.error
         if error is not None:
             text = type(error).__name__
             with suppress(Exception):  # a __str__ may fail, too

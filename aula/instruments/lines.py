@@ -35,6 +35,18 @@ def place_in(frame: FrameType | None) -> Place | None:
     return None
 
 
+def raised_in(error: BaseException) -> Place | None:
+    """Where the learner's own code raised something, or called what did."""
+    found = None
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if is_learners(code.co_filename):
+            found = code, trace.tb_lasti
+        trace = trace.tb_next
+    return found
+
+
 def line_of(place: Place) -> tuple[int, str]:
     """The number of a line, from 1, and how it reads; ``""`` if unknown."""
     code, instruction = place

@@ -126,13 +126,13 @@ class _Picture:
                     "span", asked[0], style, says, look.TICKS[kind][0]
                 )
             )
-        if end := self.tell.end(lane):
+        if end := self.tell.end_at(lane):
             how = lane.outcome()[0]
             self.seen.add(how)
             style = f"top:.35em;margin-left:4px;{look.mark(how)}"
             last = lane.moments(self.recorder.finished)[-1]
             parts.append(self._placed("b", last, style, end, chart.MARKS[how]))
-        says = self.tell.created(lane)
+        says = self.tell.row(lane)
         return self._row(name, parts, self._indented(indent), says)
 
     def _row(

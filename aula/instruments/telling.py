@@ -173,16 +173,17 @@ class Teller:
             said = self.say("then", first=parts[0], then=parts[1])
         return self._at_line(said, bar.place)
 
-    def created(self, lane: Lane) -> str:
-        """Who created a task, and at which line; ``""`` if nobody knows."""
+    def row(self, lane: Lane) -> str:
+        """Who created a task, at which line, and what it did in all."""
         creator = lane.creator_among([*self.names])
+        said = ""
         if creator is not None:
             said = self.say("created-by", label=self.names[creator])
         elif lane.place is not None:
             said = self.words["created"]
-        else:
-            return ""
-        return self._at_line(said, lane.place)
+        if said:
+            said = self._at_line(said, lane.place)
+        return "; ".join(filter(None, [said, self._times(lane)]))
 
     def asked(self, moment: float, by: str, asker: Lane | None) -> str:
         """A request to cancel, in words."""
@@ -196,9 +197,30 @@ class Teller:
         own = lane is self._recorder.own
         return "" if own else chart.end_of(lane, self.ends)
 
+    def end_at(self, lane: Lane) -> str:
+        """The same, and at which line it raised."""
+        error = lane.error
+        place = None if error is None else lines.raised_in(error)
+        return self._at_line(self.end(lane), place)
+
     def summary(self, lane: Lane) -> str:
         """A whole lane in words."""
-        created, begun, last = lane.moments(self._recorder.finished)
+        created, _, last = lane.moments(self._recorder.finished)
+        began = self._recorder.began
+        span = self.words["from"].format(
+            start=self.time(created - began), end=self.time(last - began)
+        )
+        times = self._times(lane)
+        said = [f"{span}: {times}" if times else span]
+        creator = lane.creator_among([*self.names])
+        if creator is not None and creator is not self._recorder.own:
+            said.insert(0, self.say("created-by", label=self.names[creator]))
+        said += [self.asked(*asked) for asked in lane.requests[:2]]
+        return "; ".join([*said, *filter(None, [self.end(lane)])])
+
+    def _times(self, lane: Lane) -> str:
+        """How long it ran, blocked and waited in all."""
+        _, begun, last = lane.moments(self._recorder.finished)
         ran = sum(ended - began for began, ended in lane.steps)
         blocked = sum(ended - began for began, ended in lane.blocks)
         times = {
@@ -209,21 +231,11 @@ class Teller:
         if lane.job is not None:
             kind = "thread" if lane.job.in_thread else "process"
             times = {kind: last - begun}
-        parts = [
+        return ", ".join(
             self.say(f"{kind}-for", time)
             for kind, time in times.items()
             if time > 0
-        ]
-        began = self._recorder.began
-        span = self.words["from"].format(
-            start=self.time(created - began), end=self.time(last - began)
         )
-        said = [f"{span}: {', '.join(parts)}" if parts else span]
-        creator = lane.creator_among([*self.names])
-        if creator is not None and creator is not self._recorder.own:
-            said.insert(0, self.say("created-by", label=self.names[creator]))
-        said += [self.asked(*asked) for asked in lane.requests[:2]]
-        return "; ".join([*said, *filter(None, [self.end(lane)])])
 
     def fill(self, store: Store, fill: Fill) -> str:
         """How full something was, in words."""

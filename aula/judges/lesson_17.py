@@ -20,6 +20,7 @@ from websockets.asyncio.server import Server, ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.prediction import Program, refuse_other
 from aula.judges.mistakes import (
     NO_COROUTINES,
     NOT_A_NUMBER,
@@ -255,7 +256,19 @@ class _Program:
             raise error
 
 
-@exercise("17.3", parameters=1, limit=LIMIT, picture="wiretap")
+@exercise("17.3", answer="prediction", limit=LIMIT, picture="wiretap")
+async def path_lines(answer: Any, program: Program) -> Right:
+    await program.run()
+    given = ["then /latte", "then /mocha", "today /latte", "today /mocha"]
+    if answer == given:
+        equal(answer, program.lines, "path-still-given")
+    if answer == ["then /", "then /", "today /", "today /"]:
+        equal(answer, program.lines, "path-always-empty")
+    refuse_other(answer, program.lines)
+    return Right()
+
+
+@exercise("17.4", parameters=1, limit=LIMIT, picture="wiretap")
 async def countdown_today(answer: Answer) -> Right:
     heard: list[str | bytes] = []
     async with Service(answer) as service:
@@ -316,7 +329,7 @@ async def _floods(websocket: ClientConnection) -> bool:
     return False
 
 
-@exercise("17.4", parameters=1, limit=LIMIT, picture=None)
+@exercise("17.5", parameters=1, limit=LIMIT, picture=None)
 async def collect(answer: Answer) -> Right:
     paths = [f"/{number}" for number in range(8)]
     tokens: list[str | None] = []  # one for each connection
@@ -361,8 +374,9 @@ def _refuse_old_arguments(error: Exception) -> None:
     if NO_COROUTINES in f"{error}":
         discard(error)
         raise Wrong("wait-coroutines", seen=error) from None
-    if f"{UNKNOWN} 'extra_headers'" in f"{error}":
-        raise Wrong("old-headers", seen=error) from None
+    for name in ("extra_headers", "headers"):
+        if f"{UNKNOWN} '{name}'" in f"{error}":
+            raise Wrong("old-headers", name=name, seen=error) from None
 
 
 def _refuse_gathered(error: Exception) -> None:
@@ -390,10 +404,10 @@ def _judge_messages(seen: Any, expected: list[str]) -> None:
         raise Wrong("other-messages", expected=expected, seen=seen)
 
 
-@exercise("17.5", parameters=1, limit=LIMIT, picture="wiretap")
+@exercise("17.6", parameters=1, limit=LIMIT, picture="wiretap")
 async def clock(answer: Answer) -> Right:
     async with _Spaced(answer) as service:
-        with _far_from_utc(), _watching("utcnow") as calls:
+        with _far_from_utc(), _watching("utcnow", "sleep") as calls:
             for path in ("/Lima", "/Ada"):
                 await _judge_clock(service, path, calls)
     return Right()
@@ -433,16 +447,18 @@ def _far_from_utc() -> Iterator[None]:
 
 
 @contextmanager
-def _watching(name: str) -> Iterator[list[Any]]:
-    """Notice the calls of a function written in C: ``utcnow`` is silent.
+def _watching(*names: str) -> Iterator[list[str]]:
+    """Notice the calls of functions written in C, which are silent.
 
-    It warns since Python 3.12 only, and what it gives looks right.
+    ``utcnow`` warns since Python 3.12 only, and what it gives looks right.
+    Who waits with ``time.sleep`` sends the right times as well.
     """
-    calls: list[Any] = []
+    calls: list[str] = []
 
     def profile(frame: FrameType, event: str, called: Any) -> None:
-        if event == "c_call" and getattr(called, "__name__", "") == name:
-            calls.append(called)
+        name = getattr(called, "__name__", "")
+        if event == "c_call" and name in names:
+            calls.append(name)
 
     before = sys.getprofile()
     sys.setprofile(profile)
@@ -452,7 +468,7 @@ def _watching(name: str) -> Iterator[list[Any]]:
         sys.setprofile(before)
 
 
-async def _judge_clock(service: Service, path: str, calls: list[Any]) -> None:
+async def _judge_clock(service: Service, path: str, calls: list[str]) -> None:
     times: list[datetime] = []
     async with service.connect(path) as websocket:
         for _ in range(3):
@@ -477,10 +493,12 @@ async def _judge_clock(service: Service, path: str, calls: list[Any]) -> None:
     service.raise_errors()
 
 
-def _read_time(message: str | bytes, path: str, calls: list[Any]) -> datetime:
+def _read_time(message: str | bytes, path: str, calls: list[str]) -> datetime:
     expected = f"{path} {datetime.now(UTC).isoformat()}"
-    if calls:
+    if "utcnow" in calls:
         raise Wrong("utcnow", seen=message)
+    if "sleep" in calls:
+        raise Wrong("stops-all", seen=message)
     said, _, text = f"{message!s}".partition(" ")
     try:
         time = datetime.fromisoformat(text)

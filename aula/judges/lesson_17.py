@@ -272,18 +272,21 @@ async def path_lines(answer: Any, program: Program) -> Right:
 async def countdown_today(answer: Answer) -> Right:
     heard: list[str | bytes] = []
     async with Service(answer) as service:
-        async with service.connect("/3") as websocket:
-            try:
-                while len(heard) < 4:
-                    heard.append(await hear(websocket))
-            except Hung:
-                pass
-            except Silence:
-                if heard:
-                    raise Wrong("stays-open", seen=heard) from None
-                raise Wrong("silent") from None
+        with _watching("sleep") as calls:
+            async with service.connect("/3") as websocket:
+                try:
+                    while len(heard) < 4:
+                        heard.append(await hear(websocket))
+                except Hung:
+                    pass
+                except Silence:
+                    if heard:
+                        raise Wrong("stays-open", seen=heard) from None
+                    raise Wrong("silent") from None
         _refuse_errors(service)
         equal(heard, ["3", "2", "1"], "other-count")
+        if calls:
+            raise Wrong("stops-all", seen=heard)
         async with service.connect("/1000") as websocket:
             first = None
             with suppress(Hung, Silence):

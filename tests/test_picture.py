@@ -648,6 +648,22 @@ def test_the_picture_of_a_real_run(clock):
     assert look.SHADE in paper(table)["background-image"]
 
 
+def test_which_task_another_waits_for(clock):
+    async def work(seconds):
+        asyncio.get_running_loop().call_soon(clock.block, seconds)
+        await turns(2)
+
+    async def block():
+        await asyncio.create_task(work(0.2), name="Ada")
+        await work(0.5)
+
+    table = read(draw_picture(record(block), "en"))
+    (_, _, elements), _ = rows(table)
+    titles = [each.title for each in elements]
+    assert titles[0].startswith("waits 200 ms for Ada, at line ")
+    assert titles[1].startswith("waits 500 ms in turns(2), at line ")
+
+
 def test_where_a_task_raised(clock):
     async def fall():
         raise ValueError("late")

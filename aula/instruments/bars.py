@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from aula.instruments import chart, labels
 from aula.instruments.lanes import Lane, is_blocking
@@ -26,6 +27,9 @@ LETTER = 0.011  # of the picture's time that a letter takes, at the least
 LETTERS = 6  # to be seen of what is waited in, at the least
 
 
+T = TypeVar("T")
+
+
 @dataclass
 class Bar:
     """What a task did from one moment to another, in seconds.
@@ -41,6 +45,7 @@ class Bar:
         call: what it waits in, if that has a name.
         named: whether there is room for that name.
         place: where in the learner's code it stood, if that is known.
+        awaited: the task that it waits for, if it is one.
     """
 
     kind: str
@@ -52,6 +57,7 @@ class Bar:
     call: str = ""
     named: bool = False
     place: Place | None = None
+    awaited: Lane | None = None
 
 
 def bars(lanes: list[Lane], began: float, ended: float) -> list[list[Bar]]:
@@ -144,10 +150,12 @@ def _lane(
             until = end
         waited = end - until
         call = lane.waits[wait][2] if wait >= 0 and waited else ""
-        place = None
+        place = awaited = None
         if waited > NARROW * total:
-            place = _place_from(lane, run.ended)
-        what = waited, call, named.get(wait) is run, place
+            place = _latest(lane.places, run.ended)
+            found = _latest(lane.awaited, run.ended)
+            awaited = found() if found else None
+        what = waited, call, named.get(wait) is run, place, awaited
         if thin and kind != "blocks":
             yield Bar("hair", run.began, end, run.steps, run.ran, *what)
             continue
@@ -180,11 +188,10 @@ def _absorb(row: Iterable[Bar], least: float) -> Iterator[Bar]:
         yield last
 
 
-def _place_from(lane: Lane, moment: float) -> Place | None:
-    """Where a lane has stood since its step that ended then."""
-    moments = [noted for noted, _ in lane.places]
-    n = bisect(moments, moment) - 1
-    return lane.places[n][1] if n >= 0 else None
+def _latest(noted: list[tuple[float, T]], moment: float) -> T | None:
+    """What was so at a moment, of what was noted whenever it changed."""
+    n = bisect([at for at, _ in noted], moment) - 1
+    return noted[n][1] if n >= 0 else None
 
 
 def _place_of(lane: Lane, bar: Bar) -> Place | None:

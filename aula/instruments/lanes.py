@@ -31,6 +31,7 @@ class Lane:
         job: what a thread or a process runs; a task has none, a job no steps.
         goes_on: whether a thread still ran it when its end was told.
         places: where in the learner's code it stood, from each step's end on.
+        awaited: which task it awaited, from each step's end on.
         looks: where it was seen in steps that take long.
         waits: when it began to wait in what: the coroutine and its call.
         requests: when it was asked to cancel itself, by what
@@ -53,6 +54,7 @@ class Lane:
         default_factory=list
     )
     places: list[tuple[float, Place]] = field(default_factory=list)
+    awaited: list[tuple[float, ref[Lane] | None]] = field(default_factory=list)
     looks: list[tuple[float, Place]] = field(default_factory=list)
     path: str = ""
     started: bool = False

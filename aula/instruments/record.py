@@ -270,9 +270,14 @@ class Recorder(tasks.Observer):
             thing = waited_in(chain[behind:])
             if thing is not None:
                 self.stores.enter(lane.task, thing, own)
+        moment = lane.steps[-1][1]
+        other = self._by_task.get(tasks.awaited_by(lane.task))
+        if other is not None:
+            lane.awaited.append((moment, ref(other)))
+        elif lane.awaited and lane.awaited[-1][1]:
+            lane.awaited.append((moment, None))
         if own is None:
             return
-        moment = lane.steps[-1][1]
         place = own.cr_code, own.cr_frame.f_lasti
         if not lane.places or lane.places[-1][1] != place:
             lane.places.append((moment, place))

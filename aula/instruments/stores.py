@@ -48,7 +48,7 @@ def waited_in(chain: list[Any]) -> Any:
 
 def _is_woken(task: Any) -> bool:
     """Whether what a task waited for has come, and its turn has not."""
-    future = task._fut_waiter
+    future = tasks.awaited_by(task)
     return future is None or future.done()
 
 

@@ -347,6 +347,11 @@ def await_chain(task: Task) -> list[Any]:
         coro = inner
 
 
+def awaited_by(task: Task) -> Any:
+    """The future that a suspended task waits for, maybe another task."""
+    return getattr(task, "_fut_waiter", None)
+
+
 def frame_of(coro: Any) -> FrameType | None:
     """The frame of a coroutine; None if it has ended or hides it."""
     return getattr(coro, "cr_frame", None) or getattr(coro, "gi_frame", None)

@@ -47,6 +47,7 @@ TEXT = {
         "nearly": "{what} (desde 0,1 s se diría que bloquea el bucle)",
         "many-for": "corre {count} veces, {time} en total",
         "waits-for": "espera {time}",
+        "waits-task": "espera {time} a {label}",
         "waits-in": "espera {time} en {call}",
         "blocks-for": "bloquea el bucle {time}",
         "then": "{first}; luego {then}",
@@ -92,6 +93,7 @@ TEXT = {
         "nearly": "{what} (from 0.1 s on it would be said to block the loop)",
         "many-for": "runs {count} times, {time} in all",
         "waits-for": "waits {time}",
+        "waits-task": "waits {time} for {label}",
         "waits-in": "waits {time} in {call}",
         "blocks-for": "blocks the loop {time}",
         "then": "{first}; then {then}",
@@ -165,8 +167,13 @@ class Teller:
                 said = self.say("nearly", what=said)
             parts.append(said)
         if bar.waited:
+            label = self.names.get(bar.awaited) if bar.awaited else None
             kind = "waits-in" if bar.call else "waits-for"
-            parts.append(self.say(kind, bar.waited, call=bar.call))
+            if label is not None:
+                kind = "waits-task"
+            parts.append(
+                self.say(kind, bar.waited, call=bar.call, label=label)
+            )
         if len(parts) == 1:
             said = parts[0]
         else:

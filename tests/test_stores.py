@@ -7,6 +7,7 @@ import sys
 import pytest
 from recordings import brew, record, text_of, turns
 
+import aula.judges.waiting
 from aula.instruments.chart import MOST_STORES
 from aula.instruments.stores import Store
 
@@ -181,6 +182,29 @@ def test_queues_of_libraries_are_their_own_affair():
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.001):
                 await names["read"]()
+
+    assert record(block).stores.found == []
+
+
+def test_what_as_completed_waits_in_is_its_own_affair():
+    async def block():
+        for ready in asyncio.as_completed([brew("latte"), brew("mocha")]):
+            await ready
+
+    assert record(block).stores.found == []
+
+
+def test_what_a_check_waits_in_is_its_own_affair():
+    names = {}
+    code = "async def make(gate):\n    await gate.wait()"
+    exec(compile(code, aula.judges.waiting.__file__, "exec"), names)
+
+    async def block():
+        gate = asyncio.Event()
+        task = asyncio.create_task(names["make"](gate))
+        await turns(2)
+        gate.set()
+        await task
 
     assert record(block).stores.found == []
 

@@ -42,7 +42,7 @@ def is_learners(coro: Any, asker: FrameType | None) -> bool:
     filename = asker.f_code.co_filename
     # What a check runs to watch an answer is none of its tasks.
     return not is_library(filename) and not (
-        is_aula(filename) and _is_aulas(coro)
+        is_aula(filename) and is_aulas(coro)
     )
 
 
@@ -52,7 +52,8 @@ def is_librarys(coro: Any) -> bool:
     return code is None or is_library(code.co_filename)
 
 
-def _is_aulas(coro: Any) -> bool:
+def is_aulas(coro: Any) -> bool:
+    """Whether a coroutine is a check's, or another part of this package's."""
     code = getattr(coro, "cr_code", None)
     return code is not None and is_aula(code.co_filename)
 

@@ -27,6 +27,8 @@ _WAITS = {
         asyncio.Event.wait,
     )
 }
+# What waits for as_completed, in a queue of its own.
+_AS_COMPLETED = "_wait_for_one"
 
 
 def waited_in(chain: list[Any]) -> Any:
@@ -36,11 +38,13 @@ def waited_in(chain: list[Any]) -> Any:
         chain: the end of an await chain.
 
     Returns:
-        None if there is none, or it is a library's own.
+        None if there is none, or it is a library's own or asyncio's.
     """
     for coro in chain:
         if id(coro.cr_code) in _WAITS:
             return coro.cr_frame.f_locals["self"]
+        if coro.cr_code.co_name == _AS_COMPLETED:
+            return None
         if not coro.cr_frame.f_globals["__name__"].startswith("asyncio."):
             return None
     return None

@@ -459,9 +459,11 @@ def _constant(value: object) -> Iterator[Name]:
     """Close codes, and what a page in a string has of the browser's."""
     if isinstance(value, int) and 1001 <= value <= 1015:
         yield Name(str(value), CLOSE_CODE)
-    elif isinstance(value, str) and "<script" in value:
+    elif isinstance(value, str):
+        # A page; or a part of its script, where it is used as such.
+        before = r"(?<!\w)" if "<script" in value else r"(\.|new )"
         for text in JAVASCRIPT:
-            if re.search(rf"(?<!\w){re.escape(text)}\b", value):
+            if re.search(rf"{before}{re.escape(text)}\b", value):
                 yield Name(text, BROWSER)
 
 

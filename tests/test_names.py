@@ -73,6 +73,8 @@ def known(*parts):
             "page = '<script>socket.onmessage = 1</script>'",
             {("onmessage", names.BROWSER)},
         ),
+        ("part = 'socket.onmessage = 1'", {("onmessage", names.BROWSER)}),
+        ("part = 'tell onmessage'", set()),
         ("import asyncio\nasyncio.TimeoutError", {("TimeoutError", "Python")}),
         ("import nest_asyncio", set()),
         (

@@ -22,6 +22,14 @@ LANGUAGES = ("es", "en")
 WIDTH = 79
 GOALS = range(3, 6)
 
+# What fits into 45 minutes; the capstone has 90, and other sizes.
+MOST_SECTIONS = 7
+MOST_CODE = 30
+EXERCISES = range(3, 6)
+MOST_PREDICTIONS = 1
+START = "00"  # shows the way around
+CAPSTONE = "27"
+
 OF_EXERCISES = {"exercise", "solution", "check"}
 TAGS = OF_EXERCISES | {
     "raises-exception",
@@ -152,11 +160,38 @@ def read_course() -> list[Lesson]:
     for path in lesson_paths():
         try:
             lessons.append(read_lesson(path))
+            problems += too_much(lessons[-1])
         except SourceError as error:
             problems += error.problems
     if problems:
         raise SourceError(problems)
     return lessons
+
+
+def too_much(lesson: Lesson) -> list[str]:
+    """Of what a lesson has more, or fewer, than its time allows."""
+    if lesson.number == CAPSTONE:
+        return []
+    found = []
+    sections, code = len(lesson.sections), len(lesson.code)
+    predictions = sum(e.program is not None for e in lesson.exercises)
+    others = len(lesson.exercises) - predictions
+    if sections > MOST_SECTIONS:
+        found.append(
+            f"{sections} sections that teach; {MOST_SECTIONS} at most"
+        )
+    if code > MOST_CODE:
+        found.append(
+            f"{code} code cells beside the exercises'; {MOST_CODE} at most"
+        )
+    if others not in EXERCISES and lesson.number != START:
+        found.append(
+            f"{others} exercises that are no prediction; a lesson has "
+            f"{EXERCISES.start} to {EXERCISES.stop - 1}"
+        )
+    if predictions > MOST_PREDICTIONS:
+        found.append(f"{predictions} predictions; {MOST_PREDICTIONS} at most")
+    return [f"{name_of(lesson.path)}:1: {problem}" for problem in found]
 
 
 def read_cells(path: Path) -> tuple[dict[str, Any], list[Cell]]:

@@ -1,6 +1,10 @@
 """What the build counts of a lesson."""
 
-from authoring import size
+import dataclasses
+
+import pytest
+
+from authoring import size, source
 from authoring.names import Name
 from authoring.source import LESSONS, Cell, Exercise, Lesson
 
@@ -48,3 +52,36 @@ def test_what_there_is():
         "1 exercises (1 predictions)\n"
         "  1 new names: gather"
     )
+
+
+@pytest.mark.parametrize(
+    ("number", "sections", "cells", "exercises", "predictions", "refused"),
+    [
+        ("03", 7, 30, 3, 0, ""),
+        ("03", 7, 30, 5, 1, ""),
+        ("03", 8, 30, 3, 1, "8 sections that teach; 7 at most"),
+        ("03", 7, 31, 3, 1, "31 code cells beside the exercises'; 30 at most"),
+        ("03", 7, 30, 2, 1, "2 exercises that are no prediction"),
+        ("03", 7, 30, 6, 0, "6 exercises that are no prediction"),
+        ("03", 7, 30, 3, 2, "2 predictions; 1 at most"),
+        ("00", 7, 30, 1, 0, ""),
+        ("00", 8, 30, 1, 0, "8 sections"),
+        ("27", 9, 40, 8, 2, ""),
+    ],
+)
+def test_too_much(number, sections, cells, exercises, predictions, refused):
+    one = lesson(*[code("a = 1")] * cells)
+    (given,) = one.exercises
+    one = dataclasses.replace(
+        one,
+        path=LESSONS / f"{number}_x.md",
+        cells=[
+            *one.cells,
+            *[Cell("markdown", "## More", 1, "en")] * (sections - 1),
+        ],
+        exercises=[given] * exercises
+        + [dataclasses.replace(given, program="f")] * predictions,
+    )
+    found = source.too_much(one)
+    assert len(found) == bool(refused)
+    assert all(f"_x.md:1: {refused}" in line for line in found)

@@ -14,19 +14,28 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import nbformat
 import pythons
+from kernels import kernel
 from nbclient import NotebookClient
 from rounds import NOTEBOOKS, ROOT, play
+from test_door import FIRST, NAME, NEED, a_file
 
 DEAD = "http://127.0.0.1:9"  # the port of "discard", where nobody listens
 FOLDER = "Año nuevo, café ☕"
 AT_ONCE = 20
+# Where it is enough to see that all is in place.
+START = tuple(
+    f"{kind}/{lang}/00_start_here.ipynb"
+    for kind in NOTEBOOKS
+    for lang in ("es", "en")
+)
+OLDER = ("12.0", "15.0.1")  # of websockets, without and with what lessons use
 
 # As in Google Colab, August 2026.
 COLABS = {
@@ -94,14 +103,80 @@ def read_only_home() -> Round:
         return play(kept | {"HOME": home}, prefix=(*prefix, script))
 
 
-def odd_path() -> Round:
-    """A folder with spaces, accents and an emoji in its name."""
+@contextmanager
+def _a_copy(name: str = "course") -> Iterator[Path]:
+    """The course in a folder of its own, as a ZIP of it unpacks."""
     with tempfile.TemporaryDirectory() as parent:
-        root = Path(parent) / FOLDER
+        root = Path(parent) / name
         ignored = shutil.ignore_patterns(".git", ".venv", "__pycache__")
         shutil.copytree(ROOT, root, ignore=ignored)
+        yield root
+
+
+def odd_path() -> Round:
+    """A folder with spaces, accents and an emoji in its name."""
+    with _a_copy(FOLDER) as root:
         python = pythons.install(sys.executable, ".venv", root)
         return play(python=python, root=root)
+
+
+def renamed_folder() -> Round:
+    """A folder that is renamed when all is installed."""
+    with _a_copy() as root:
+        pythons.install(sys.executable, ".venv", root)
+        root = root.rename(root.with_name("renamed"))
+        python = pythons.install(sys.executable, ".venv", root)
+        return play(python=python, root=root, what=START)
+
+
+def a_zip() -> Round:
+    """A ZIP of the course, in a repository of the learner's own."""
+    with _a_copy() as root:
+        subprocess.run(["git", "init", "--quiet"], cwd=root.parent, check=True)
+        python = pythons.install(sys.executable, ".venv", root)
+        said = subprocess.run(
+            ["make", "update"], cwd=root, capture_output=True, text=True
+        ).stderr
+        cells, failed = play(python=python, root=root, what=START)
+    if "no clone of the course" not in said:
+        failed.append(f"make update: {said}")
+    return cells, failed
+
+
+def another_websockets(version: str) -> Round:
+    """An older websockets, which another package has installed."""
+    with _a_copy() as root:
+        python = pythons.install(sys.executable, ".venv", root)
+        install = [python, "-m", "pip", "install", "--quiet"]
+        done = subprocess.run(
+            [*install, f"websockets=={version}"], capture_output=True
+        )
+        if done.returncode != 0:
+            raise Skipped(f"no websockets {version} to be had")
+        failed = _first_cells(root / "notebooks" / "es", python, NEED)
+        pythons.install(sys.executable, ".venv", root)  # as `make lab` does
+        cells, others = play(python=python, root=root, what=START)
+    return len(FIRST) + cells, failed + others
+
+
+def shadowing_file() -> Round:
+    """A websockets.py beside the notebooks."""
+    with tempfile.TemporaryDirectory() as folder:
+        a_file(None, Path(folder))
+        words = NAME.format("websockets.py")
+        return len(FIRST), _first_cells(Path(folder), sys.executable, words)
+
+
+def _first_cells(folder: Path, python: str | Path, words: str) -> list[str]:
+    """The lessons whose first cell does not say what is to be done."""
+    failed = []
+    for number, cell in FIRST.items():
+        with kernel(folder, python) as running:
+            code = cell.replace("aula.en", "aula.es")
+            ran = running.run(code, may_fail=True)
+        if words not in ran.text() or "Traceback" in ran.traceback():
+            failed.append(f"lesson {number}: {ran.text()} {ran.traceback()}")
+    return failed
 
 
 def locale_c() -> Round:
@@ -201,12 +276,19 @@ def main() -> int:
         f"Python {version}": lambda version=version: a_python(version)
         for version in pythons.supported()
     }
+    for version in OLDER:
+        machines[f"websockets {version}, which another package wants"] = (
+            lambda version=version: another_websockets(version)
+        )
     for play_one in (
         dead_proxy,
         ports_taken,
         no_network,
         read_only_home,
         odd_path,
+        renamed_folder,
+        a_zip,
+        shadowing_file,
         locale_c,
         older_kernel,
         many_at_once,

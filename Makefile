@@ -111,8 +111,8 @@ $(BIN)/pip:
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
 	|| { echo "$(PYTHON) cannot make virtual environments." \
 		"On Debian or Ubuntu: sudo apt install python3-venv"; exit 1; }
-	@test ! -e $(BIN) || echo "This folder has been moved or copied, or its" \
-		"Python is gone: $(VENV) is made anew."
+	@test ! -e $(BIN) || echo "$(VENV) was made for another folder, another" \
+		"Python or an older version of the course: it is made anew."
 	@echo "Installing into $(VENV); the first time takes a minute or two."
 	@$(PYTHON) -m venv --clear $(VENV)
 	@pwd -P > $(VENV)/folder

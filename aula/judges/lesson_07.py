@@ -31,13 +31,13 @@ from aula.judges.servers import (
     address,
     hear,
     quiet,
+    refuse_late_answers,
     stop,
     tell,
 )
 from aula.judges.waiting import PATIENCE, Silence, patiently, until
 
 LIMIT = 6  # seconds for a whole answer
-LINGER = 0.3  # seconds until the server of 07.1 hangs up by itself
 HELLO = "Hello Ada! 🙂"
 
 
@@ -47,7 +47,6 @@ async def ask(answer: Answer, run: Recorder) -> Right:
     names: list[str | bytes] = []
     spoken = asyncio.Event()
     left = asyncio.Event()
-    hung_up = False
 
     async def greet(websocket: ServerConnection) -> None:
         connections.append(websocket)
@@ -67,10 +66,6 @@ async def ask(answer: Answer, run: Recorder) -> Right:
         with naming_unawaited():
             if not await until(lambda: asking.done() or spoken.is_set()):
                 raise Wrong("both-wait")
-            if not await until(asking.done, LINGER):
-                # The lesson's greet() closes, and an answer may count on it.
-                hung_up = True
-                await connections[0].close()
             if not await until(asking.done):
                 raise Wrong("waits-on")
             seen = await asking
@@ -95,8 +90,6 @@ async def ask(answer: Answer, run: Recorder) -> Right:
             raise
         raise Wrong("own-server") from None  # address() of one that is closed
     except ConnectionClosed as error:
-        if hung_up:
-            raise Wrong("waits-on") from None
         raise Wrong("too-late", seen=error) from None
     finally:
         asking.cancel()
@@ -119,7 +112,7 @@ async def shout(answer: Answer) -> Right:
                 _refuse_early_end(heard, len(messages))
             except Silence:
                 await _refuse_extra_recv(websocket, messages[len(heard)])
-                await _refuse_late_answers(service, websocket)
+                await refuse_late_answers(service, websocket)
                 raise Wrong("silent", number=len(heard) + 1) from None
             if heard == messages:
                 raise Wrong("same", expected=capitals, seen=heard)
@@ -135,18 +128,6 @@ async def _refuse_extra_recv(
     with suppress(Silence, Hung):
         await tell(websocket, message)
         raise Wrong("extra-recv") from None
-
-
-async def _refuse_late_answers(
-    service: Service, *clients: ClientConnection
-) -> None:
-    """The handler answers when its loop is over, and so to nobody."""
-    for client in clients:
-        await client.close()
-    await until(service.ended.is_set)
-    for error in service.closed:
-        if any(frame.f_code.co_name == "send" for frame in frames(error)):
-            raise Wrong("after-loop", seen=error) from None
 
 
 def _refuse_early_end(heard: list[str | bytes], total: int) -> NoReturn:
@@ -204,7 +185,7 @@ async def count(answer: Answer) -> Right:
                     service.raise_errors()
                     _refuse_early_end(numbers, len(TURNS))
                 except Silence:
-                    await _refuse_late_answers(service, ada, lima)
+                    await refuse_late_answers(service, ada, lima)
                     raise Wrong("silent", name=name) from None
         _judge_counts(numbers)
         await _judge_leaving(service)
@@ -249,8 +230,9 @@ def _judge_counts(numbers: list[str | bytes]) -> None:
 
 @exercise("07.5", parameters=1, limit=LIMIT, picture="wiretap")
 async def welcome(answer: Answer) -> Right:
-    greetings = {"/Ada": "Hello Ada!", "/Lima": "Hello Lima!"}
-    greetings["/"] = "Hello World!"
+    greetings = {"/": "Hello World!"}
+    for name in ("Ada", "Lima", "José", "ana"):
+        greetings[f"/{name}"] = f"Hello {name}!"
     for path, expected in greetings.items():
         async with Service(answer) as service:
             async with service.connect(path) as websocket:
@@ -275,6 +257,8 @@ async def _judge_welcome(
         raise Wrong("slash", expected=expected, seen=seen)
     if path == "/" and seen == "Hello !":
         raise Wrong("no-name", expected=expected, seen=seen)
+    if "%" in str(seen):
+        raise Wrong("percent", expected=expected, seen=seen)
     equal(seen, expected, "other-text", path=path)
     try:
         extra = await hear(websocket)
@@ -313,8 +297,20 @@ async def visit(answer: Answer) -> Right:
         for name in ("1", "2")
     ]
     try:
+        # An answer that fails has an error to tell.
+        called = await until(
+            lambda: inside or any(task.done() for task in visits)
+        )
+        if not called:
+            raise Wrong("never-calls")
         seen = await _both(visits, met)
         refuse_unawaited(seen, "client-unawaited")
+        late = [one for one in seen if asyncio.isfuture(one)]
+        if late:
+            # Their servers are closed by now, and so they end.
+            met.set()
+            await asyncio.gather(*late, return_exceptions=True)
+            raise Wrong("client-unawaited")
         if seen != [f"1: {HELLO}", f"2: {HELLO}"]:
             raise Wrong("not-returned", expected=f"1: {HELLO}", seen=seen[0])
         if not await host.is_closed():

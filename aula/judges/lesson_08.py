@@ -27,7 +27,13 @@ from aula.judges.mistakes import (
     refuse_no_star,
     refuse_none,
 )
-from aula.judges.servers import Machine, Service, receive, send_all
+from aula.judges.servers import (
+    Machine,
+    Service,
+    receive,
+    refuse_late_answers,
+    send_all,
+)
 from aula.judges.waiting import MOMENT, PATIENCE, ends, timer, until
 
 
@@ -77,6 +83,8 @@ async def _judge_orders(
             complete = sorted(map(str, seen)) == sorted(expected)
             if seen != expected and (again or not complete):
                 service.raise_errors()
+                if not seen and not service.ended.is_set():
+                    await refuse_late_answers(service, websocket)
                 _refuse_replies(seen, expected)
         await until(service.ended.is_set)
     return seen == expected
@@ -98,6 +106,8 @@ def _refuse_replies(seen: list[Any], expected: list[str]) -> NoReturn:
         raise Wrong("one-machine", **both)
     if any(reply.count(" ") > 1 for reply in words):
         raise Wrong("with-seconds", **both)
+    if any(reply and " " not in reply for reply in words):
+        raise Wrong("bare-drink", **both)
     if words == [*expected[:2], "ready mocha", "ready mocha"]:
         raise Wrong("late-message", **both)
     raise Wrong("other-replies", **both)
@@ -286,6 +296,7 @@ async def two_machines(answer: Answer, run: Recorder) -> Right:
     expected = sorted(f"{order} ready" for order in ADA + LIMA)
     if sorted(map(str, replies)) != expected:
         raise Wrong("other-replies", expected=expected, seen=replies)
+    await _judge_parting(answer, run)
     return Right()
 
 
@@ -297,7 +308,8 @@ async def _judge_alone(
     await until(lambda: len(machine.started) == 2)
     await until(lambda: len(machine.started) > 2, MOMENT)
     if machine.most != 2:
-        _refuse_prepare(service)
+        if (error := _from_prepare(service)) is not None:
+            raise Wrong("not-brew", seen=error)
         service.raise_errors()
         _judge_limit(machine.most)
     first, second = machine.started
@@ -311,13 +323,29 @@ async def _judge_alone(
     raise Wrong("never-released")
 
 
-def _refuse_prepare(service: Service) -> None:
-    """The lesson's own prepare() finds no seconds in these orders."""
+async def _judge_parting(answer: Answer, run: Recorder) -> None:
+    """A client leaves while its order is being prepared."""
+    machine = Machine()
+    async with Service(answer, machine.hold, run=run) as service:
+        async with service.connect() as websocket:
+            await send_all(websocket, ADA[0])
+            await until(lambda: machine.started)
+        early = await until(service.ended.is_set, 2 * MOMENT)
+        machine.let_all_out()
+        await until(service.ended.is_set)
+        service.raise_errors()
+    if early:
+        raise Wrong("walks-off")
+
+
+def _from_prepare(service: Service) -> BaseException | None:
+    """What the lesson's own prepare() raised: these orders bear no seconds."""
     for error in service.raised():
         if isinstance(error, ValueError) and any(
             frame.f_code.co_name == "prepare" for frame in frames(error)
         ):
-            raise Wrong("not-brew", seen=error)
+            return error
+    return None
 
 
 def _judge_limit(most: int) -> None:
@@ -440,6 +468,8 @@ async def smooth(answer: Answer, run: Recorder) -> Right:
             if not grinder.went_on:
                 raise Wrong("blocked-on-result")
             if sorted(map(str, seen)) != expected:
+                if (prepared := _from_prepare(service)) is not None:
+                    raise Wrong("not-grind", seen=prepared)
                 for error in service.raised():
                     _refuse_async_in_thread(error)
                     raise error

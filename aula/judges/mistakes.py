@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConcurrencyError, ConnectionClosed
 
 from aula.exercises.answer import close_unawaited, pieces
 from aula.exercises.exercise import UNSET, Unawaited, Wrong
@@ -249,8 +249,10 @@ def named(error: BaseException) -> BaseException:
 
     Returns:
         ``Wrong`` plain-for, plain-with, async-suppress, task-of-function,
-        call-unawaited or no-parentheses; or the error itself.
+        call-unawaited, no-parentheses or two-recvs; or the error itself.
     """
+    if isinstance(error, ConcurrencyError):
+        return Wrong("two-recvs", seen=error)
     text = f"{error}" if isinstance(error, TypeError) else ""
     if NOT_ITERABLE in text:
         return Wrong("plain-for", seen=error)

@@ -18,7 +18,13 @@ from websockets.exceptions import ConnectionClosed
 from aula.exercises.exercise import UNSET, Answer, Wrong
 from aula.exercises.scope import let_go
 from aula.instruments.record import Recorder
-from aula.judges.mistakes import leaves, lost, named, naming_unawaited
+from aula.judges.mistakes import (
+    frames,
+    leaves,
+    lost,
+    named,
+    naming_unawaited,
+)
 from aula.judges.waiting import PATIENCE, ends, patiently, until
 
 SMALL = 2**16  # bytes of a small buffer, which is soon full
@@ -350,6 +356,22 @@ async def tell(
     except ConnectionClosed:
         raise Hung from None
     return await hear(websocket)
+
+
+async def refuse_late_answers(
+    service: Service, *clients: ClientConnection
+) -> None:
+    """Let the clients leave; refuse a handler that would answer only now.
+
+    Raises:
+        Wrong: after-loop.
+    """
+    for client in clients:
+        await client.close()
+    await until(service.ended.is_set)
+    for error in service.closed:
+        if any(frame.f_code.co_name == "send" for frame in frames(error)):
+            raise Wrong("after-loop", seen=error) from None
 
 
 async def send_all(websocket: Connection, *messages: Any) -> None:

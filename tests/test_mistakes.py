@@ -11,6 +11,7 @@ from aiohttp import test_utils, web
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosedOK
+from websockets.frames import Opcode
 
 from aula.exercises.exercise import Unawaited, Wrong
 from aula.instruments.record import Recorder
@@ -197,6 +198,22 @@ async def unknown_argument():
     await connect("ws://127.0.0.1:9", extra_headers={})
 
 
+async def text_for_bytes():
+    b"GET /".startswith("GET")
+
+
+async def text_in_bytes():
+    _ = "GET" in b"GET /"
+
+
+async def xor_of_bytes():
+    _ = b"la" ^ b"te"
+
+
+async def number_of_no_name():
+    Opcode(0x81)
+
+
 async def three_parts():
     _, _ = "Ada Lima Eva".split()
 
@@ -213,6 +230,10 @@ async def one_part():
         (dictionary_that_changes, mistakes.CHANGED_SIZE),
         (number_of_text, mistakes.NOT_A_NUMBER),
         (unknown_argument, f"{mistakes.UNKNOWN} 'extra_headers'"),
+        (text_for_bytes, mistakes.NEEDS_BYTES[0]),
+        (text_in_bytes, mistakes.NEEDS_BYTES[1]),
+        (xor_of_bytes, mistakes.NO_XOR),
+        (number_of_no_name, mistakes.NO_MEMBER),
         (three_parts, mistakes.UNPACKED),
         (one_part, mistakes.UNPACKED),
     ],

@@ -16,6 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection
 from websockets.client import ClientProtocol
 from websockets.exceptions import (
+    ConcurrencyError,
     ConnectionClosed,
     ConnectionClosedError,
     ConnectionClosedOK,
@@ -30,6 +31,7 @@ from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
 from aula.instruments.record import Recorder
 from aula.judges.mistakes import (
+    NEEDS_BYTES,
     NOT_TWO_PARTS,
     equal,
     named,
@@ -37,8 +39,9 @@ from aula.judges.mistakes import (
     refuse_bare_connect,
     refuse_none,
     refuse_unawaited,
+    uses,
 )
-from aula.judges.servers import serving
+from aula.judges.servers import path_of, send_all, serving
 from aula.judges.waiting import ends, until
 
 LIMIT = 8  # seconds for answers that talk to several servers
@@ -46,13 +49,30 @@ MOST_ORDERS = 12  # those who order without end get no more answers
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 LESSON_KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 CLOSE = b"\x88\x02\x03\xe8"  # a server's, with code 1000
+SMALL_KEY = "Y2Fmw6kgY29uIGxlY2hlIQ=="
+SMALL_REQUEST = f"""GET /menu HTTP/1.1
+host: cafe
+api-key: cafe
+sec-websocket-version: 13
+connection: Upgrade
+upgrade: websocket
+sec-websocket-key: {SMALL_KEY}
+
+""".replace("\n", "\r\n")
 
 _Travelled = list[tuple[str, bytes]]
 
 
 @exercise("05.1", answer="function", parameters=1, picture=None)
 async def cost(answer: Answer) -> Right:
-    cases = [_polled(3), _listened(), _polled(1), _talked(), []]
+    cases = [
+        _polled(3),
+        _listened(),
+        _polled(1),
+        _answered_in_parts(),
+        _talked(),
+        [],
+    ]
     for travelled in cases:
         _judge_cost(answer, travelled)
     return Right(count=len(cases))
@@ -65,11 +85,18 @@ def _polled(times: int) -> _Travelled:
     return [("client", question), ("server", answer)] * times
 
 
+def _answered_in_parts() -> _Travelled:
+    """One question by HTTP, and an answer whose content begins with GET."""
+    question, (side, answer) = _polled(1)
+    headers, end, _ = answer.partition(b"\r\n\r\n")
+    return [question, (side, headers + end), (side, b"GET ONE NOW")]
+
+
 def _listened() -> _Travelled:
     """A WebSocket over which only the server speaks, once of a GET."""
     opening = b"GET /menu HTTP/1.1\r\nHost: cafe\r\nUpgrade: websocket\r\n\r\n"
     server = ServerProtocol(state=State.OPEN)
-    for message in (b"latte 2.50", b"GET /menu", b"mocha 3.10"):
+    for message in (b"latte 2.50", b"GET /menu", b"mocha 3.10", b"mate"):
         server.send_text(message)
     return [
         ("client", opening),
@@ -83,9 +110,12 @@ def _talked() -> _Travelled:
     client = ClientProtocol(parse_uri("ws://cafe"), state=State.OPEN)
     client.send_text(b"latte")
     client.send_text(b"mocha")
+    # A key of zeros is as likely as any other, and hides nothing.
+    unhidden = b"\x81\x87" + bytes(4) + b"GET tea"
     return [
         *_listened(),
         *[("client", bytes(data)) for data in client.data_to_send()],
+        ("client", unhidden),
     ]
 
 
@@ -95,7 +125,12 @@ def _judge_cost(answer: Answer, travelled: _Travelled) -> None:
     sizes = [len(data) for _, data in travelled]
     asked = sum(data.startswith(b"GET") for data in sent)
     expected = asked, sum(sizes)
-    seen = answer(list(travelled))
+    try:
+        seen = answer(list(travelled))
+    except TypeError as error:
+        if any(said in f"{error}" for said in NEEDS_BYTES):
+            raise Wrong("text-for-bytes", seen=error) from None
+        raise
     refuse_none(seen)
     both = {"expected": expected, "seen": seen}
     if not isinstance(seen, tuple | list) or len(seen) != 2:
@@ -105,6 +140,8 @@ def _judge_cost(answer: Answer, travelled: _Travelled) -> None:
         return
     if (size, requests) == expected:
         raise Wrong("numbers-swapped", **both)
+    if uses(answer, "polled", "heard"):
+        raise Wrong("lesson-list", **both)
     if len(sizes) > 1 and size == sizes[0]:
         raise Wrong("return-in-loop", **both)
     one_way = sum(map(len, sent))
@@ -116,7 +153,12 @@ def _judge_cost(answer: Answer, travelled: _Travelled) -> None:
         raise Wrong("all-counted", **both)
     if requests == len(sent):
         raise Wrong("frames-counted", **both)
-    if requests == sum(b"GET" in data for _, data in travelled):
+    if requests == sum(data.startswith(b"GET") for _, data in travelled):
+        raise Wrong("side-ignored", **both)
+    if requests in (
+        sum(b"GET" in data for _, data in travelled),
+        sum(b"GET" in data for data in sent),
+    ):
         raise Wrong("get-inside", **both)
     raise Wrong("other-count", **both)
 
@@ -173,7 +215,7 @@ async def accept(answer: Answer) -> Right:
         with suppress(InvalidHandshake, OSError):
             async with connect(f"ws://{host}:{port}/cafe", close_timeout=1):
                 opened = True
-        _judge_accept(*handshakes.asked[0], opened)
+        _judge_accept(answer, *handshakes.asked[0], opened)
         # Another library, which sends the headers in another order.
         opened = False
         async with aiohttp.ClientSession() as session:
@@ -186,11 +228,27 @@ async def accept(answer: Answer) -> Right:
     expected = accept_key(_key(request))
     if error is not None or value != expected or not opened:
         raise Wrong("other-client", expected=expected, seen=error or value)
+    _judge_small_letters(answer)
     return Right()
 
 
+def _judge_small_letters(answer: Answer) -> None:
+    """Judge what a client is answered that writes its headers small."""
+    key, other = accept_key(SMALL_KEY), accept_key("cafe")
+    try:
+        value = answer(SMALL_REQUEST)
+    except Exception as error:
+        raise Wrong("capitals", expected=key, seen=error) from None
+    equal(value == other, False, "other-header", name="api-key")
+    equal(value, key, "capitals")
+
+
 def _judge_accept(
-    request: str, value: Any, error: BaseException | None, opened: bool
+    answer: Answer,
+    request: str,
+    value: Any,
+    error: BaseException | None,
+    opened: bool,
 ) -> None:
     """Judge what the first client was answered."""
     if NOT_TWO_PARTS in f"{error}":
@@ -201,8 +259,12 @@ def _judge_accept(
     expected = accept_key(key)
     if value == expected and opened:
         return
+    if value is None and not uses(answer, "print"):
+        raise Wrong("no-header-found", expected=expected, seen=value)
     refuse_none(value)
     both = {"expected": expected, "seen": value}
+    if value == _digest(key.lower() + GUID):
+        raise Wrong("key-in-small-letters", **both)
     if isinstance(value, bytes | bytearray):
         raise Wrong("bytes", **both)
     if value == f"b'{expected}'":
@@ -270,20 +332,24 @@ class _Barista:
         visits: how many connections there were.
         gone: and how many of them were closed.
         orders: what was sent.
+        paths: what was asked for.
     """
 
     def __init__(self) -> None:
         self.visits = self.gone = 0
         self.orders: list[str | bytes] = []
+        self.paths: set[str] = set()
 
     async def serve(self, websocket: ServerConnection) -> None:
         self.visits += 1
+        self.paths.add(path_of(websocket))
         with suppress(ConnectionClosed):
-            await websocket.send("hola")
+            await send_all(websocket, "hola")
+            # Those who have gone get no answer, but their orders count.
             async for drink in websocket:
                 self.orders.append(drink)
                 if len(self.orders) < MOST_ORDERS:
-                    await websocket.send(self.answer(drink))
+                    await send_all(websocket, self.answer(drink))
         self.gone += 1
 
     @staticmethod
@@ -312,20 +378,27 @@ async def _judge_orders(
                 if not await ends(ordering):
                     if len(barista.orders) > len(drinks):
                         equal(barista.orders, drinks, "other-orders")
-                    raise Wrong(
-                        "waits-on", expected=drinks, seen=barista.orders
-                    )
+                    _refuse_one_message(barista, drinks)
+                    equal(barista.orders, drinks, "waits-on")
+                    raise Wrong("waits-on")
                 seen = await ordering
+                left = await until(lambda: barista.gone == barista.visits)
                 _judge_answers(barista, drinks, seen, expected, run)
-                if not await until(lambda: barista.gone == barista.visits):
+                if not left:
                     raise Wrong("left-open")
-        except (AttributeError, TypeError) as error:
+        except (AttributeError, ConcurrencyError, TypeError) as error:
             refuse_bare_connect(error)
             raise named(error) from None
         except ConnectionClosed as error:
             raise Wrong("already-closed", seen=error) from None
         finally:
             ordering.cancel()
+
+
+def _refuse_one_message(barista: _Barista, drinks: list[str]) -> None:
+    """Refuse a ``send`` of the whole list."""
+    if len(drinks) > 1 and barista.orders == ["".join(drinks)]:
+        raise Wrong("sent-as-one", expected=drinks, seen=barista.orders)
 
 
 def _judge_answers(
@@ -342,18 +415,19 @@ def _judge_answers(
         # The library keeps a connection alive, and there is none here.
         elsewhere = any(lane.call == "keepalive()" for lane in run.lanes)
         raise Wrong("other-address" if elsewhere else "never-connected")
+    if barista.paths != {"/"}:
+        raise Wrong("path-added", path=max(barista.paths, key=len))
     refuse_none(seen, expected)
     if seen == expected and barista.orders == drinks:
         if barista.visits > 1:
             raise Wrong("many-connections", count=barista.visits)
         return
     both = {"expected": expected, "seen": seen}
+    _refuse_one_message(barista, drinks)
     if isinstance(seen, str | bytes):
         raise Wrong("one-answer", **both)
     if isinstance(seen, list | tuple) and "hola" in seen:
         raise Wrong("greeting-counted", **both)
-    if len(barista.orders) == 1 and barista.orders == ["".join(drinks)]:
-        raise Wrong("sent-as-one", expected=drinks, seen=barista.orders)
     equal(barista.orders, drinks, "other-orders")
     raise Wrong("other-answers", **both)
 
@@ -361,7 +435,15 @@ def _judge_answers(
 @exercise("05.4", answer="prediction", picture="wiretap")
 async def close_codes(answer: Any, program: Program) -> Right:
     await program.run()
+    if isinstance(program.result, list):
+        # The verdict shall not say <CloseCode.NO_STATUS_RCVD: 1005>.
+        program.result = [
+            int(code) if isinstance(code, int) else code
+            for code in program.result
+        ]
     if isinstance(answer, list) and len(answer) == 4:
+        if any(isinstance(code, str) for code in answer):
+            equal(answer, program.result, "codes-in-quotes")
         if answer[1] in (1000, 1006, None):
             equal(answer, program.result, "no-code-is-1005")
         if answer[2] in (1001, 1005, 1006):

@@ -6,6 +6,7 @@ its clients, or from its protocols without I/O.
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -18,7 +19,13 @@ from websockets.uri import parse_uri
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
-from aula.judges.mistakes import equal, refuse_none
+from aula.judges.mistakes import (
+    NO_MEMBER,
+    NO_XOR,
+    equal,
+    refuse_none,
+    uses,
+)
 
 
 def _open_ends() -> tuple[ServerProtocol, ClientProtocol]:
@@ -73,6 +80,8 @@ def _judge_header(
         raise Wrong("three-values", **both)
     opcode, masked, length = seen
     if opcode != expected[0]:
+        if isinstance(opcode, str):
+            raise Wrong("opcode-name", **both)
         if opcode == frame[0] and frame[0] & 0x80:
             raise Wrong("opcode-with-fin", **both)
         if frame[0] & 0x70 and opcode == frame[0] & 0x7F:
@@ -87,7 +96,7 @@ def _judge_header(
     if masked != expected[1]:
         raise Wrong("mask-number", **both, masked=masked)
     if length != expected[2]:
-        _refuse_length(frame, length, both)
+        _refuse_length(frame, length, expected[2], both)
 
 
 def _is_ever_masked(answer: Answer) -> bool:
@@ -101,16 +110,22 @@ def _is_ever_masked(answer: Answer) -> bool:
     return False
 
 
-def _refuse_length(frame: bytes, length: Any, both: dict[str, Any]) -> None:
+def _refuse_length(
+    frame: bytes, length: Any, expected: int, both: dict[str, Any]
+) -> None:
     """Refuse a length that is not the payload's."""
     short = frame[1] & 0x7F
     if length == frame[1] and frame[1] & 0x80:
         raise Wrong("length-with-mask", **both)
     if length == len(frame):
         raise Wrong("whole-frame", **both)
-    if isinstance(length, bytes | bytearray):
-        raise Wrong("length-bytes", **both)
+    if length in (len(frame) - 2, len(frame) - 6):
+        raise Wrong("rest-counted", **both)
+    if not isinstance(length, int):
+        raise Wrong("length-type", **both, type=type(length).__name__)
     size = {126: 2, 127: 8}.get(short, 0)
+    if size and length == short + expected:
+        raise Wrong("announcement-added", **both, short=short)
     if size and length == sum(frame[2 : 2 + size]):
         raise Wrong("bytes-added", **both)
     of_eight = int.from_bytes(frame[2:10], "big")
@@ -142,8 +157,27 @@ async def first_bytes(answer: Any, program: Program) -> Right:
         equal(answer, program.result, "type-repeated")
     if answer == ["82", "01", "09", "00", "80"]:
         equal(answer, program.result, "control-whole")
+    if answer == ["82", "01", "8a", "00", "80"]:
+        equal(answer, program.result, "pong")
+    if isinstance(answer, list):
+        _refuse_form(answer, program.result)
     refuse_other(answer, program.result)
     return Right()
+
+
+def _refuse_form(answer: list[Any], happened: Any) -> None:
+    """Refuse what is no pair of digits, or has each of them wrong."""
+    if not all(
+        isinstance(byte, str) and re.fullmatch("[0-9a-fA-F]{2}", byte)
+        for byte in answer
+    ):
+        equal(answer, happened, "two-digits")
+    if answer == ["28", "10", "98", "00", "08"]:
+        equal(answer, happened, "digits-swapped")
+    if answer == ["02", "81", "09", "80", "00"]:
+        equal(answer, happened, "fin-reversed")
+    if answer == ["12", "01", "19", "00", "10"]:
+        equal(answer, happened, "fin-as-one")
 
 
 @exercise("06.3", answer="function", parameters=1, picture=None)
@@ -159,7 +193,11 @@ async def unmask(answer: Answer) -> Right:
             if len(payload) <= 4:
                 raise
             raise Wrong("key-index", seen=error) from None
-        _judge_unmasked(frame, payload, seen)
+        except TypeError as error:
+            if NO_XOR in f"{error}":
+                raise Wrong("xor-of-bytes", seen=error) from None
+            raise
+        _judge_unmasked(answer, frame, payload, seen)
     return Right(count=len(texts))
 
 
@@ -172,7 +210,9 @@ def _distinct_frame(client: ClientProtocol, payload: bytes) -> bytes:
             return frame
 
 
-def _judge_unmasked(frame: bytes, payload: bytes, seen: Any) -> None:
+def _judge_unmasked(
+    answer: Answer, frame: bytes, payload: bytes, seen: Any
+) -> None:
     """Judge what was read in one frame."""
     refuse_none(seen)
     both = {"expected": payload, "seen": seen}
@@ -182,11 +222,20 @@ def _judge_unmasked(frame: bytes, payload: bytes, seen: Any) -> None:
         raise Wrong("list", **both)
     if seen == payload:
         return
+    if uses(answer, "key", "hidden"):
+        raise Wrong("lesson-key", **both)
     key, hidden = frame[2:6], frame[6:]
     if len(seen) and not any(seen):
         raise Wrong("bytes-of-number", **both)
     if payload and seen == _xor(hidden, key[2:] + key[:2]):
         raise Wrong("index-from-frame", **both)
+    if payload and seen == _xor(hidden, key[1:] + key[:1]):
+        raise Wrong("index-from-one", **both)
+    if payload and bytes(seen) in (
+        bytes(byte & key[n % 4] for n, byte in enumerate(hidden)),
+        bytes(byte | key[n % 4] for n, byte in enumerate(hidden)),
+    ):
+        raise Wrong("not-xor", **both)
     if seen == hidden:
         raise Wrong("still-masked", **both)
     if len(payload) > 1 and seen == payload[:1]:
@@ -261,6 +310,7 @@ async def name_close(answer: Answer) -> Right:
         ("reason", ("server", 4001), _talk("server", 4001, "adios")),
         ("client", ("client", 1001), _talk("client", 1001)),
         ("inside", ("server", 1000), _talk("server", 1000, code_inside=True)),
+        ("unanswered", ("server", 1011), _talk("server", 1011)[:-1]),
         ("no code", ("client", 1005), _talk("client")),
         ("no code", ("server", 1005), _talk("server")),
         ("cut", (None, 1006), _talk()),
@@ -269,12 +319,19 @@ async def name_close(answer: Answer) -> Right:
         try:
             seen = answer(talk)
         except Exception as error:
+            _refuse_whole_byte(error, talk)
             if kind not in ("no code", "cut"):
                 _refuse_tool(answer, kind, talk)
                 raise
             seen = error
         _judge_close(answer, kind, expected, talk, seen)
     return Right(count=len(cases))
+
+
+def _refuse_whole_byte(error: Exception, talk: _Talk) -> None:
+    """Refuse an Opcode of a whole first byte, which no Opcode is."""
+    if any(f"{frame[0]} {NO_MEMBER}" in f"{error}" for _, frame in talk):
+        raise Wrong("opcode-with-fin", seen=error) from None
 
 
 def _refuse_tool(answer: Answer, kind: str, talk: _Talk) -> None:
@@ -286,7 +343,7 @@ def _refuse_tool(answer: Answer, kind: str, talk: _Talk) -> None:
     solved = False
     with suppress(Exception):
         solved = unmask(frame) == _xor(frame[6:], frame[2:6])
-    if not solved and "unmask" in answer.__code__.co_names:
+    if not solved and uses(answer, "unmask"):
         raise Wrong("unmask-first") from None
 
 
@@ -319,12 +376,19 @@ def _judge_close(
     if not is_pair:
         raise Wrong("two-values", **both)
     side, code = seen
+    if kind == "unanswered":
+        raise Wrong("last-but-one", **both)
+    if isinstance(code, bytes | bytearray):
+        raise Wrong("code-bytes", **both)
     if tuple(seen) == (None, 1006):
         if _is_right(answer, talk[-2:], expected):
             raise Wrong("returned-early", **both)
         raise Wrong("not-found", **both)
     if kind == "inside":
         raise Wrong("looked-inside", **both)
+    silent = [pair for pair in talk if pair[1][0] & 0x0F not in (9, 10)]
+    if len(silent) < len(talk) and _is_right(answer, silent, expected):
+        raise Wrong("ping-as-close", **both)
     if side in ("client", "server") and side != expected[0]:
         raise Wrong("last-close", **both)
     if side != expected[0]:

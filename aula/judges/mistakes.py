@@ -49,6 +49,12 @@ NOT_TWO_PARTS = "not enough values to unpack (expected 2, got 1)"
 NOT_CALLABLE = "'coroutine' object is not callable"
 # What send says of what is neither text nor bytes.
 NOT_DATA = "data must be"
+# What bytes say of text: startswith, and ``in``.
+NEEDS_BYTES = ("first arg must be bytes", "a bytes-like object is required")
+# What ``^`` says of bytes, which it does not combine.
+NO_XOR = "unsupported operand type(s) for ^"
+# What a list of names such as Opcode says of a number that is not in it.
+NO_MEMBER = "is not a valid"
 # What asyncio.wait says of coroutines.
 NO_COROUTINES = "coroutines is forbidden"
 # What int says of other texts, and a call of an argument it does not have.
@@ -85,6 +91,12 @@ NOT_AWAITABLE = re.compile(
     r"object (\S+) can't be used in 'await' expression"
     r"|'(\S+)' object can't be awaited"
 )
+
+
+def uses(answer: Any, *names: str) -> bool:
+    """Whether an answer's own code uses one of these as a global name."""
+    code = getattr(answer, "__code__", None)
+    return code is not None and not {*names}.isdisjoint(code.co_names)
 
 
 def equal(seen: Any, expected: Any, mistake: str, **values: Any) -> None:

@@ -12,6 +12,16 @@ NOTEBOOKS = [
     for kind in editions.KINDS
     for lang in source.LANGUAGES
 ]
+# Code is the same in both languages: one of each kind tells nearly all.
+TWICE = [
+    pytest.param(
+        path,
+        marks=[]
+        if path.parts[-3:-1] in (("notebooks", "en"), ("solutions", "es"))
+        else pytest.mark.slow,
+    )
+    for path in NOTEBOOKS
+]
 # Exceptions that belong to no cell come to light when they are collected.
 LAST = "import gc\ngc.collect()\nawait asyncio.sleep(0.1)"
 
@@ -47,7 +57,7 @@ def test_stored_without_paths_of_a_machine(path):
     assert str(source.ROOT) not in text
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
+@pytest.mark.parametrize("path", TWICE, ids=name)
 def test_run_all_twice_in_one_kernel(path, tmp_path):
     cells = code_cells(path)
     with kernel(tmp_path) as running:

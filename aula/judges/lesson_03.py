@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Coroutine
 from typing import Any, NoReturn
 
@@ -42,6 +43,8 @@ async def _judge_breakfast(
     ended: list[str] = []
     both = asyncio.Event()
     boiled_in = None
+    in_thread = False
+    here = threading.get_ident()
 
     async def cook(name: str, turns: int) -> None:
         started.append(name)
@@ -61,6 +64,8 @@ async def _judge_breakfast(
         return "croissant"
 
     def boil() -> Coroutine[Any, Any, str]:
+        nonlocal in_thread
+        in_thread = threading.get_ident() != here
         called.append("boil")
         return make_tea()
 
@@ -81,6 +86,8 @@ async def _judge_breakfast(
     except asyncio.InvalidStateError:
         toast_first = toast_turns == 0
         raise Wrong("too-early-then" if toast_first else "too-early") from None
+    if in_thread:
+        refuse_unawaited(seen, "in-a-thread")
     for name in waiting:
         refuse_unawaited(seen, "call-is-no-task", name=name)
         if name in started:
@@ -149,12 +156,14 @@ async def brew_all(answer: Answer) -> Right:
         if task.done():
             task.result()
             _refuse_fixed_number(len(asked), started, len(drinks))
+        if len(asked) > len(drinks):
+            raise Wrong("made-twice", made=len(asked), wanted=len(drinks))
         if not together:
             raise Wrong("one-after-another")
         seen = await task
     except (TypeError, RuntimeError) as error:
         if isinstance(error, TypeError):
-            refuse_never_made(asked, expected)
+            refuse_never_made(asked, expected, error)
         if not started:
             refuse_no_star(error)
         raise
@@ -191,6 +200,8 @@ async def morning_lines(answer: Any, program: Program) -> Right:
         equal(answer, happened, "started-as-gathered")
     if _turned(answer, happened, "LATTE", "MOCHA"):
         equal(answer, happened, "printed-as-ready")
+    if _turned(answer, happened, "brownie", "LATTE"):
+        equal(answer, happened, "brownie-before-the-drinks")
     refuse_other(answer, happened)
     return Right()
 
@@ -246,6 +257,8 @@ async def announce(answer: Answer) -> Right:
         _refuse_failure(task, shouted)
         if not heard:
             await _refuse_delay(task, gates, ready, shouted)
+        if task.done() and shouted == ready[:-1]:
+            raise Wrong("stopped-early", seen=shouted)
         equal(shouted, ready, "other-result")
     await asyncio.wait([task])
     _refuse_failure(task, shouted)
@@ -260,6 +273,8 @@ def _refuse_unfinished(shouted: list[Any]) -> None:
         raise Wrong("task-announced")
     if holds_futures(shouted):
         raise Wrong("not-a-result")
+    if any(isinstance(one, str) and one.islower() for one in shouted):
+        raise Wrong("drink-announced", seen=shouted)
 
 
 def _refuse_failure(task: asyncio.Task[Any], shouted: list[Any]) -> None:
@@ -276,6 +291,8 @@ def _refuse_failure(task: asyncio.Task[Any], shouted: list[Any]) -> None:
         text = f"{error}"
         if AS_COMPLETED_STAR in text:
             raise Unawaited("starred") from None
+        if awaited(error) in ("generator", "_AsCompletedIterator"):
+            raise Unawaited("awaited-as-completed", seen=error) from None
         if shouted and (awaited(error) or NEEDS_AWAITABLE in text):
             raise Wrong("awaited-shout", seen=error) from None
         if NOT_ASYNC_ITERABLE in text:

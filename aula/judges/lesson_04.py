@@ -22,6 +22,9 @@ from aula.judges.mistakes import (
 from aula.judges.waiting import MOMENT, ends, timer, until
 
 LONG = 0.2  # seconds a drink gets in brew_in_time
+# What asyncio.wait and asyncio.timeout say of arguments that they do not take.
+WAIT_STAR = "wait() takes 1 positional argument"
+TIMEOUT_ARGUMENTS = "timeout() takes 1 positional argument"
 
 
 @exercise("04.1", parameters=2, limit=4)
@@ -39,6 +42,7 @@ async def _judge_fastest(
     asked: list[str] = []
     started: list[str] = []
     stopped: list[str] = []
+    too_early = False
     ready, clean = asyncio.Event(), asyncio.Event()
 
     def make(drink: str) -> Coroutine[Any, Any, str]:
@@ -46,9 +50,14 @@ async def _judge_fastest(
         return brew(drink)
 
     async def brew(drink: str) -> str:
+        nonlocal too_early
         started.append(drink)
         if drink == first:
-            await ready.wait()
+            try:
+                await ready.wait()
+            except asyncio.CancelledError:
+                too_early = True
+                raise
             return drink.upper()
         try:
             await asyncio.Future()
@@ -63,26 +72,36 @@ async def _judge_fastest(
     )
     ready.set()
     # Whoever waits for the others is still there.
-    early = await until(task.done, MOMENT)
+    early = await until(task.done, 2 * MOMENT)
     clean.set()
+    prompt = await until(task.done, MOMENT)
+    others_ended = {*drinks} == {first, *stopped}
     ended = await ends(task)
     refuse_whole_list(asked)
+    if too_early and ended:
+        raise Wrong("cancelled-too-early", drink=first)
     if ended:
         try:
             seen = task.result()
         except AttributeError as error:
             if error.name == "result" and close_unawaited(error.obj):
                 raise Unawaited("not-a-result", expected=expected) from None
-            if error.name == "cancel" and inspect.iscoroutine(error.obj):
-                raise Wrong("no-tasks", seen=error) from None
+            if error.name == "cancel":
+                _refuse_cancelled(error)
             raise
+        except asyncio.CancelledError:
+            raise Wrong("awaited-cancelled") from None
         except TypeError as error:
-            refuse_never_made(asked, expected)
+            refuse_never_made(asked, expected, error)
             refuse_no_star(error)
+            if WAIT_STAR in f"{error}":
+                raise Wrong("wait-starred", seen=error) from None
             raise
     refuse_never_made(asked, expected)
     if not together:
         raise Wrong("one-after-another")
+    if others_ended and not prompt:
+        raise Wrong("waits-past-the-end")
     if not ended:
         raise Wrong("waits-for-all", ready=expected)
     refuse_unawaited(seen, "not-a-result", expected=expected)
@@ -97,6 +116,19 @@ async def _judge_fastest(
         raise Wrong("left-early", drink=stopped[0])
 
 
+def _refuse_cancelled(error: AttributeError) -> None:
+    """What was to be cancelled is none of the tasks."""
+    thing = error.obj
+    if isinstance(thing, list | tuple | set):
+        raise Wrong("cancelled-list", seen=error) from None
+    if inspect.iscoroutine(thing):
+        close_unawaited(thing)
+        is_next = thing.__name__ == "_wait_for_one"
+        raise Wrong(
+            "cancelled-next-ready" if is_next else "no-tasks", seen=error
+        ) from None
+
+
 @exercise("04.2", answer="prediction")
 async def rush_hour_lines(answer: Any, program: Program) -> Right:
     await program.run()
@@ -104,20 +136,27 @@ async def rush_hour_lines(answer: Any, program: Program) -> Right:
     predicted = answer if isinstance(answer, list) else []
     if "served" in predicted and "served" not in happened:
         equal(answer, happened, "served-all-the-same")
-    if predicted == _swapped(happened, "sorry", "clean latte"):
-        equal(answer, happened, "sorry-before-clean")
-    if predicted == _swapped(happened, "start latte", "ordered"):
+    for late in ("sorry", "closed"):
+        if _stand(predicted, late, "clean latte"):
+            equal(answer, happened, "sorry-before-clean")
+    if _stand(predicted, "start latte", "ordered"):
         equal(answer, happened, "starts-at-once")
-    if "clean latte" in happened and "clean latte" not in predicted:
+    if _stand(predicted, "closed", "sorry"):
+        equal(answer, happened, "closed-before-sorry")
+    missing = [line for line in happened if line not in predicted]
+    if "clean latte" in missing:
         equal(answer, happened, "left-unclean")
+    if "ordered" in missing:
+        equal(answer, happened, "nothing-ordered")
+    if "closed" in missing:
+        equal(answer, happened, "never-closed")
     refuse_other(answer, happened)
     return Right()
 
 
-def _swapped(lines: list[str], one: str, other: str) -> list[str]:
-    """The lines, with these two in each other's place."""
-    names = {one: other, other: one}
-    return [names.get(line, line) for line in lines]
+def _stand(predicted: list[Any], one: str, other: str) -> bool:
+    """Whether both lines are predicted, in this order."""
+    return [line for line in predicted if line in (one, other)] == [one, other]
 
 
 @exercise("04.3", parameters=3, limit=3)
@@ -129,11 +168,13 @@ async def brew_in_time(answer: Answer) -> Right:
     late: list[str] = []
     overdue: list[str] = []
     all_started, given_up = asyncio.Event(), asyncio.Event()
+    made: list[Coroutine[Any, Any, str]] = []
     alone = False
 
     def make(drink: str) -> Coroutine[Any, Any, str]:
         asked.append(drink)
-        return brew(drink)
+        made.append(brew(drink))
+        return made[-1]
 
     async def brew(drink: str) -> str:
         nonlocal alone
@@ -178,8 +219,11 @@ async def brew_in_time(answer: Answer) -> Right:
     except TimeoutError:
         raise Wrong("late-ruins-all") from None
     except TypeError as error:
-        refuse_never_made(asked, expected)
+        refuse_never_made(asked, expected, error)
         refuse_no_star(error)
+        if TIMEOUT_ARGUMENTS in f"{error}":
+            close_unawaited(made)
+            raise Wrong("timeout-arguments", seen=error) from None
         raise
     except (ValueError, BaseExceptionGroup) as error:
         raise Wrong("failure-ruins-all", seen=error) from None
@@ -197,6 +241,8 @@ async def brew_in_time(answer: Answer) -> Right:
         raise Wrong("all-given-up", expected=expected, seen=seen)
     if sorted(map(repr, seen)) == sorted(map(repr, expected)):
         equal(list(seen), expected, "completion-order")
+    if "None" in seen:
+        raise Wrong("none-as-text", expected=expected, seen=seen)
     equal(list(seen), expected, "other-result")
     if overdue:
         raise Wrong("late-deadlines", overdue=overdue[0])
@@ -266,20 +312,27 @@ async def _judge_limit(answer: Answer) -> None:
 async def _judge_cancelling(answer: Answer) -> None:
     """Cancel the answer while it waits and see how it ends."""
     calls = 0
+    stopped = False
 
     async def wait_once() -> str:
-        nonlocal calls
+        nonlocal calls, stopped
         calls += 1
         if calls == 1:
-            await asyncio.Future()
+            try:
+                await asyncio.Future()
+            finally:
+                stopped = True
         return "LATTE"
 
     task = asyncio.create_task(answer(wait_once))
-    await until(lambda: calls, MOMENT)
+    if await until(lambda: stopped, 2 * MOMENT):
+        raise Wrong("own-deadline")
     task.cancel()
     await asyncio.wait([task])
     if calls > 1:
         raise Wrong("swallowed")
+    if not stopped and not await until(lambda: stopped, MOMENT):
+        raise Wrong("try-goes-on")
     if not task.cancelled():
         raise Wrong(
             "cancel-covered-up",

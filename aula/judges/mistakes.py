@@ -67,6 +67,8 @@ NO_RESPONSE = "should return a response instance"
 NO_RETURN = "Missing return statement"
 # What its WebSocket says to those who go on receiving after the end.
 SOCKET_CLOSED = "WebSocket connection is closed"
+# What a call of ``make`` says that gets more or less than one drink.
+WRONG_CALL_OF_MAKE = ".make() "
 # What ``async for`` says of a list, and as_completed of ``*tasks``.
 NOT_ASYNC_ITERABLE = "'async for' requires an object with __aiter__"
 AS_COMPLETED_STAR = "as_completed() takes 1 positional argument"
@@ -210,15 +212,20 @@ def gathers_results(error: BaseException) -> bool:
     )
 
 
-def refuse_never_made(asked: list[Any], expected: Any) -> None:
+def refuse_never_made(
+    asked: list[Any], expected: Any, error: TypeError | None = None
+) -> None:
     """Refuse an answer that has not called ``make`` at all.
 
     Arguments:
         asked: what ``make`` was called with.
+        error: what the answer raised.
 
     Raises:
-        Wrong: never-made.
+        Wrong: never-made; or make-arguments, if it did not call it rightly.
     """
+    if error is not None and WRONG_CALL_OF_MAKE in f"{error}":
+        raise Wrong("make-arguments", seen=error) from None
     if not asked:
         raise Wrong("never-made", expected=expected)
 

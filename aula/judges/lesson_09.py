@@ -54,11 +54,13 @@ class _Greeter:
     Attributes:
         url: where it is served.
         most: how many clients it had at once.
+        got_many: whether it was asked with several names at once.
     """
 
     def __init__(self) -> None:
         self.url = ""
         self.most = 0
+        self.got_many = False
         self._present = 0
         self._alone = False
         self._loop_thread = threading.get_ident()
@@ -80,6 +82,7 @@ class _Greeter:
 
     def fetch(self, name: str) -> str | bytes:
         """Send a name, and wait for what is answered."""
+        self.got_many |= not isinstance(name, str)
         in_loop = threading.get_ident() == self._loop_thread
         self._in_loop |= in_loop
         patience = 0.3 if in_loop else 1.5
@@ -110,13 +113,19 @@ class _Greeter:
 @exercise("09.1", parameters=2, picture="wiretap")
 async def ask_all(answer: Answer) -> Right:
     greeter = _Greeter()
+
+    def fetch(name: str) -> str | bytes:
+        return greeter.fetch(name)
+
     expected = [f"Hola, {name}" for name in NAMES]
     async with serving(greeter.greet) as greeter.url:
         try:
-            seen = await answer(greeter.fetch, [*NAMES])
+            seen = await answer(fetch, [*NAMES])
         except Exception as error:
             greeter.refuse_held_loop(error)
             refuse_no_star(error)
+            if greeter.got_many or "fetch() takes 1 " in f"{error}":
+                raise Wrong("names-in-one-call", seen=error) from None
             raise
         items = list(seen) if isinstance(seen, list | tuple) else [seen]
         unawaited = [item for item in items if inspect.isawaitable(item)]
@@ -124,6 +133,8 @@ async def ask_all(answer: Answer) -> Right:
     greeter.refuse_held_loop()
     if unawaited:
         raise Wrong("not-awaited")
+    if greeter.got_many:
+        raise Wrong("names-in-one-call", expected=expected, seen=seen)
     refuse_none(seen, expected)
     if sorted(map(str, items)) == sorted(expected) and items != expected:
         raise Wrong("other-order", expected=expected, seen=seen)
@@ -152,6 +163,11 @@ REPLIED = [
     "the end",
 ]
 REPLIED_AT_ONCE = [REPLIED[0], REPLIED[2], REPLIED[1], *REPLIED[3:]]
+# Nobody waits for the task's last line.
+NOT_AWAITED = [
+    ["received: latte", "leaving", "the end", "no more messages"],
+    ["received: latte", "leaving", "the end"],
+]
 
 
 @exercise("09.2", answer="prediction", picture="wiretap")
@@ -161,6 +177,8 @@ async def last_words(answer: Any, program: Program) -> Right:
         equal(answer, program.lines, "reply-after-goodbye")
     if answer == REPLIED_AT_ONCE:
         equal(answer, program.lines, "reply-without-pause")
+    if answer in NOT_AWAITED:
+        equal(answer, program.lines, "task-not-awaited")
     refuse_other(answer, program.lines)
     return Right()
 
@@ -325,6 +343,7 @@ async def _judge_failing_show(answer: Answer) -> None:
 TICKS = [f"tick {number}" for number in range(5)]
 GAP = 0.1  # seconds between two of them
 QUIET = 0.3  # seconds without one that end them
+LATE = "late"  # what comes after a longer silence, to those who still wait
 LAST = ["latte", "mocha"]  # what comes before a close
 
 
@@ -365,6 +384,8 @@ class _Ticker:
             self.sent += 1
             now = clock()
             self.slowest, before = max(self.slowest, now - before), now
+        await asyncio.sleep(QUIET * 1.7)
+        await websocket.send(LATE)
         await websocket.wait_closed()
 
 
@@ -406,6 +427,8 @@ async def _judge_paced(answer: Answer, ticker: _Ticker, url: str) -> None:
     if isinstance(seen, list) and seen != TICKS and all_sent:
         if all(message in TICKS for message in seen):
             raise Wrong("list-anew", expected=TICKS, seen=seen)
+    if seen == [*TICKS, LATE]:
+        raise Wrong("waits-too-long", expected=TICKS, seen=seen)
     if seen in (TICKS[0], TICKS[:1]):
         raise Wrong("first-only", expected=TICKS, seen=seen)
     if isinstance(seen, list) and seen == TICKS[: len(seen)] != TICKS:

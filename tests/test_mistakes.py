@@ -222,6 +222,10 @@ async def one_part():
     _, _ = "Ada".split()
 
 
+async def no_parts():
+    _, _ = 7
+
+
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
@@ -236,6 +240,7 @@ async def one_part():
         (number_of_no_name, mistakes.NO_MEMBER),
         (three_parts, mistakes.UNPACKED),
         (one_part, mistakes.UNPACKED),
+        (no_parts, mistakes.NO_PARTS),
     ],
 )
 def test_texts_of_errors(wrong, text):

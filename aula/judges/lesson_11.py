@@ -10,11 +10,18 @@ from websockets.exceptions import ConnectionClosed
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
-from aula.judges.mistakes import equal
+from aula.judges.mistakes import (
+    CHANGED_SIZE,
+    NOT_DATA,
+    awaits_none,
+    equal,
+    leaves,
+)
 from aula.judges.servers import Person, Service
 from aula.judges.waiting import MOMENT, ends, until
 
 HUGE = "latte " * 2**18  # more than the buffers between the ends take
+HUGER = "mocha " * 2**18  # and another
 
 
 @exercise("11.1", parameters=2, limit=9, picture="wiretap")
@@ -50,10 +57,17 @@ async def _judge_replies(
     service: Service, ada: Person, expected: list[str]
 ) -> None:
     await until(lambda: len(ada.heard) == len(expected) or ada.gone)
-    service.raise_errors()
+    _raise_errors(service)
     if ada.gone:
         raise Wrong("hangs-up", expected=expected, seen=ada.heard)
     equal(ada.heard, expected, "other-replies")
+
+
+def _raise_errors(service: Service) -> None:
+    for error in service.errors:
+        if isinstance(error, TypeError) and NOT_DATA in f"{error}":
+            raise Wrong("number-sent", seen=error)
+    service.raise_errors()
 
 
 def _refuse_presence(connected: set[Any], mistake: str) -> None:
@@ -66,6 +80,10 @@ def _refuse_presence(connected: set[Any], mistake: str) -> None:
 @exercise("11.2", answer="prediction")
 async def greetings(answer: Any, program: Program) -> Right:
     await program.run()
+    if isinstance(answer, dict) and any(
+        isinstance(count, str) for count in answer.values()
+    ):
+        equal(answer, program.result, "texts")
     if answer == {"Ada": 3, "Lima": 2, "Eva": 1}:
         equal(answer, program.result, "as-if-lima-stayed")
     if answer == {"Ada": 1, "Lima": 1, "Eva": 1}:
@@ -90,45 +108,74 @@ async def tell_everyone(answer: Answer) -> Right:
     async with Service(stay, small=True) as service:
         people = [await service.visit() for _ in range(3)]
         await until(lambda: len(connected) == 3)
+        before = asyncio.all_tasks()
         await answer(connected, "hola")
+        if asyncio.all_tasks() - before:
+            raise Wrong("leaves-tasks")
         for person in people:
             if not await person.hears("hola"):
                 raise Wrong("unheard", expected=["hola"], seen=person.heard)
         for person in people:
             equal(person.heard, ["hola"], "more-than-that")
-        await _judge_change(answer, service, connected, people)
+        await _judge_arrival(answer, service, connected, people)
+        await _judge_farewell(answer, connected, people)
     return Right()
 
 
-async def _judge_change(
+async def _judge_arrival(
     answer: Answer,
     service: Service,
     connected: set[Any],
     people: list[Person],
 ) -> None:
-    """One does not read and then vanishes; another arrives meanwhile."""
-    first = next(iter(connected)).remote_address
-    sleeper = next(one for one in people if one.address == first)
-    awake = [one for one in people if one is not sleeper]
+    """One does not read for a while; another arrives meanwhile."""
+    sleeper = _first(connected, people)
     sleeper.sleep()
     telling = asyncio.ensure_future(answer(connected, HUGE))
     await asyncio.wait({telling}, timeout=0.1)
-    await service.visit()
+    newcomer = await service.visit()
     await until(lambda: len(connected) == 4)
+    sleeper.wake()
+    await _judge_end(telling)
+    for person in people:
+        if not await person.hears(HUGE):
+            raise Wrong("arrival-ends-all")
+    people.append(newcomer)
+
+
+async def _judge_farewell(
+    answer: Answer, connected: set[Any], people: list[Person]
+) -> None:
+    """One does not read, and then vanishes."""
+    sleeper = _first(connected, people)
+    sleeper.sleep()
+    telling = asyncio.ensure_future(answer(connected, HUGER))
+    await asyncio.wait({telling}, timeout=0.1)
     sleeper.vanish()
+    await _judge_end(telling)
+    for person in people:
+        if person is not sleeper and not await person.hears(HUGER):
+            raise Wrong("others-unheard")
+
+
+async def _judge_end(telling: asyncio.Future[Any]) -> None:
     if not await ends(telling, 3):
         raise Wrong("waits-on")
     try:
         telling.result()
-    except RuntimeError as error:
-        if "changed size" not in str(error):
-            raise
-        raise Wrong("changed-half-way", seen=error) from None
-    except ConnectionClosed as error:
-        raise Wrong("gone-ends-all", seen=error) from None
-    for person in awake:
-        if not await person.hears(HUGE):
-            raise Wrong("others-unheard")
+    except Exception as error:
+        for leaf in leaves(error):
+            if CHANGED_SIZE in f"{leaf}":
+                raise Wrong("changed-half-way", seen=leaf) from None
+            if isinstance(leaf, ConnectionClosed):
+                raise Wrong("gone-ends-all", seen=error) from None
+        raise
+
+
+def _first(connected: set[Any], people: list[Person]) -> Person:
+    """Who is the first that a loop over the set comes to."""
+    first = next(iter(connected)).remote_address
+    return next(one for one in people if one.address == first)
 
 
 @exercise("11.4", parameters=2, limit=9, picture="wiretap")
@@ -155,6 +202,8 @@ async def headcount(answer: Answer) -> Right:
             service, "silent-farewell", ada, ["1", "2", "3", "2"]
         )
         await lima.send("hola")
+        if await until(lambda: lima.gone, MOMENT):
+            raise Wrong("message-ends", expected=["3", "2"], seen=lima.heard)
         await lima.leave()
         await _judge_counts(
             service, "silent-farewell", ada, ["1", "2", "3", "2", "1"]
@@ -172,7 +221,10 @@ async def _judge_counts(
     service: Service, mistake: str, person: Person, expected: list[str]
 ) -> None:
     await until(lambda: len(person.heard) >= len(expected) or person.gone)
-    service.raise_errors()
+    for error in service.errors:
+        if awaits_none(error):
+            raise Wrong("awaits-broadcast", seen=error)
+    _raise_errors(service)
     if person.gone:
         raise Wrong("sent-away", expected=expected, seen=person.heard)
     if len(person.heard) < len(expected):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import ServerConnection, broadcast
+from websockets.protocol import State
 
 from aula.exercises.exercise import Answer, Right, Unawaited, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
-from aula.judges.mistakes import equal
+from aula.judges.mistakes import CHANGED_SIZE, NO_PARTS, equal
 from aula.judges.servers import Person, Service
 from aula.judges.waiting import MOMENT, TURN, Queue, until
 
@@ -30,6 +31,8 @@ async def mailbox(answer: Answer) -> Right:
             raise Wrong("sent-off")
         await until(lambda: len(queues) == 2)
         service.raise_errors()
+        if any(not isinstance(key, ServerConnection) for key in queues):
+            raise Wrong("other-key", seen=list(queues))
         equal(len(queues), 2, "no-queue")
         adas, evas = _queue_of(ada, queues), _queue_of(eva, queues)
         if adas is None or evas is None:
@@ -45,22 +48,27 @@ async def mailbox(answer: Answer) -> Right:
         equal(eva.heard, [], "to-others")
         await _judge_cap(ada, adas, eva, evas)
         eva.vanish()
-        await until(lambda: len(queues) == 1)
-        service.raise_errors()
-        equal(len(queues), 1, "queue-stays")
-        if not await until(lambda: service.running == 1):
-            raise Wrong("handler-stays")
+        await _judge_gone(service, queues, 1)
         await ada.leave()
-        await until(lambda: not queues)
-        equal(len(queues), 0, "queue-stays")
+        await _judge_gone(service, queues, 0)
         adas.put_nowait("cuatro")
         if await until(adas.empty, MOMENT):
             raise Wrong("task-stays")
-        if not await until(lambda: not service.running):
-            raise Wrong("handler-stays")
         if service.closed:
             raise Wrong("closed-escapes")
     return Right()
+
+
+async def _judge_gone(service: Service, queues: Queues, left: int) -> None:
+    """Somebody has gone, and so many are left."""
+    await until(lambda: len(queues) == left)
+    ended = await until(lambda: service.running == left)
+    service.raise_errors()
+    if not ended and len(queues) > left:
+        raise Wrong("unaware", expected=left, seen=len(queues))
+    equal(len(queues), left, "queue-stays")
+    if not ended:
+        raise Wrong("handler-stays")
 
 
 async def _judge_cap(
@@ -98,12 +106,14 @@ def _queue_of(person: Person, queues: Queues) -> asyncio.Queue[Any] | None:
 
 
 @exercise("12.2", answer="prediction", picture=None)
-async def kept_prices(answer: Any, program: Program) -> Right:
+async def kept_readings(answer: Any, program: Program) -> Right:
     await program.run()
-    if answer == ["lost 12", "lost 13", "kept 10", "kept 11"]:
-        equal(answer, program.lines, "as-if-newest-lost")
-    if answer == ["lost 10", "lost 11", "kept 13", "kept 12"]:
+    if answer == ["dropped 10", "dropped 11", "kept 12", "kept 13"]:
+        equal(answer, program.lines, "as-if-oldest-lost")
+    if answer == ["dropped 12", "dropped 13", "kept 11", "kept 10"]:
         equal(answer, program.lines, "as-if-a-stack")
+    if answer == ["kept 10", "kept 11", "dropped 12", "dropped 13"]:
+        equal(answer, program.lines, "as-if-taken-out-first")
     refuse_other(answer, program.lines)
     return Right()
 
@@ -132,6 +142,8 @@ async def post_latest(answer: Answer) -> Right:
         return Right()
     if any(queue.waits for queue in queues):
         raise Unawaited("queue-unawaited")
+    if all(messages == [4] for messages in seen):
+        raise Wrong("emptied", expected=expected, seen=seen)
     if not any(4 in seen[which] for which in (1, 2, 4)):
         raise Wrong("stops", expected=expected, seen=seen)
     if any(seen[i] != expected[i] for i in range(5) if i not in full):
@@ -153,40 +165,65 @@ def _queue(size: int, *messages: int) -> Queue:
 @exercise("12.4", answer="function", parameters=2, limit=9, picture="wiretap")
 async def post_or_cut(answer: Answer) -> Right:
     queues: Queues = {}
+    # One place is left; none; and there is room, though more is in it.
+    waiting = iter([_queue(1), _queue(2, 1, 2), _queue(5, 1, 2, 3)])
 
     async def keep(websocket: ServerConnection) -> None:
-        queue = queues[websocket] = asyncio.Queue(CAP)
-        if len(queues) == 2:
-            for number in range(CAP):
-                queue.put_nowait(number)
+        queues[websocket] = next(waiting)
         try:
             await websocket.wait_closed()
         finally:
-            del queues[websocket]
+            queues.pop(websocket, None)
 
-    async with Service(keep) as service:
-        ada = await service.visit()
-        await until(lambda: len(queues) == 1)
-        eva = await service.visit()
-        await until(lambda: len(queues) == 2)
-        lima = await service.visit()
-        await until(lambda: len(queues) == 3)
+    async with Service(keep, small=True) as service:
+        people = []
+        for _ in range(3):
+            people.append(await service.visit())
+            await until(lambda: len(queues) == len(people))
         kept = dict(zip(("Ada", "Eva", "Lima"), queues.values(), strict=True))
-        try:
-            answer(queues, "hola")
-        except asyncio.QueueFull as error:
-            raise Wrong("full-escapes", seen=error) from None
-        except asyncio.QueueEmpty as error:
-            raise Wrong("empty-escapes", seen=error) from None
-        cut = await until(lambda: eva.gone)
-        if ada.gone or lima.gone:
+        adas, evas, limas = queues
+        # What she does not read stands before any goodbye.
+        people[1].sleep()
+        broadcast([evas], HUGE)
+        _post(answer, queues)
+        if len(queues) < 3:
+            raise Wrong("deletes")
+        cut = await until(lambda: evas not in queues)
+        if adas.transport.is_closing() or limas.transport.is_closing():
             raise Wrong("cuts-others")
-        for name in ("Ada", "Lima"):
-            equal(_content(kept[name]), ["hola"], "others-without")
+        equal(_content(kept["Ada"]), ["hola"], "others-without")
+        equal(_content(kept["Lima"]), [1, 2, 3, "hola"], "others-without")
+        if not cut and (
+            evas.state is not State.OPEN or evas.transport.is_closing()
+        ):
+            raise Wrong("cuts-late")
         if not cut:
             raise Wrong("lets-stay")
-        equal(_content(kept["Eva"]), [*range(CAP)], "takes-from-full")
+        equal(_content(kept["Eva"]), [1, 2], "takes-from-full")
     return Right()
+
+
+def _post(answer: Answer, queues: Queues) -> None:
+    try:
+        answer(queues, "hola")
+    except asyncio.QueueFull as error:
+        raise Wrong("full-escapes", seen=error) from None
+    except asyncio.QueueEmpty as error:
+        raise Wrong("empty-escapes", seen=error) from None
+    except RuntimeError as error:
+        if CHANGED_SIZE not in f"{error}":
+            raise
+        raise Wrong("deletes", seen=error) from None
+    except AttributeError as error:
+        if not isinstance(error.obj, ServerConnection) or not hasattr(
+            asyncio.Queue, f"{error.name}"
+        ):
+            raise
+        raise Wrong("keys-alone", seen=error) from None
+    except TypeError as error:
+        if NO_PARTS not in f"{error}":
+            raise
+        raise Wrong("keys-alone", seen=error) from None
 
 
 def _content(queue: asyncio.Queue[Any]) -> list[Any]:

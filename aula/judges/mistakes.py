@@ -42,9 +42,11 @@ NO_STAR = ("unhashable type", NEEDS_AWAITABLE)
 NO_STAR_LATER = "Task got bad yield"
 # What Python says of an operation on what is None.
 NONE = "'NoneType'"
-# What unpacking says, and what it says of one part where two were wanted.
+# What unpacking says, and what it says of one part where two were wanted and
+# of what has no parts.
 UNPACKED = "to unpack"
 NOT_TWO_PARTS = "not enough values to unpack (expected 2, got 1)"
+NO_PARTS = "cannot unpack non-iterable"
 # What is said where a function is wanted and its call's coroutine was given.
 NOT_CALLABLE = "'coroutine' object is not callable"
 # What send says of what is neither text nor bytes.

@@ -291,6 +291,13 @@ def test_an_axis_of_any_length(total):
     for percent, text in ticks:
         assert float(text) / total * WIDTH == pytest.approx(percent, abs=0.1)
         assert len(text) <= 9
+        # The half of it that stands right of its place has room.
+        assert percent <= 93
+
+
+def test_a_number_of_the_axis_that_has_no_room_is_left_out():
+    assert [text for _, text in axis(0.239)[1]][-1] == "0.20"
+    assert [text for _, text in axis(0.25)[1]][-1] == "0.25"
 
 
 def paper(table):

@@ -23,6 +23,7 @@ from aula.instruments.telling import Teller
 
 WIDTH = 92  # percent of a row that time takes; end marks stand behind it
 MOST_TICKS = 5  # of the axis
+FURTHEST = 93  # percent of a narrow row where a number is not cut off
 MOST_REQUESTS = 8  # to cancel, of a lane
 LONGEST = 26  # characters of a label in a line
 LETTER = 1.1  # percent of a row that a figure takes, at the least
@@ -239,7 +240,7 @@ class _Picture:
 
     def _axis(self) -> Iterator[str]:
         digits = max(0, -floor(log10(self.step) + 1e-9))
-        count = int(97 / WIDTH * self.total / self.step)
+        count = int(FURTHEST / WIDTH * self.total / self.step)
         for n in range(count + 1):
             at = look.number(WIDTH * n * self.step / self.total, 1)
             place = "margin-left:-2.5em;text-align:center"

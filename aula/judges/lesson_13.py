@@ -10,6 +10,8 @@ from typing import Any
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
+from aula.instruments.lanes import Lane
+from aula.instruments.record import Recorder
 from aula.judges.mistakes import CHANGED_SIZE, NONE, equal
 from aula.judges.servers import Person, Service
 from aula.judges.waiting import MOMENT, PATIENCE, TURN, until
@@ -68,6 +70,9 @@ async def in_room(answer: Answer) -> Right:
         for person in ada, bob, eva:
             await person.leave()
         await until(lambda: not rooms)
+        for error in service.errors:
+            if f"dictionary {CHANGED_SIZE}" in f"{error}":
+                raise Wrong("deleted-half-way", seen=error)
         service.raise_errors()
         equal(sorted(map(str, rooms)), [], "empty-rooms")
     return Right()
@@ -198,12 +203,13 @@ def _taken(answer: Answer, messages: list[str]) -> Iterator[tuple[str, Any]]:
 EARLY = "too early"
 NONSENSE = ["hola", "[1, 2]", *UNKNOWN, *INCOMPLETE, *NO_TEXTS, NESTED]
 ERROR = '{"type": "error", "reason": …}'
+ROOM = 20
 # The first text fills what lies between, and of the others 20 may wait.
 TALK = [BIG, *(f"{number}{BIG[: 2**17]}" for number in range(25))]
 
 
 @exercise("13.4", parameters=2, limit=20, picture="wiretap")
-async def chat_server(answer: Answer) -> Right:
+async def chat_server(answer: Answer, run: Recorder) -> Right:
     async with Service(answer, {}) as service:
         ada, lima = await _judge_welcome(service)
         eva = await service.visit()
@@ -215,10 +221,20 @@ async def chat_server(answer: Answer) -> Right:
         await _refuse_silence(
             service, [ada], "ghost", type="left", name="Lima"
         )
+        await ada.leave()
+        await until(lambda: not service.running)
         service.raise_errors()
+        # The first lane is the check's own.
+        if not await until(lambda: all(map(_is_over, run.lanes[1:]))):
+            raise Wrong("delivery-stays")
     await _judge_second_join(answer)
     await _judge_sleeper(answer)
     return Right()
+
+
+def _is_over(lane: Lane) -> bool:
+    """Whether a task has ended, or is none of the answer's."""
+    return not lane.shown or lane.task.done()
 
 
 def _request(**fields: str) -> str:
@@ -388,6 +404,7 @@ async def _judge_vanishing(
     equal(_heard(ada)[before:], [], "noise")
     if service.closed:
         raise Wrong("error-escapes")
+    await again.leave()
 
 
 async def _judge_second_join(answer: Answer) -> None:
@@ -424,7 +441,7 @@ async def _judge_sleeper(answer: Answer) -> None:
         await _hears(ada, type="joined", name="Sleeper")
         service.raise_errors()
         sleeper.sleep()
-        for text in TALK:
+        for count, text in enumerate(TALK, 1):
             talking = asyncio.create_task(
                 lima.send(_request(type="say", text=text))
             )
@@ -433,6 +450,8 @@ async def _judge_sleeper(answer: Answer) -> None:
                 raise Wrong("held-up")
             await talking
             if _hears_left(ada):
+                if count < ROOM:
+                    raise Wrong("cut-early", count=count)
                 break
             ada.heard.clear()
         if not await until(lambda: _hears_left(ada)):

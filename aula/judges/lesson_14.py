@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from html.parser import HTMLParser
@@ -38,7 +39,12 @@ async def socket_address(answer: Answer) -> Right:
             "ws://localhost:8888/user/http-lab/proxy/8002/"
         ),
     }
-    seen = {page: answer(page, 8002) for page in expected}
+    try:
+        seen = {page: answer(page, 8002) for page in expected}
+    except TypeError as error:
+        if re.search(r"\bint\b", f"{error}"):
+            raise Wrong("port-is-number", seen=error) from None
+        raise
     if seen == expected:
         return Right()
     page = next(page for page in expected if seen[page] != expected[page])
@@ -80,6 +86,12 @@ async def page_events(answer: Any, program: Program) -> Right:
     await program.run()
     if answer == ["open", "tick", "close 1000"] * 2:
         equal(answer, program.lines, "as-if-said-goodbye")
+    if answer == ["open", "tick", "close 1000", "open", "tick", "close 1005"]:
+        equal(answer, program.lines, "as-if-no-code")
+    if answer == program.lines[::-1]:
+        equal(answer, program.lines, "as-if-newest-first")
+    if isinstance(answer, list) and answer[:2] == ["open", "open"]:
+        equal(answer, program.lines, "as-if-at-once")
     if answer == ["open", "tick", "close 1000", "open", "tick"]:
         equal(answer, program.lines, "as-if-unclosed")
     if answer == ["open", "tick", "close 1000", "open", "close 1006"]:
@@ -168,6 +180,8 @@ async def history(answer: Answer) -> Right:
     found = _List(text)
     items = [item.strip() for item in found.items]
     if items == MESSAGES and not found.foreign:
+        if found.elements.count("ul") > 1:
+            raise Wrong("many-lists", seen=found.elements)
         return Right()
     wrong = _list_mistake(found, items, text)
     # Tags are shown beside tags, and texts beside texts.
@@ -272,6 +286,8 @@ async def _judge_guard(url: str, page: str, origin: str) -> None:
 
 # As a page writes them, which is not as Python would.
 DRAWN = ["[1,2]", "[3,4.5]", "[5,6]", "[7,8]"]
+# More than lies between a server and a client.
+BIG = "[9,9]" + " " * 2**21
 NESTED = "[" * 100_000
 JUNK = ["hola", "7", "[1]", "[1, 2, 3]", "null", NESTED]
 
@@ -286,7 +302,7 @@ class _Points(list[Any]):
         return [*self, *other]
 
 
-@exercise("14.2", parameters=3, picture="wiretap")
+@exercise("14.2", parameters=3, limit=12, picture="wiretap")
 async def remembering(answer: Answer) -> Right:
     tabs: set[Any] = set()
     points = _Points()
@@ -324,7 +340,33 @@ async def remembering(answer: Answer) -> Right:
         cut.vanish()
         if not await until(lambda: not tabs):
             raise Wrong("stays-when-cut", expected=0, seen=len(tabs))
+    await _judge_slow(answer)
     return Right()
+
+
+async def _judge_slow(answer: Answer) -> None:
+    """A tab that does not read; then one to whom the past comes slowly."""
+    async with Service(answer, set(), _Points(), small=True) as service:
+        ada, lima = await service.visit(), await service.visit()
+        await asyncio.sleep(MOMENT)
+        lima.sleep()
+        for point in BIG, DRAWN[0]:
+            await ada.send(point)
+        if len(await _hear(ada, 2)) < 2:
+            service.raise_errors()
+            raise Wrong("held-up")
+        lima.vanish()
+        eva = await service.visit()
+        eva.sleep()
+        await asyncio.sleep(MOMENT)
+        await ada.send(DRAWN[1])
+        await _hear(ada, 3)
+        eva.wake()
+        await _hear(eva, 3)
+        await asyncio.sleep(MOMENT)
+        drawn = [*map(_point, eva.heard)].count(_point(DRAWN[1]))
+        if drawn != 1:
+            raise Wrong("twice-between" if drawn else "lost-between")
 
 
 async def _hear(person: Person, count: int) -> list[str | bytes]:

@@ -94,7 +94,10 @@ def test_mistakes(source, answer, mistake):
 
 @pytest.mark.parametrize("source", ["...", "def main():\n    ...\n\nmain()"])
 def test_not_started(source):
-    assert verdict(source).state == "unstarted"
+    found = verdict(source)
+    assert (found.state, found.mistake) == ("unstarted", None)
+    assert "`order.py`" in found.said["en"]
+    assert "%%writefile" in found.said["en"]
 
 
 def test_no_text():

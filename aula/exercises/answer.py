@@ -295,5 +295,5 @@ def _no_script(asked: Exercise, answer: Any) -> Wrong | None:
     except (OSError, ValueError):  # or it is no text at all
         return Wrong("no-script", path=path.name, seen=str(path))
     if not is_written(source, words.given(asked.lesson, asked.name)):
-        return Wrong("unstarted", number=asked.number)
+        return Wrong("unstarted-script", number=asked.number, path=path.name)
     return None

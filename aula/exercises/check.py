@@ -62,6 +62,9 @@ TEXT = {
     },
 }
 
+# Mistakes that nobody has made yet: no verdict on an answer.
+UNSTARTED = {"unstarted", "unstarted-script"}
+
 
 @dataclass
 class Verdict:
@@ -152,7 +155,7 @@ class Check:
             run_of = Program(program) if predicts else None
             found = await run_answer(asked, answer, line, tap, run_of)
         said = {language: _say(asked, found, language) for language in TEXT}
-        if isinstance(found, Wrong) and found.mistake == "unstarted":
+        if isinstance(found, Wrong) and found.mistake in UNSTARTED:
             return Verdict(number, asked.name, "unstarted", said)
         pictures: dict[str | None, Timeline | Wiretap] = {}
         if not tap.silent:
@@ -180,7 +183,7 @@ def _say(asked: Exercise, found: Right | Wrong, language: str) -> str:
     mistake = words.RIGHT if isinstance(found, Right) else found.mistake
     text = words.find(asked.lesson, asked.name, mistake)[language]
     message = words.fill(text, found.values)
-    if mistake == "unstarted":
+    if mistake in UNSTARTED:
         return message
     head = labels["right" if isinstance(found, Right) else "wrong"]
     parts = [head.format(number=asked.number, message=message)]

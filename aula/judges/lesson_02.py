@@ -184,6 +184,10 @@ async def bar_lines(answer: Any, program: Program) -> Right:
         equal(answer, program.lines, "as-if-one-before")
     if answer == ["Ada", "Lima"]:
         equal(answer, program.lines, "as-if-it-ended")
+    if answer == ["barista", "Lima", "Ada"]:
+        equal(answer, program.lines, "as-if-last-first")
+    if isinstance(answer, list) and "latte" in answer:
+        equal(answer, program.lines, "as-if-it-printed-the-result")
     refuse_other(answer, program.lines)
     return Right()
 

@@ -78,7 +78,7 @@ def without_cell(tag):
         (replaced('print("fin")', f"print('{'x' * 90}')"), "99 columns"),
         (replaced("<details>", "<p>", 2), "a hint in <details>"),
         (replaced('check("00.1"', 'check("00.2"'), 'calls check("00.1"'),
-        (replaced("aula: {minutes: 15}", ""), "aula: {minutes"),
+        (replaced("aula: {minutes: 20}", ""), "aula: {minutes"),
         (
             replaced("```{code-cell}\n", "```{code-cell}\n:folded: 1\n"),
             "unknown option",

@@ -190,10 +190,6 @@ async def dictionary_that_changes():
         names["Lima"] = 2
 
 
-async def number_of_text():
-    int("/3")
-
-
 async def unknown_argument():
     await connect("ws://127.0.0.1:9", extra_headers={})
 
@@ -232,7 +228,6 @@ async def no_parts():
         (wait_for_coroutines, mistakes.NO_COROUTINES),
         (set_that_changes, mistakes.CHANGED_SIZE),
         (dictionary_that_changes, mistakes.CHANGED_SIZE),
-        (number_of_text, mistakes.NOT_A_NUMBER),
         (unknown_argument, f"{mistakes.UNKNOWN} 'extra_headers'"),
         (text_for_bytes, mistakes.NEEDS_BYTES[0]),
         (text_in_bytes, mistakes.NEEDS_BYTES[1]),

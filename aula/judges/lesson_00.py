@@ -7,7 +7,13 @@ import time
 
 from aula.exercises.exercise import Answer, Right, Unawaited, Wrong, exercise
 from aula.exercises.scope import hear_warnings
-from aula.judges.mistakes import equal, refuse_none
+from aula.judges.mistakes import (
+    awaited,
+    discard,
+    equal,
+    refuse_none,
+    runs_second_loop,
+)
 from aula.judges.waiting import timer
 
 
@@ -28,7 +34,11 @@ async def greet(answer: Answer) -> Right:
     short, long = timer(0.05), timer(0.4, slack=True)
     began = time.monotonic()
     with hear_warnings() as heard:
-        seen = await answer("Ada")
+        try:
+            seen = await answer("Ada")
+        except (NameError, RuntimeError, TypeError) as error:
+            _refuse_known(error)
+            raise
     took, too_long = time.monotonic() - began, long.is_set()
     if any("was never awaited" in f"{w.message}" for w in heard):
         raise Unawaited("sleep-unawaited")
@@ -44,3 +54,13 @@ async def greet(answer: Answer) -> Right:
         raise Wrong("too-long")
     equal(await answer("Lima"), "Hola, Lima", "always-the-same")
     return Right()
+
+
+def _refuse_known(error: Exception) -> None:
+    if runs_second_loop(error):
+        discard(error)
+        raise Wrong("second-loop", seen=error) from None
+    if awaited(error) == "str":
+        raise Wrong("text-awaited", seen=error) from None
+    if isinstance(error, NameError) and error.name == "sleep":
+        raise Wrong("sleep-alone", seen=error) from None

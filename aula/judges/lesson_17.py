@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import os
 import sys
 import time
@@ -11,22 +12,26 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from inspect import CO_COROUTINE
+from itertools import pairwise
 from types import FrameType
 from typing import Any
 from unittest.mock import patch
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import (
+    ConcurrencyError,
+    ConnectionClosed,
+    InvalidHandshake,
+)
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
 from aula.judges.mistakes import (
     NO_COROUTINES,
-    NOT_A_NUMBER,
-    NOT_DATA,
     UNKNOWN,
     UNPACKED,
+    awaits_none,
     discard,
     equal,
     frames,
@@ -47,13 +52,14 @@ from aula.judges.servers import (
     stop,
     tell,
 )
-from aula.judges.waiting import Silence, patiently, until
+from aula.judges.waiting import MOMENT, Silence, ends, patiently, until
 
 LIMIT = 9  # seconds for a whole answer
 NEAR = timedelta(minutes=5)  # for clocks that tell the right time
 # Between the first and the third time of a clock that keeps its sleep(0.1)
 # pass two tenths of a second.
 PAUSE = timedelta(seconds=0.1)
+RARE = 0.5  # seconds; a clock with longer pauses has not kept them
 TODAY = {
     "path": "websocket.request.path",
     "request_headers": "websocket.request.headers",
@@ -70,6 +76,12 @@ def _refuse_old_names(errors: Iterable[BaseException]) -> None:
             raise Wrong("old-name", seen=error, name=name, new=TODAY[name])
         if isinstance(error, NameError) and name == "path":
             raise Wrong("no-path", seen=error)
+
+
+def _refuse_second_loop(error: BaseException) -> None:
+    if runs_second_loop(error):
+        discard(error)
+        raise Wrong("nested-loop", seen=error) from None
 
 
 @exercise("17.1", parameters=2, limit=LIMIT, picture="wiretap")
@@ -95,6 +107,9 @@ async def ask_all_today(answer: Answer) -> Right:
         except (AttributeError, TypeError) as error:
             refuse_bare_connect(error)
             raise
+        except (ConcurrencyError, RuntimeError) as error:
+            _refuse_second_loop(error)
+            raise named(error) from None
         refuse_unawaited(seen, "recv-unawaited")
         if seen is None:
             raise Wrong("nothing-returned", expected=expected, seen=seen)
@@ -106,12 +121,28 @@ async def ask_all_today(answer: Answer) -> Right:
             raise Wrong("reconnects", count=len(connections))
         if not await until(service.ended.is_set):
             raise Wrong("left-open")
+    await _judge_interruption(answer)
     await _judge_failure(answer)
     return Right(close_code=connections[0].close_code)
 
 
 async def _judge_failure(answer: Answer) -> None:
-    """A conversation that breaks off half-way is closed as well."""
+    """Whoever called is told that a conversation broke off half-way."""
+
+    async def leave(websocket: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            await websocket.send(f"Hello {await websocket.recv()!s}!")
+
+    async with Service(leave) as service:
+        asking = asyncio.create_task(answer(service.url, ["Ada", "Lima"]))
+        if not await ends(asking):
+            raise Wrong("failure-hidden")
+        if not asking.cancelled() and asking.exception() is None:
+            raise Wrong("failure-hidden", seen=asking.result())
+
+
+async def _judge_interruption(answer: Answer) -> None:
+    """A conversation that is interrupted half-way is closed as well."""
     named = asyncio.Event()
 
     async def stall(websocket: ServerConnection) -> None:
@@ -247,13 +278,14 @@ class _Program:
         error = self._task.exception()
         if isinstance(error, AttributeError) and isinstance(error.obj, Server):
             raise Wrong("not-served", seen=error)
-        if error is not None and runs_second_loop(error):
-            discard(error)
-            raise Wrong("nested-loop", seen=error)
+        if error is None:
+            return
+        _refuse_second_loop(error)
+        if awaits_none(error):
+            raise Wrong("ready-awaited", seen=error)
         if isinstance(error, OSError):
             raise Wrong("fixed-port", seen=type(error).__name__)
-        if error is not None:
-            raise error
+        raise error
 
 
 @exercise("17.3", answer="prediction", limit=LIMIT, picture="wiretap")
@@ -268,58 +300,6 @@ async def path_lines(answer: Any, program: Program) -> Right:
     return Right()
 
 
-@exercise("17.4", parameters=1, limit=LIMIT, picture="wiretap")
-async def countdown_today(answer: Answer) -> Right:
-    heard: list[str | bytes] = []
-    async with Service(answer) as service:
-        with _watching("sleep") as calls:
-            async with service.connect("/3") as websocket:
-                try:
-                    while len(heard) < 4:
-                        heard.append(await hear(websocket))
-                except Hung:
-                    pass
-                except Silence:
-                    if heard:
-                        raise Wrong("stays-open", seen=heard) from None
-                    raise Wrong("silent") from None
-        _refuse_errors(service)
-        equal(heard, ["3", "2", "1"], "other-count")
-        if calls:
-            raise Wrong("stops-all", seen=heard)
-        async with service.connect("/1000") as websocket:
-            first = None
-            with suppress(Hung, Silence):
-                first = await hear(websocket)
-            equal(first, "1000", "other-start")
-            if await _floods(websocket):
-                raise Wrong("no-pause")
-        if not await until(service.ended.is_set):
-            raise Wrong("never-ends")
-        if service.closed:
-            error = type(service.closed[0]).__name__
-            raise Wrong("client-left", error=error)
-        service.raise_errors()
-        async with service.connect("/1000") as websocket:
-            await hear(websocket)
-            websocket.transport.abort()
-        await until(service.ended.is_set)
-        if service.closed:
-            raise Wrong("closed-ok")
-        service.raise_errors()
-    return Right()
-
-
-def _refuse_errors(service: Service) -> None:
-    _refuse_old_names(service.errors)
-    for error in service.errors:
-        if isinstance(error, TypeError) and NOT_DATA in f"{error}":
-            raise Wrong("number-sent", seen=error)
-        if isinstance(error, ValueError) and NOT_A_NUMBER in f"{error}":
-            raise Wrong("slash", seen=error)
-    service.raise_errors()
-
-
 async def _floods(websocket: ClientConnection) -> bool:
     """Whether messages come much faster than ten in a second."""
     with suppress(TimeoutError, ConnectionClosed):
@@ -332,44 +312,63 @@ async def _floods(websocket: ClientConnection) -> bool:
     return False
 
 
-@exercise("17.5", parameters=1, limit=LIMIT, picture=None)
+@exercise("17.4", parameters=1, limit=LIMIT, picture=None)
 async def collect(answer: Answer) -> Right:
-    paths = [f"/{number}" for number in range(8)]
-    tokens: list[str | None] = []  # one for each connection
-    release = asyncio.Event()
+    drinks = ["mocha", "tea", "latte", "water", "juice", "milk", "cocoa"]
+    paths = [f"/{drink}" for drink in drinks]
+    visitors: list[ServerConnection] = []
+    everybody = asyncio.Event()
 
     async def reply(websocket: ServerConnection) -> None:
-        assert websocket.request is not None
-        tokens.append(websocket.request.headers.get("Token"))
-        if len(tokens) == len(paths):
-            release.set()
-        with suppress(ConnectionClosed):
-            await release.wait()
-            await websocket.send(f"message of {path_of(websocket)}")
+        visitors.append(websocket)
+        if len(visitors) == len(paths):
+            everybody.set()
+        await websocket.wait_closed()
+
+    async def answer_backwards() -> None:
+        await everybody.wait()
+        for visitor in sorted(visitors, key=place, reverse=True):
+            with suppress(ConnectionClosed):
+                await visitor.send(f"message of {path_of(visitor)}")
+            # Each message is heard before the next one is sent.
+            with suppress(Silence):
+                await patiently(visitor.wait_closed(), MOMENT)
+
+    def place(visitor: ServerConnection) -> int:
+        path = path_of(visitor)
+        return paths.index(path) if path in paths else 0
 
     async with Service(reply) as service:
         urls = [service.url + path for path in paths]
+        answering = asyncio.create_task(answer_backwards())
         collecting = asyncio.create_task(answer(urls), name="collect(urls)")
-        together = await until(collecting.done)
-        if not together and len(tokens) == 1:
+        await until(lambda: collecting.done() or everybody.is_set())
+        if not collecting.done() and 0 < len(visitors) < len(paths):
             raise Wrong("one-at-a-time")
-        release.set()
         try:
             seen = await collecting
-        except (AttributeError, TypeError, ValueError) as error:
+        except asyncio.InvalidStateError as error:
+            raise Wrong("not-all-done", seen=error) from None
+        except (
+            AttributeError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
             _refuse_old_arguments(error)
-            if len(tokens) == len(paths):
+            if everybody.is_set():
                 _refuse_gathered(error)
             refuse_no_star(error)
             raise named(error) from None
+        finally:
+            answering.cancel()
         refuse_future(seen, "not-awaited")
         refuse_none(seen)
         _judge_messages(seen, [f"message of {path}" for path in paths])
-        if {*tokens} != {"latte"}:
-            other = next(token for token in tokens if token != "latte")
-            raise Wrong("no-token", expected="latte", seen=other)
-        if not together:
-            raise Wrong("one-at-a-time")
+        for visitor in visitors:
+            assert visitor.request is not None
+            token = visitor.request.headers.get("Token")
+            equal(token, "latte", "no-token")
     return Right(count=len(paths))
 
 
@@ -401,25 +400,28 @@ def _judge_messages(seen: Any, expected: list[str]) -> None:
         same = sorted(messages) == sorted(expected)
     except TypeError:
         messages, same = [seen], False
+    if same and messages == expected[::-1]:
+        raise Wrong("as-they-came", expected=expected, seen=seen)
     if same:
         equal(messages, expected, "any-order")
     elif messages != expected:
         raise Wrong("other-messages", expected=expected, seen=seen)
 
 
-@exercise("17.6", parameters=1, limit=LIMIT, picture="wiretap")
+@exercise("17.5", parameters=1, limit=LIMIT, picture="wiretap")
 async def clock(answer: Answer) -> Right:
     async with _Spaced(answer) as service:
         with _far_from_utc(), _watching("utcnow", "sleep") as calls:
             for path in ("/Lima", "/Ada"):
-                await _judge_clock(service, path, calls)
+                await _judge_clock(answer, service, path, calls)
     return Right()
 
 
 class _Spaced(Service):
     """Its messages are seen while the handler sends them without a pause.
 
-    Otherwise it would hold the loop until the buffers are full.
+    Otherwise it would hold the loop until the buffers are full, or for ever
+    if it goes on when the client has left.
     """
 
     async def handle(
@@ -429,8 +431,10 @@ class _Spaced(Service):
 
         @functools.wraps(send)
         async def send_and_yield(*arguments: Any, **options: Any) -> None:
-            await send(*arguments, **options)
-            await asyncio.sleep(0)
+            try:
+                await send(*arguments, **options)
+            finally:
+                await asyncio.sleep(0)
 
         with patch.object(websocket, "send", send_and_yield):
             await handler(websocket, *arguments)
@@ -471,8 +475,11 @@ def _watching(*names: str) -> Iterator[list[str]]:
         sys.setprofile(before)
 
 
-async def _judge_clock(service: Service, path: str, calls: list[str]) -> None:
+async def _judge_clock(
+    answer: Answer, service: Service, path: str, calls: list[str]
+) -> None:
     times: list[datetime] = []
+    heard: list[float] = []
     async with service.connect(path) as websocket:
         for _ in range(3):
             try:
@@ -480,20 +487,32 @@ async def _judge_clock(service: Service, path: str, calls: list[str]) -> None:
             except Hung:
                 _refuse_old_names(service.errors)
                 service.raise_errors()
-                told = [f"{time}" for time in times]
+                told = [f"{each}" for each in times]
                 raise Wrong("only-once", seen=told) from None
             except Silence:
                 raise Wrong("silent") from None
+            heard.append(time.monotonic())
+            _refuse_default(answer, message, path)
             times.append(_read_time(message, path, calls))
         # Only clocks that seem to run too fast are worth a closer look.
         if abs(times[-1] - times[0]) < PAUSE and await _floods(websocket):
             raise Wrong("no-pause")
+    # One of two pauses may be long on a busy machine.
+    if min(b - a for a, b in pairwise(heard)) > RARE:
+        raise Wrong("too-rare")
     # A clock that tells whole seconds may tell the same one twice.
     if len(set(times)) < len(times) and times[0].microsecond:
-        raise Wrong("stopped", seen=[f"{time}" for time in times])
+        raise Wrong("stopped", seen=[f"{each}" for each in times])
     if not await until(service.ended.is_set):
         raise Wrong("never-ends")
     service.raise_errors()
+
+
+def _refuse_default(answer: Answer, message: str | bytes, path: str) -> None:
+    """The second parameter of old, which now keeps its default."""
+    said = f"{message!s}".partition(" ")[0]
+    if said != path and len(inspect.signature(answer).parameters) > 1:
+        raise Wrong("old-handler", expected=path, seen=said)
 
 
 def _read_time(message: str | bytes, path: str, calls: list[str]) -> datetime:

@@ -59,8 +59,7 @@ NO_XOR = "unsupported operand type(s) for ^"
 NO_MEMBER = "is not a valid"
 # What asyncio.wait says of coroutines.
 NO_COROUTINES = "coroutines is forbidden"
-# What int says of other texts, and a call of an argument it does not have.
-NOT_A_NUMBER = "invalid literal"
+# What a call says of an argument that it does not have.
 UNKNOWN = "unexpected keyword argument"
 # What a loop over a collection says that has changed meanwhile.
 CHANGED_SIZE = "changed size during iteration"
@@ -181,11 +180,11 @@ def refuse_no_star(error: BaseException) -> None:
     """Refuse a collection where ``gather`` wants each coroutine.
 
     Raises:
-        Wrong: no-star.
+        Unawaited: no-star; a generator's coroutines cannot be closed.
     """
     if has_no_star(error):
         discard(error)
-        raise Wrong("no-star", seen=error) from None
+        raise Unawaited("no-star", seen=error) from None
 
 
 def has_no_star(error: BaseException) -> bool:

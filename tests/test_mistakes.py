@@ -286,6 +286,18 @@ def test_what_aiohttp_says_of_receiving_after_the_end():
     assert [mistakes.SOCKET_CLOSED in text for text in said] == [True]
 
 
+def test_what_aiohttp_says_before_the_handshake():
+    with pytest.raises(RuntimeError) as caught:
+        asyncio.run(web.WebSocketResponse().receive())
+    assert mistakes.NOT_PREPARED in f"{caught.value}"
+
+
+def test_what_aiohttp_says_of_a_number_for_a_text():
+    with pytest.raises(TypeError) as caught:
+        web.Response(text=2)
+    assert mistakes.NOT_RESPONSE_TEXT in f"{caught.value}"
+
+
 async def unconnected(use):
     use(connect("ws://127.0.0.1:9"))
 

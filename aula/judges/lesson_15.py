@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import (
     AbstractAsyncContextManager,
     asynccontextmanager,
@@ -17,16 +17,21 @@ from aiohttp import web
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
 from aula.judges.mistakes import (
+    awaits_none,
     equal,
     frames,
     refuse_future,
     refuse_no_star,
     refuse_none,
     refuse_unawaited,
+    uses,
 )
 from aula.judges.servers import Machine
 from aula.judges.waiting import MOMENT, ends, until
 
+# What Python says of ``size += write(piece)``, and of ``for`` over pieces.
+COUNTED_NONE = "unsupported operand type(s) for +=: 'int' and 'NoneType'"
+PLAIN_FOR = "'AsyncStreamIterator' object is not iterable"
 NO_JSON = "latte, please"
 NO_DRINK = {"size": "grande"}
 LIMIT = 12  # seconds for an answer with which much may be waited for in vain
@@ -184,7 +189,7 @@ async def fetch_all(answer: Answer) -> Right:
             await asyncio.sleep(MOMENT)
             if task.done():
                 _result(task)
-            _judge_limit(pages, limit)
+            _judge_limit(pages, limit, len(names))
             pages.heads.set()
             if await until(lambda: pages.most > limit, MOMENT):
                 raise Wrong("body-outside", expected=limit, seen=pages.most)
@@ -203,7 +208,7 @@ async def fetch_all(answer: Answer) -> Right:
             if not await ends(task):
                 raise Wrong("never-ends")
             seen = _result(task)
-            _judge_limit(pages, limit)
+            _judge_limit(pages, limit, len(names))
         finally:
             pages.let_all_out()
             task.cancel()
@@ -222,7 +227,7 @@ def _result(task: asyncio.Task[Any]) -> Any:
     return seen
 
 
-def _judge_limit(pages: _Pages, limit: int) -> None:
+def _judge_limit(pages: _Pages, limit: int, total: int) -> None:
     if pages.strangers:
         raise Wrong("other-session")
     if pages.most == 0:
@@ -230,7 +235,12 @@ def _judge_limit(pages: _Pages, limit: int) -> None:
     if pages.most < limit:
         raise Wrong("one-by-one", expected=limit, seen=pages.most)
     if pages.most > limit:
-        raise Wrong("too-many", expected=limit, seen=pages.most)
+        all_at_once = pages.most == total
+        raise Wrong(
+            "too-many" if all_at_once else "other-limit",
+            expected=limit,
+            seen=pages.most,
+        )
 
 
 def _judge_texts(seen: Any, expected: list[str], second: str) -> None:
@@ -283,7 +293,11 @@ async def save(answer: Answer) -> Right:
         _serving(*routes) as url,
         aiohttp.ClientSession() as session,
     ):
-        seen = await answer(session, f"{url}/film", written.append)
+        try:
+            seen = await answer(session, f"{url}/film", written.append)
+        except (AttributeError, TypeError, UnicodeDecodeError) as error:
+            _refuse_slip(error)
+            raise
         announced = None
         if written and seen is None:
             announced = await answer(session, f"{url}/short", len)
@@ -291,14 +305,19 @@ async def save(answer: Answer) -> Right:
             await answer(session, f"{url}/song", sung.append)
     if not written:
         raise Wrong("nothing-written")
-    if late:
-        raise Wrong("line-by-line" if any(lines) else "whole-body")
     kinds = {type(piece).__name__ for piece in written}
     if not kinds <= {"bytes", "bytearray", "memoryview"}:
         raise Wrong("no-bytes", expected="bytes", seen=sorted(kinds))
+    if late:
+        raise Wrong("line-by-line" if any(lines) else "whole-body")
     total = sum(map(len, written))
     if total < size:
-        raise Wrong("one-piece", expected=size, seen=total)
+        loops = uses(answer, "iter_chunked", "iter_chunks", "iter_any")
+        raise Wrong(
+            "returns-in-loop" if loops else "one-piece",
+            expected=size,
+            seen=total,
+        )
     if b"".join(written) != b"".join(halves):
         raise Wrong("other-bytes", expected=size, seen=total)
     if announced == len(b"latte"):
@@ -310,14 +329,33 @@ async def save(answer: Answer) -> Right:
     return Right()
 
 
+def _refuse_slip(error: Exception) -> None:
+    """Name the mistake behind an error that tells little."""
+    if isinstance(error, UnicodeDecodeError):
+        raise Wrong("read-as-text", seen=error) from None
+    if awaits_none(error):
+        raise Wrong("write-awaited", seen=error) from None
+    if COUNTED_NONE in f"{error}":
+        raise Wrong("write-counted", seen=error) from None
+    if PLAIN_FOR in f"{error}":
+        raise Wrong("plain-for-pieces", seen=error) from None
+    if isinstance(error, AttributeError):
+        if isinstance(error.obj, aiohttp.ClientResponse):
+            raise Wrong("no-content", seen=error, name=error.name) from None
+        if isinstance(error.obj, Coroutine):  # what session.get gives
+            error.obj.close()
+            raise Wrong("not-asked", seen=error) from None
+
+
 @exercise("15.4", answer="prediction", picture=None)
 async def text_or_error(answer: Any, program: Program) -> Right:
     await program.run()
     errors = dict.fromkeys(("slow", "cut", "half", "nothing"), "error")
-    if answer == errors:
-        equal(answer, program.result, "as-if-404-raised")
-    if answer == errors | {"half": "text", "nothing": "text"}:
-        equal(answer, program.result, "as-if-200-were-all")
+    if isinstance(answer, dict) and answer.keys() == errors.keys():
+        if answer["half"] == "text":
+            equal(answer, program.result, "as-if-200-were-all")
+        if answer["nothing"] == "error":
+            equal(answer, program.result, "as-if-404-raised")
     refuse_other(answer, program.result)
     return Right()
 
@@ -443,6 +481,8 @@ async def try_read(answer: Answer) -> Right:
         menu = await tried("menu")
         if troubles.strangers:
             raise Wrong("other-session")
+        if menu.seen in ("status 300", 300):
+            raise Wrong("all-but-200", expected=troubles.text, seen=menu.seen)
         menu.expect(troubles.text)
         _judge_status(await tried("wrong", case="400"), 400, "no drink")
         _judge_status(await tried("busy", case="503"), 503, "sold out")

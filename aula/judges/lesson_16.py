@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -20,6 +22,8 @@ from aula.judges.mistakes import (
     CHANGED_SIZE,
     NO_RESPONSE,
     NO_RETURN,
+    NOT_PREPARED,
+    NOT_RESPONSE_TEXT,
     SOCKET_CLOSED,
     equal,
     refuse_none,
@@ -92,7 +96,7 @@ class _Patient(aiohttp.ClientWebSocketResponse[Any]):
 @exercise("16.1", parameters=2, picture=None)
 async def texts_until_close(answer: Answer) -> Right:
     sent: list[list[str | bytes]] = [
-        ["latte", "mocha", b"\x01\x02", "latte"],
+        ["mocha", "latte", "mocha", b"\x01\x02", "chai"],
         [],
         ["chai", "mate", b"horchata", "té"],
     ]
@@ -126,18 +130,18 @@ async def texts_until_close(answer: Answer) -> Right:
         ) as session,
     ):
         for number, items in enumerate(sent):
-            texts = [item for item in items if isinstance(item, str)]
             try:
                 seen = await answer(session, f"{url}/{number}")
             except aiohttp.WSMessageTypeError as error:
                 raise Wrong("text-alone", seen=error) from None
             if strangers:
                 raise Wrong("other-session")
-            _judge_texts(seen, texts)
+            _judge_texts(seen, items)
     return Right()
 
 
-def _judge_texts(seen: Any, texts: list[str]) -> None:
+def _judge_texts(seen: Any, sent: list[str | bytes]) -> None:
+    texts = [item for item in sent if isinstance(item, str)]
     refuse_none(seen, texts)
     items = list(seen) if isinstance(seen, list | tuple) else [seen]
     if any(isinstance(item, aiohttp.WSMessage) for item in items):
@@ -147,6 +151,9 @@ def _judge_texts(seen: Any, texts: list[str]) -> None:
         raise Wrong("bytes-too", expected=texts, seen=seen)
     if len(texts) > 1 and items == texts[:1]:
         raise Wrong("first-alone", expected=texts, seen=seen)
+    before = list(itertools.takewhile(lambda one: isinstance(one, str), sent))
+    if items == before != texts:
+        raise Wrong("stops-at-bytes", expected=texts, seen=seen)
     equal(items, texts, "other-texts")
 
 
@@ -158,6 +165,11 @@ async def who_is_missed(answer: Any, program: Program) -> Right:
         equal(answer, program.result, "as-if-silence-were-told")
     if answer == dict.fromkeys(cases, "unnoticed") | {"cut": "noticed"}:
         equal(answer, program.result, "as-if-no-pings")
+    if isinstance(answer, dict):
+        if any(isinstance(value, bool) for value in answer.values()):
+            equal(answer, program.result, "truth-values")
+        if answer.get("cut") == "unnoticed":
+            equal(answer, program.result, "as-if-cut-were-silent")
     refuse_other(answer, program.result)
     return Right()
 
@@ -168,14 +180,20 @@ async def make_site(answer: Answer) -> Right:
         "<!doctype html><h1>latte</h1>",
         "<!doctype html><p>¿mocha?</p>",
     ):
-        with _no_run_app():
-            app = answer(page)
+        try:
+            with _no_run_app():
+                app = answer(page)
+        except AssertionError as error:
+            if f"{error}" == page:  # what add_routes says of no function
+                raise Wrong("page-as-handler", seen=error) from None
+            raise
         if not isinstance(app, web.Application):
             raise Wrong("no-app", seen=app)
         async with _Site().run(app) as server:
             await _judge_page(server, page)
             await _judge_shouting(server)
             server.raise_errors()
+            await _judge_bytes(server)
     return Right()
 
 
@@ -219,6 +237,15 @@ async def _judge_shouting(server: _Server) -> None:
             raise Wrong("not-once", expected=1, seen=2)
     await ada.close()
     await until(lambda: server.complaints.messages, MOMENT)
+
+
+async def _judge_bytes(server: _Server) -> None:
+    """Bytes are not answered, and the text after them is."""
+    mia = await server.listen()
+    await mia.send(b"\x01\x02")
+    with suppress(ConnectionClosed):
+        await mia.send("chai")
+    equal(await server.heard(mia), "CHAI", "bytes-unseen")
 
 
 @exercise("16.4", "function", limit=LIMIT, picture="wiretap")
@@ -287,10 +314,12 @@ async def _judge_silence(board: _Board, ada: ClientConnection) -> None:
         board.deaf = True
     await board.say("chai")
     board.raise_errors()
-    heard = await board.heard(ada)
-    if heard is not None and "latte" in f"{heard!s}":
-        raise Wrong("speaks-on-ws", seen=heard)
-    _judge_heard([heard], "chai")
+    for listener in (ada, speaker):
+        heard = await board.heard(listener)
+        if heard is not None and "latte" in f"{heard!s}":
+            raise Wrong("speaks-on-ws", seen=heard)
+        if listener is ada:
+            _judge_heard([heard], "chai")
     await speaker.close()
 
 
@@ -329,8 +358,9 @@ async def _judge_other(app: web.Application, other: Any) -> None:
 
 
 async def _judge_change(board: _Board) -> None:
-    """One leaves while another is being sent to."""
-    slow, hasty = await board.listen(), await board.listen()
+    """One leaves, who was sent it already, while another is being sent to."""
+    hasty, slow = await board.listen(), await board.listen()
+    last = await board.listen()
     transport = board.transports[-2]
     transport.set_write_buffer_limits(high=2 * len(LONG))
     protocol = transport.get_protocol()
@@ -338,12 +368,18 @@ async def _judge_change(board: _Board) -> None:
     protocol.pause_writing()
     saying = asyncio.create_task(board.say(LONG))
     await board.heard(slow)
+    first = await board.said(hasty, MOMENT) == LONG
     await hasty.close()
-    await until(board.transports[-1].is_closing)
+    await until(board.transports[-3].is_closing)
+    await asyncio.sleep(MOMENT)  # its handler takes it out
     protocol.resume_writing()
     await saying
     board.raise_errors()
+    # Of who was sent it before one left, nothing can have gone wrong.
+    if first:
+        equal(await board.said(last) == LONG, True, "no-copy")
     await slow.close()
+    await last.close()
     await board.settles("2")
 
 
@@ -359,12 +395,7 @@ async def _judge_losses(board: _Board) -> None:
 async def _judge_all_hear(
     listeners: list[ClientConnection], text: str
 ) -> None:
-    async def hears(websocket: ClientConnection) -> Any:
-        while (said := await _Board.heard(websocket)) == "mocha":
-            pass
-        return said
-
-    heard = await asyncio.gather(*map(hears, listeners))
+    heard = await asyncio.gather(*map(_Board.said, listeners))
     if set(heard) != {text}:
         raise Wrong(
             "others-miss-it", expected=len(heard), seen=heard.count(text)
@@ -451,6 +482,10 @@ class _Server:
             self.refuse(error)
             if SOCKET_CLOSED in f"{error}":
                 raise Wrong("asks-for-ever", seen=error)
+            if NOT_PREPARED in f"{error}":
+                raise Wrong("no-prepare", seen=error)
+            if isinstance(error, aiohttp.WSMessageTypeError):
+                raise Wrong("text-alone", seen=error)
             raise error
         for message in self.complaints.messages:
             if NO_RESPONSE in message:
@@ -466,6 +501,8 @@ class _Site(_Server):
         # The data of the message that tells of the close is its code.
         if isinstance(error, AttributeError) and isinstance(error.obj, int):
             raise Wrong("close-as-text", seen=error)
+        if isinstance(error, AttributeError) and hasattr(error.obj, "data"):
+            raise Wrong("message-as-text", seen=error)
 
 
 class _Board(_Server):
@@ -484,6 +521,15 @@ class _Board(_Server):
                 raise Wrong("wrong-method", seen=response.status)
             return (await response.text()).strip()
 
+    @classmethod
+    async def said(
+        cls, websocket: ClientConnection, seconds: float = PATIENCE
+    ) -> str | bytes | None:
+        """The next message that is not for counting."""
+        while (text := await cls.heard(websocket, seconds)) == "mocha":
+            pass
+        return text
+
     async def settles(self, count: str) -> str:
         """What the count of listeners comes to, or what it stays at."""
         for _ in range(50):
@@ -500,6 +546,14 @@ class _Board(_Server):
     def refuse(self, error: BaseException) -> None:
         if isinstance(error, RuntimeError) and CHANGED_SIZE in f"{error}":
             raise Wrong("no-copy", seen=error)
+        if isinstance(error, KeyError):
+            [key] = error.args
+            if isinstance(key, web.AppKey):
+                raise Wrong("nothing-kept", seen=error)
+        if isinstance(error, TypeError) and NOT_RESPONSE_TEXT in f"{error}":
+            raise Wrong("count-as-number", seen=error)
+        if isinstance(error, json.JSONDecodeError):
+            raise Wrong("text-as-json", seen=error)
 
 
 def _refuse_other_library(error: BaseException) -> None:

@@ -68,6 +68,10 @@ NO_RESPONSE = "should return a response instance"
 NO_RETURN = "Missing return statement"
 # What its WebSocket says to those who go on receiving after the end.
 SOCKET_CLOSED = "WebSocket connection is closed"
+# What it says to those who receive or send before the handshake, and what a
+# response says of a number for its text.
+NOT_PREPARED = "Call .prepare() first"
+NOT_RESPONSE_TEXT = "text argument must be str"
 # What a call of ``make`` says that gets more or less than one drink.
 WRONG_CALL_OF_MAKE = ".make() "
 # What ``async for`` says of a list, and as_completed of ``*tasks``.

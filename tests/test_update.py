@@ -112,6 +112,7 @@ def make(folder, *arguments):
     return subprocess.run(
         [
             "make",
+            "--no-print-directory",
             *arguments,
             "--assume-old=.venv/for-learners",
             f"BIN={Path(sys.executable).parent}",

@@ -18,8 +18,13 @@ RUNNER = "aula/exercises/run.py"
 GENERAL = "lessons/general.answers.md"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_garbage_before():
+    gc.collect()
+
+
 @pytest.fixture(autouse=True)
-def no_garbage():
+def no_garbage(no_garbage_before):
     """What other tests left behind is told of when it is collected.
 
     A traceback that is written while ast.parse works breaks it on the older
@@ -29,7 +34,7 @@ def no_garbage():
 
 
 @pytest.fixture(scope="module")
-def texts():
+def texts(no_garbage_before):
     return words.read_words(LESSONS)
 
 

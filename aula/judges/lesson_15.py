@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import (
     AbstractAsyncContextManager,
-    asynccontextmanager,
     suppress,
 )
 from typing import Any, NoReturn
@@ -26,7 +25,7 @@ from aula.judges.mistakes import (
     refuse_unawaited,
     uses,
 )
-from aula.judges.servers import Machine
+from aula.judges.servers import Machine, running
 from aula.judges.waiting import MOMENT, ends, until
 
 # What Python says of ``size += write(piece)``, and of ``for`` over pieces.
@@ -37,28 +36,13 @@ NO_DRINK = {"size": "grande"}
 LIMIT = 12  # seconds for an answer with which much may be waited for in vain
 
 
-@asynccontextmanager
-async def _running(app: web.Application, **options: Any) -> AsyncIterator[str]:
-    """An application on a free port; yields its address, without a path."""
-    runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=0.1, **options
-    )
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield site.name
-    finally:
-        await runner.cleanup()
-
-
 def _serving(
     *routes: web.AbstractRouteDef,
 ) -> AbstractAsyncContextManager[str]:
     """An application with these routes; a client that left is let go."""
     app = web.Application()
     app.add_routes(routes)
-    return _running(app, handler_cancellation=True)
+    return running(app, handler_cancellation=True)
 
 
 @exercise("15.1", parameters=1, picture=None)

@@ -28,7 +28,7 @@ from aula.judges.mistakes import (
     equal,
     refuse_none,
 )
-from aula.judges.servers import HANDLER_LIMIT, Hung, hear
+from aula.judges.servers import HANDLER_LIMIT, Hung, hear, running
 from aula.judges.waiting import (
     MOMENT,
     PATIENCE,
@@ -62,21 +62,6 @@ class _Complaints(logging.Handler):
             self.errors.append(error)
         else:
             self.messages.append(message)
-
-
-@asynccontextmanager
-async def _running(app: web.Application, **options: Any) -> AsyncIterator[str]:
-    """An application on a free port; yields its address, without a path."""
-    runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=0.1, **options
-    )
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield site.name
-    finally:
-        await runner.cleanup()
 
 
 class _Patient(aiohttp.ClientWebSocketResponse[Any]):
@@ -124,7 +109,7 @@ async def texts_until_close(answer: Answer) -> Right:
     app = web.Application()
     app.add_routes([web.get("/{number}", speak)])
     async with (
-        _running(app) as url,
+        running(app) as url,
         aiohttp.ClientSession(
             headers={"X-Session": "aula"}, ws_response_class=_Patient
         ) as session,
@@ -437,7 +422,7 @@ class _Server:
 
         app.middlewares.append(watched)
         async with (
-            _running(app, logger=self.complaints.logger) as self._url,
+            running(app, logger=self.complaints.logger) as self._url,
             aiohttp.ClientSession() as self._session,
         ):
             try:

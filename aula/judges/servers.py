@@ -8,7 +8,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.connection import Connection
@@ -26,6 +26,9 @@ from aula.judges.mistakes import (
     naming_unawaited,
 )
 from aula.judges.waiting import PATIENCE, ends, patiently, until
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 SMALL = 2**16  # bytes of a small buffer, which is soon full
 HANDLER_LIMIT = 0.5  # seconds that handlers have to end when a check is over
@@ -306,6 +309,29 @@ async def serving(
         yield address(server)
     finally:
         await stop(server)
+
+
+@asynccontextmanager
+async def running(app: web.Application, **options: Any) -> AsyncIterator[str]:
+    """An application of aiohttp on a free port.
+
+    Arguments:
+        options: what its ``AppRunner`` is given besides.
+
+    Yields its address, without a path.
+    """
+    from aiohttp import web  # most lessons do without
+
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=0.1, **options
+    )
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield site.name
+    finally:
+        await runner.cleanup()
 
 
 async def stop(server: Server) -> None:

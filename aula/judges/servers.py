@@ -153,6 +153,10 @@ class Service:
             compression=None,
             close_timeout=HANDLER_LIMIT,
         )
+        if self._small:
+            # Else Linux lets it grow to megabytes for whoever reads quickly.
+            sock = websocket.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
         person = Person(websocket)
         self._people.append(person)
         return person

@@ -213,6 +213,8 @@ def _install_older_kernel(folder: Path) -> Path:
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
     what = ["-c", versions, "-e", ".", "nbval", "pytest", "pytest-xdist"]
+    # What single lessons tell their readers to install there.
+    what += ["anyio", "hypothesis", "matplotlib", "trustme"]
     what += [f"{name}=={version}" for name, version in COLABS.items()]
     done = subprocess.run(
         [python, "-m", "pip", "install", "--quiet", *what],

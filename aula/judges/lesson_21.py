@@ -1,0 +1,293 @@
+"""Judges the exercises of lesson 21."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from contextlib import suppress
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidMessage,
+    InvalidStatus,
+)
+from websockets.http11 import Request, Response
+
+from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.prediction import Program, refuse_other
+from aula.judges.mistakes import equal, refuse_none
+from aula.judges.servers import (
+    Hung,
+    Service,
+    address,
+    calling,
+    hear,
+    quiet,
+    stop,
+    tell,
+)
+from aula.judges.waiting import Silence, until
+
+TOKENS = {"latte-4711": "Ada", "mocha-77a1": "Lima", "té.9b": "Eva"}
+
+
+@exercise("21.1", answer="prediction", picture="wiretap")
+async def doors(answer: Any, program: Program) -> Right:
+    await program.run()
+    bill, refused = "Ada owes 12", "refused: 403"
+    if answer == [bill, bill, refused, refused, bill]:
+        equal(answer, program.result, "as-if-slash-were-nothing")
+    if answer == [bill, refused, bill, refused, bill]:
+        equal(answer, program.result, "as-if-http-were-https")
+    if answer == [bill, refused, refused, refused, refused]:
+        equal(answer, program.result, "as-if-none-were-nobody")
+    if answer == [bill, bill, bill, bill, bill]:
+        equal(answer, program.result, "as-if-cookie-sufficed")
+    refuse_other(answer, program.result)
+    return Right()
+
+
+class _Gate:
+    """The server whose door is the learner's function.
+
+    Attributes:
+        made: whether the function has made a response this time.
+        returned: what it has returned.
+        error: what it has raised.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self.made = False
+        self.returned: Any = None
+        self.error: Exception | None = None
+
+    def open(self, connection: ServerConnection, request: Request) -> Any:
+        respond = connection.respond
+
+        def noted(*args: Any, **options: Any) -> Response:
+            self.made = True
+            return respond(*args, **options)
+
+        connection.respond = noted  # type: ignore[method-assign]
+        try:
+            self.returned = self._answer(connection, request, TOKENS.copy())
+        except Exception as error:
+            self.error = error
+            raise
+        return self.returned
+
+    async def ask(self, url: str, header: str | None) -> int | str:
+        """The status that a header is refused with, or a name."""
+        self.made, self.returned, self.error = False, None, None
+        headers = {} if header is None else {"Authorization": header}
+        try:
+            async with calling(url, additional_headers=headers) as websocket:
+                name = await hear(websocket)
+                return name if isinstance(name, str) else name.decode()
+        except InvalidStatus as error:
+            return error.response.status_code
+        except InvalidMessage:
+            return 0
+
+
+@exercise("21.2", answer="function", parameters=3, picture="wiretap")
+async def gate(answer: Answer) -> Right:
+    door = _Gate(answer)
+
+    async def tell_name(websocket: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            await websocket.send(f"{getattr(websocket, 'username', None)}")
+
+    server = await serve(
+        tell_name, "127.0.0.1", 0, process_request=door.open, logger=quiet
+    )
+    try:
+        await _judge_gate(door, address(server))
+    finally:
+        await stop(server)
+    return Right()
+
+
+async def _judge_gate(door: _Gate, url: str) -> None:
+    await _judge_stranger(door, url, None, "open-door")
+    for token in "latte-4711", "mocha-77a1":
+        name = TOKENS[token]
+        seen = await door.ask(url, f"Bearer {token}")
+        _refuse_error(door)
+        if isinstance(seen, int):
+            raise Wrong("owner-refused", expected=name, seen=seen)
+        equal(seen, name, "other-name")
+    await _judge_stranger(door, url, "Bearer macchiato-1", "any-token")
+    await _judge_stranger(door, url, "Bearer ", "other-header")
+    await _judge_stranger(door, url, "Bearer latte", "part-of-it")
+    await _judge_stranger(door, url, "Bearer latte-4711x", "part-of-it")
+    await _judge_stranger(door, url, "latte-4711", "bare-token")
+    await _judge_stranger(door, url, "Basic latte-4711", "any-scheme")
+    await _judge_stranger(door, url, "Bearer café", "any-token")
+
+
+async def _judge_stranger(
+    door: _Gate, url: str, header: str | None, mistake: str
+) -> None:
+    """One who must get a 401."""
+    seen = await door.ask(url, header)
+    _refuse_error(door)
+    returned = door.returned
+    if returned is not None and not isinstance(returned, Response):
+        raise Wrong("not-response", seen=returned)
+    if isinstance(seen, str):
+        if door.made:
+            raise Wrong("not-returned", expected=401, seen=seen)
+        raise Wrong(mistake, header=f"{header}", expected=401, seen=seen)
+    equal(seen, 401, "other-status")
+
+
+def _refuse_error(door: _Gate) -> None:
+    if isinstance(door.error, KeyError):
+        raise Wrong("key-error", seen=door.error)
+    if door.error is not None:
+        raise door.error
+
+
+@exercise("21.3", parameters=2, limit=9, picture="wiretap")
+async def admit(answer: Answer) -> Right:
+    async with (
+        Service(answer, TOKENS.copy()) as service,
+        service.connect() as mute,
+        service.connect() as ada,
+    ):
+        # For as long as somebody takes who types.
+        await asyncio.sleep(0.05)
+        await _judge_welcome(service, ada, "latte-4711", "welcome, Ada")
+        await asyncio.sleep(0.8)
+        for message in "hola", "latte-4711", "nobody knows":
+            await _judge_echo(service, ada, message)
+        if not await until(lambda: mute.close_code is not None):
+            raise Wrong("no-limit")
+        service.raise_errors()
+        equal(mute.close_code, 1008, "mute-other-code")
+        async with service.connect() as lima:
+            await _judge_welcome(service, lima, "mocha-77a1", "welcome, Lima")
+        for token in "latte-9999", "", "Ada":
+            await _judge_refusal(service, token)
+    return Right()
+
+
+async def _judge_welcome(
+    service: Service, websocket: Any, token: str, expected: str
+) -> None:
+    try:
+        seen = await tell(websocket, token)
+    except Silence:
+        service.raise_errors()
+        raise Wrong("no-welcome", expected=expected) from None
+    except Hung:
+        service.raise_errors()
+        raise Wrong("owner-refused", seen=websocket.close_code) from None
+    equal(seen, expected, "other-welcome")
+
+
+async def _judge_echo(service: Service, websocket: Any, message: str) -> None:
+    try:
+        seen = await tell(websocket, message)
+    except Silence:
+        service.raise_errors()
+        raise Wrong("no-echo", expected=message) from None
+    except Hung:
+        service.raise_errors()
+        if websocket.close_code == 1000:
+            raise Wrong("ends-early", seen=1000) from None
+        raise Wrong("limit-on-all", seen=websocket.close_code) from None
+    equal(seen, message, "other-echo")
+
+
+async def _judge_refusal(service: Service, token: str) -> None:
+    """One with a wrong token, who then tries a right one."""
+    async with service.connect() as websocket:
+        with suppress(ConnectionClosed):
+            await websocket.send(token)
+        heard: Any = None
+        with suppress(Hung, Silence):
+            heard = await hear(websocket, 0.3)
+        if f"{heard}".startswith("welcome"):
+            raise Wrong("anybody", token=token, seen=heard)
+        if heard is not None:
+            raise Wrong("told-not-closed", seen=heard)
+        if websocket.close_code is None:
+            with suppress(Hung, Silence):
+                heard = await tell(websocket, "mocha-77a1")
+            if heard is not None:
+                raise Wrong("second-try", seen=heard)
+            service.raise_errors()
+            raise Wrong("stays-open")
+        for error in service.errors:
+            if isinstance(error, KeyError):
+                raise Wrong("key-error", seen=error)
+        service.raise_errors()
+        equal(websocket.close_code, 1008, "other-code")
+
+
+KEYS = b"a key of the check", b"another one"
+
+
+def _sign(text: str, key: bytes) -> str:
+    return hmac.new(key, text.encode(), "sha256").hexdigest()
+
+
+def _token(text: str, key: bytes = KEYS[0]) -> str:
+    return f"{text}.{_sign(text, key)}"
+
+
+@exercise("21.4", answer="function", parameters=3, picture=None)
+async def read_token(answer: Answer) -> Right:
+    for text, key, now in (
+        ("Ada.1800", KEYS[0], 1700),
+        ("Lima.90", KEYS[1], 89.5),
+        ("Núria.5000", KEYS[0], 0),
+    ):
+        _judge_valid(answer, text, key, now, "valid-refused")
+    _judge_valid(answer, "Ada.B.Núñez.1800", KEYS[1], 1799, "points")
+    forged = _token("Ada.1800").replace("1800", "9999", 1)
+    for token in forged, _token("Ada.1800", KEYS[1]):
+        _judge_bad(answer, token, 1700, "forged")
+    _judge_bad(answer, _token("Lima.1800").replace("Lima", "Ada"), 0, "forged")
+    for token in _token("Ada.1800")[:-1], "Ada.1800.":
+        _judge_bad(answer, token, 1700, "part-of-signature")
+    _judge_bad(answer, _token("Ada.1800"), 1900.0, "out-of-date")
+    _judge_bad(answer, _token("Ada.900"), 1700, "as-text")
+    _judge_bad(answer, _token("Ada.1800"), 1800, "exact-second")
+    _judge_bad(answer, "Ada.1800.café", 1700, "forged")
+    for token in "", "hola", "...", "Ada.1800", _sign("Ada.1800", KEYS[0]):
+        _judge_bad(answer, token, 1700, "forged")
+    return Right()
+
+
+def _judge_valid(
+    answer: Answer, text: str, key: bytes, now: float, mistake: str
+) -> None:
+    name = text.rpartition(".")[0]
+    try:
+        seen = answer(_token(text, key), key, now)
+    except ValueError as error:
+        raise Wrong(mistake, text=text, expected=name, seen=error) from None
+    refuse_none(seen, name)
+    if seen != name and "." in name:
+        raise Wrong("points", text=text, expected=name, seen=seen)
+    equal(seen, name, "other-value")
+
+
+def _judge_bad(answer: Answer, token: str, now: float, mistake: str) -> None:
+    try:
+        seen = answer(token, KEYS[0], now)
+    except ValueError:
+        return
+    except TypeError as error:
+        if "ASCII" in f"{error}":
+            raise Wrong("not-ascii", seen=error) from None
+        raise
+    if seen is None or seen is False:
+        raise Wrong("no-error", token=token, seen=seen)
+    raise Wrong(mistake, token=token, seen=seen)

@@ -19,12 +19,19 @@ from websockets.exceptions import (
 from websockets.sync.client import connect as sync_connect
 
 from aula.exercises.answer import close_unawaited
-from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.exercise import (
+    Answer,
+    Right,
+    Unawaited,
+    Wrong,
+    exercise,
+)
 from aula.exercises.prediction import Program, refuse_other
 from aula.instruments.frames import refused_by_send
 from aula.instruments.record import Recorder
 from aula.instruments.tasks import failure, is_orphaned
 from aula.judges.mistakes import (
+    NOT_ASYNC_ITERABLE,
     UNKNOWN,
     awaits_none,
     equal,
@@ -32,6 +39,7 @@ from aula.judges.mistakes import (
     named,
     refuse_no_star,
     refuse_none,
+    uses,
 )
 from aula.judges.servers import calling, path_of, serving
 from aula.judges.waiting import (
@@ -179,6 +187,8 @@ async def last_words(answer: Any, program: Program) -> Right:
         equal(answer, program.lines, "reply-without-pause")
     if answer in NOT_AWAITED:
         equal(answer, program.lines, "task-not-awaited")
+    if isinstance(answer, list) and "latte" in answer:
+        equal(answer, program.lines, "bare-message")
     refuse_other(answer, program.lines)
     return Right()
 
@@ -301,6 +311,8 @@ def _refuse_type_errors(tasks: list[asyncio.Task[Any]]) -> None:
         for leaf in leaves(error) if error else ():
             if awaits_none(leaf):
                 raise Wrong("awaits-show", seen=leaf)
+            if NOT_ASYNC_ITERABLE in f"{leaf}":
+                raise Unawaited("line-iterated", seen=leaf)
             if None in refused_by_send(leaf):
                 raise Wrong("sends-none", seen=leaf)
             if named(leaf) is not leaf:
@@ -446,6 +458,10 @@ async def _judge_closing(answer: Answer, url: str) -> None:
         except ConnectionClosedError as error:
             raise Wrong("error-escapes", expected=LAST, seen=error) from None
         except ConnectionClosed as error:
+            if uses(answer, "ConnectionClosed"):
+                raise Wrong(
+                    "named-not-caught", expected=LAST, seen=error
+                ) from None
             raise Wrong("close-escapes", expected=LAST, seen=error) from None
     equal(seen, LAST, "other-limit" if seen == LAST[:1] else "lost-at-close")
 

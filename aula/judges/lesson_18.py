@@ -1,0 +1,321 @@
+"""Judges the exercises of lesson 18: dead lines, pings and close codes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.prediction import Program, refuse_other
+from aula.instruments.record import Recorder
+from aula.judges.mistakes import equal, leaves, lost, refuse_none
+from aula.judges.servers import Service, address, calling, quiet, serving
+from aula.judges.waiting import PATIENCE, Silence, ends, patiently, until
+
+
+@exercise("18.1", answer="prediction")
+async def noticed_order(answer: Any, program: Program) -> Right:
+    await program.run()
+    if answer in (["Ada", "Eva", "Lima"], ["Eva", "Ada", "Lima"]):
+        equal(answer, program.lines, "without-the-close")
+    if answer == ["Ada", "Lima", "Eva"]:
+        equal(answer, program.lines, "as-they-connected")
+    refuse_other(answer, program.lines)
+    return Right()
+
+
+WAIT = 0.2  # seconds that an answer gives the PONG
+UNREAD = "latte"  # a message that an answer must leave unread
+
+
+class _Ends:
+    """A server whose connections can be stopped, and are quiet themselves.
+
+    Attributes:
+        latest: the connection that was opened last.
+        received: the messages that clients have sent.
+    """
+
+    def __init__(self) -> None:
+        self.latest: ServerConnection | None = None
+        self.received: list[str | bytes] = []
+
+    async def handle(self, websocket: ServerConnection) -> None:
+        self.latest = websocket
+        with suppress(ConnectionClosed):
+            await websocket.send(UNREAD)
+            async for message in websocket:
+                self.received.append(message)
+
+    @asynccontextmanager
+    async def client(self, url: str) -> AsyncIterator[ClientConnection]:
+        """A client that does not ping by itself, and goes at once."""
+        self.latest = None
+        websocket = await connect(url, ping_interval=None)
+        await until(lambda: self.latest)
+        try:
+            yield websocket
+        finally:
+            websocket.transport.abort()
+            await websocket.wait_closed()
+
+    def deafen(self) -> None:
+        """The server's end reads nothing more."""
+        if self.latest:
+            self.latest.transport.pause_reading()
+
+    def cut(self) -> None:
+        """The server's end goes without a word."""
+        if self.latest:
+            self.latest.transport.abort()
+
+
+@exercise("18.2", parameters=2, limit=9, picture="wiretap")
+async def responds(answer: Answer) -> Right:
+    far = _Ends()
+    async with serving(far.handle) as url:
+        async with far.client(url) as websocket:
+            seen = await _ask(answer, websocket)
+            refuse_none(seen, expected=True)
+            await until(lambda: websocket.latency, 0.1)
+            pinged = websocket.latency > 0
+            await _judge_healthy(far, websocket, seen)
+        async with far.client(url) as websocket:
+            far.deafen()
+            seen = await _ask(answer, websocket)
+            if seen:
+                if pinged:
+                    raise Wrong("no-pong-awaited", expected=False, seen=seen)
+                raise Wrong("never-asked", expected=False, seen=seen)
+            refuse_none(seen, expected=False)
+            equal(seen, False, "not-a-bool")
+            if websocket.state.name != "OPEN":
+                raise Wrong("closes", seen=websocket.state.name)
+        async with far.client(url) as websocket:
+            await websocket.close()
+            equal(await _ask(answer, websocket), False, "true-when-closed")
+        async with far.client(url) as websocket:
+            far.deafen()
+            asyncio.get_running_loop().call_later(WAIT / 2, far.cut)
+            equal(
+                await _ask(answer, websocket, 20 * WAIT),
+                False,
+                "true-when-closed",
+            )
+    return Right()
+
+
+async def _ask(
+    answer: Answer, websocket: ClientConnection, seconds: float = WAIT
+) -> Any:
+    """What the answer returns of a connection."""
+    asking = asyncio.ensure_future(answer(websocket, seconds))
+    if not await ends(asking):
+        raise Wrong("waits-on", seconds=seconds)
+    try:
+        return asking.result()
+    except TimeoutError as error:
+        raise Wrong("timeout-escapes", seen=error) from None
+    except ConnectionClosed as error:
+        raise Wrong("closed-escapes", seen=error) from None
+
+
+async def _judge_healthy(
+    far: _Ends, websocket: ClientConnection, seen: Any
+) -> None:
+    """The other end answers; nothing else has happened to the connection."""
+    if websocket.state.name != "OPEN":
+        raise Wrong("closes", seen=websocket.state.name)
+    try:
+        unread = await patiently(websocket.recv(), WAIT)
+    except Silence:
+        raise Wrong("takes-a-message", seen=seen) from None
+    equal(unread, UNREAD, "takes-a-message")
+    if far.received:
+        raise Wrong("sends-a-message", seen=far.received)
+    if seen is not True and seen:
+        raise Wrong("not-a-bool", expected=True, seen=seen)
+    equal(seen, True, "false-though-alive")
+
+
+ORDERS = [f"order {number}" for number in range(45)]
+FIRST = 30  # how many of them come at once
+WORK = 0.02  # seconds that each takes: together longer than the PONG may
+
+
+class _Bench:
+    """Where the answer works, one order after the other.
+
+    Attributes:
+        done: the orders that were handled.
+        begun: those that were taken up.
+        most: how many were handled at once.
+        late: whether none was taken up while more were to come.
+    """
+
+    def __init__(self) -> None:
+        self.late = False
+        self.done: list[Any] = []
+        self.begun: list[Any] = []
+        self.most = 0
+
+    async def work(self, order: Any) -> None:
+        self.begun.append(order)
+        self.most = max(self.most, len(self.begun) - len(self.done))
+        await asyncio.sleep(WORK)
+        self.done.append(order)
+
+
+@exercise("18.3", parameters=2, limit=9)
+async def work_through(answer: Answer, run: Recorder) -> Right:
+    bench = _Bench()
+    endings: list[ServerConnection] = []
+
+    async def rush(websocket: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            for order in ORDERS[:FIRST]:
+                await websocket.send(order)
+            bench.late = not await until(lambda: bench.begun)
+            if bench.late:
+                await websocket.close()
+            for order in ORDERS[FIRST:]:
+                await websocket.send(order)
+            # Long enough for pings to go out, and for a PONG to be late.
+            await until(lambda: len(bench.done) > FIRST, 2 * PATIENCE)
+            await websocket.close()
+        await websocket.wait_closed()
+        endings.append(websocket)
+
+    server = await serve(
+        rush,
+        "127.0.0.1",
+        0,
+        logger=quiet,
+        ping_interval=0.1,
+        ping_timeout=0.2,
+        close_timeout=0.1,
+    )
+    try:
+        async with calling(address(server)) as websocket:
+            task = asyncio.create_task(answer(websocket, bench.work))
+            await until(lambda: endings or task.done(), 4 * PATIENCE)
+            early = task.done() and not endings
+            ended = await ends(task, 3 * PATIENCE)
+            await until(lambda: endings, 0.3)
+    finally:
+        server.close()
+        await server.wait_closed()
+    if early and not task.exception():
+        raise Wrong("ends-early", expected=len(ORDERS), seen=len(bench.done))
+    sent = endings[0].protocol.close_sent if endings else None
+    reason = sent.reason if sent else ""
+    if "keepalive" in reason:
+        raise Wrong("too-busy-to-answer", seen=f"{sent}", done=len(bench.done))
+    if ended:
+        _raise(task, bench)
+    for error in lost(run):
+        raise error
+    _refuse_late_start(bench)
+    if bench.most > 1:
+        raise Wrong("several-at-once", count=bench.most)
+    if not ended:
+        raise Wrong("never-ends", done=len(bench.done))
+    equal(len(bench.done), len(ORDERS), "orders-left")
+    equal(bench.done, ORDERS, "other-orders")
+    return Right()
+
+
+def _raise(task: asyncio.Task[Any], bench: _Bench) -> None:
+    """Raise what the answer raised; name a close that it let out."""
+    error = task.exception()
+    if error is None:
+        return
+    for leaf in leaves(error):
+        if isinstance(leaf, ConnectionClosed) and bench.begun:
+            raise Wrong("close-escapes", seen=leaf) from None
+    raise error
+
+
+def _refuse_late_start(bench: _Bench) -> None:
+    """The first orders were handled before the last had come."""
+    if not bench.begun:
+        raise Wrong("never-works")
+    if bench.late:
+        raise Wrong("collects-first", seen=len(bench.begun))
+
+
+TICKETS = {"latte-7", "mocha-3"}
+
+
+@exercise("18.4", parameters=2, picture="wiretap")
+async def check_ticket(answer: Answer) -> Right:
+    async with Service(answer, TICKETS) as service:
+        for ticket in sorted(TICKETS):
+            heard, code, _ = await _enter(service, ticket)
+            service.raise_errors()
+            if heard is None:
+                raise Wrong("never-closes", ticket=ticket)
+            equal(heard, ["welcome"], "not-welcome", ticket=ticket)
+            equal(code, 1000, "valid-other-code", ticket=ticket)
+        for ticket in "chai-1", "":
+            heard, code, reason = await _enter(service, ticket)
+            _judge_refused(service, heard, code, 4003, ticket)
+            equal(reason, "unknown ticket", "other-reason")
+        heard, code, _ = await _enter(service, b"latte-7")
+        if code == 4003:
+            raise Wrong("bytes-as-unknown", expected=1003, seen=code)
+        _judge_refused(service, heard, code, 1003, b"latte-7")
+        for leave in "leave", "vanish":
+            person = await service.visit()
+            await until(lambda: service.running)
+            if leave == "leave":
+                await person.leave()
+            else:
+                person.vanish()
+            await until(lambda: not service.running)
+            if service.closed:
+                raise Wrong("silent-client", seen=service.closed[0])
+        service.raise_errors()
+    return Right()
+
+
+async def _enter(
+    service: Service, ticket: str | bytes
+) -> tuple[list[Any] | None, int | None, str | None]:
+    """Show a ticket: what is said, with which code and reason it ends."""
+    heard: list[Any] = []
+
+    async def listen(websocket: ClientConnection) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                heard.append(await websocket.recv())
+
+    async with service.connect() as websocket:
+        await websocket.send(ticket)
+        if not await ends(asyncio.create_task(listen(websocket))):
+            return None, None, None
+        return heard, websocket.close_code, websocket.close_reason
+
+
+def _judge_refused(
+    service: Service,
+    heard: list[Any] | None,
+    code: int | None,
+    expected: int,
+    ticket: str | bytes,
+) -> None:
+    """The ticket was refused, and only by a code."""
+    service.raise_errors()
+    if heard is None:
+        raise Wrong("never-closes", ticket=ticket)
+    if "welcome" in heard:
+        raise Wrong("lets-in", ticket=ticket, seen=heard)
+    if heard:
+        raise Wrong("says-instead", expected=expected, seen=[*heard, code])
+    equal(code, expected, "other-code", ticket=ticket)

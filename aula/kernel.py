@@ -52,7 +52,7 @@ TEXT = {
         "handler": "un manejador (handler)",
     },
     "en": {
-        "orphan": "An exception that nobody awaited, in {where}:",
+        "orphan": "An exception that nobody caught, in {where}:",
         "task": "the task {name}",
         "loop": "the event loop",
         "handler": "a handler",

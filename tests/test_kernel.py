@@ -112,7 +112,7 @@ def test_english(tmp_path):
             "asyncio.get_running_loop().call_soon(lambda: 1 / 0)\n"
             "await asyncio.sleep(0.05)"
         ).stderr()
-    assert "An exception that nobody awaited, in the event loop:" in shown
+    assert "An exception that nobody caught, in the event loop:" in shown
 
 
 SERVER = (

@@ -17,7 +17,13 @@ from types import FrameType
 from typing import Any
 
 from aula.exercises.answer import Calls, close_unawaited
-from aula.exercises.exercise import Exercise, Right, Unawaited, Wrong
+from aula.exercises.exercise import (
+    UNSET,
+    Exercise,
+    Right,
+    Unawaited,
+    Wrong,
+)
 from aula.exercises.prediction import Program
 from aula.exercises.scope import Scope, current, hear_warnings_of
 from aula.instruments import tasks
@@ -127,8 +133,13 @@ async def _run_answer(
             run.adopt(task, getattr(answer, "__name__", asked.number))
         cancelled = task.cancelled()
         error = None if late or cancelled else task.exception()
+        dropped = [
+            warning.message
+            for warning in caught
+            if "was never awaited" in str(warning.message)
+        ]
         forgotten = isinstance(error, Wrong) and close_unawaited(error.seen)
-        forgotten |= any("was never awaited" in str(w.message) for w in caught)
+        forgotten |= bool(dropped)
         forgotten &= program is None  # a lesson's may forget what it likes
     if watchdog.fired:
         return Wrong("blocks", limit=asked.limit)
@@ -141,7 +152,8 @@ async def _run_answer(
     # 'coroutine' has no len()" is what a forgotten await looks like.
     said = "".join(traceback.format_exception_only(error)) if error else ""
     if forgotten and (late or isinstance(error, Wrong) or "coroutine" in said):
-        return Wrong("forgotten-await")
+        # It says which call was forgotten.
+        return Wrong("forgotten-await", seen=dropped[0] if dropped else UNSET)
     if late:
         return Wrong("too-slow", limit=asked.limit)
     if cancelled:

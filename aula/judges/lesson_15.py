@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import (
     AbstractAsyncContextManager,
@@ -13,8 +14,19 @@ from typing import Any, NoReturn
 import aiohttp
 from aiohttp import web
 
-from aula.exercises.exercise import Answer, Right, Wrong, exercise
-from aula.exercises.prediction import Program, refuse_other
+from aula.exercises.answer import close_unawaited, pieces
+from aula.exercises.exercise import (
+    Answer,
+    Right,
+    Unawaited,
+    Wrong,
+    exercise,
+)
+from aula.exercises.prediction import (
+    Program,
+    first_difference,
+    refuse_other,
+)
 from aula.judges.mistakes import (
     awaits_none,
     equal,
@@ -110,7 +122,12 @@ def _judge_order(status: int, body: Any, drink: str) -> None:
     if body == ready:
         equal(status, 201, "other-status")
     elif isinstance(body, dict):
-        raise Wrong("other-reply", expected=(201, ready), seen=(status, body))
+        inside = status == 200 and 201 in body.values()
+        raise Wrong(
+            "status-in-json" if inside else "other-reply",
+            expected=(201, ready),
+            seen=(status, body),
+        )
     else:
         raise Wrong("no-json", expected=(201, ready), seen=(status, body))
 
@@ -207,6 +224,12 @@ def _result(task: asyncio.Task[Any]) -> Any:
         raise error
     seen = task.result()
     refuse_future(seen, "not-awaited")
+    if any(
+        inspect.iscoroutine(piece) and piece.__name__ == "text"
+        for piece in pieces(seen)
+    ):
+        close_unawaited(seen)
+        raise Unawaited("call-unawaited", call="response.text")
     refuse_unawaited(seen, "forgotten-await")
     return seen
 
@@ -248,9 +271,11 @@ async def save(answer: Answer) -> Right:
     sung: list[Any] = []
     lines: list[bool] = []
     late = False
+    strangers = 0
 
     async def film(request: web.Request) -> web.StreamResponse:
-        nonlocal late
+        nonlocal late, strangers
+        strangers += _is_strange(request)
         response = web.StreamResponse()
         await response.prepare(request)
         await response.write(halves[0])
@@ -275,13 +300,15 @@ async def save(answer: Answer) -> Right:
     routes = [web.get(f"/{one.__name__}", one) for one in handlers]
     async with (
         _serving(*routes) as url,
-        aiohttp.ClientSession() as session,
+        _session() as session,
     ):
         try:
             seen = await answer(session, f"{url}/film", written.append)
         except (AttributeError, TypeError, UnicodeDecodeError) as error:
             _refuse_slip(error)
             raise
+        if strangers:
+            raise Wrong("other-session")
         announced = None
         if written and seen is None:
             announced = await answer(session, f"{url}/short", len)
@@ -334,11 +361,14 @@ def _refuse_slip(error: Exception) -> None:
 @exercise("15.4", answer="prediction", picture=None)
 async def text_or_error(answer: Any, program: Program) -> Right:
     await program.run()
-    errors = dict.fromkeys(("slow", "cut", "half", "nothing"), "error")
-    if isinstance(answer, dict) and answer.keys() == errors.keys():
-        if answer["half"] == "text":
+    if isinstance(answer, dict):
+        if any(value not in ("text", "error") for value in answer.values()):
+            equal(answer, program.result, "other-words")
+        # The words speak of the row that the picture points at.
+        place = first_difference(answer, program.result)
+        if place == "'half'" and answer.get("half") == "text":
             equal(answer, program.result, "as-if-200-were-all")
-        if answer["nothing"] == "error":
+        if place == "'nothing'" and answer.get("nothing") == "error":
             equal(answer, program.result, "as-if-404-raised")
     refuse_other(answer, program.result)
     return Right()
@@ -357,7 +387,7 @@ class _Troubles:
         self.strangers = 0
 
     def routes(self) -> list[web.AbstractRouteDef]:
-        names = "menu wrong busy slow stalls drips cut half".split()
+        names = "menu wrong busy slow stalls drips late cut half".split()
         return [web.get(f"/{name}", self._noting(name)) for name in names]
 
     def _noting(
@@ -393,6 +423,12 @@ class _Troubles:
         while True:
             await response.write(b"latte")
             await asyncio.sleep(0.02)
+
+    async def late(self, request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(0.6)
+        response = await self._begin(request)
+        await asyncio.sleep(0.6)
+        return response
 
     async def cut(self, request: web.Request) -> web.StreamResponse:
         self._transport(request).abort()
@@ -474,6 +510,11 @@ async def try_read(answer: Answer) -> Right:
         _judge_slow(await tried("stalls", 0.5), "limit-ends-early")
         # Long enough that no pause of the machine is a limit of one wait.
         _judge_slow(await tried("drips", 1.2), "each-wait")
+        # Its status comes in time, and so does its body after that.
+        late = await tried("late", 1)
+        if late.seen == "latte":
+            raise Wrong("limit-twice", expected="too slow", seen=late.seen)
+        _judge_slow(late, "limit-twice")
         _judge_broken(await tried("cut"))
         _judge_broken(await tried("half"))
     _judge_broken(await tried("menu", case="no server"))
@@ -488,6 +529,8 @@ def _judge_status(one: _Try, status: int, text: str) -> None:
         raise Wrong("status-escapes", expected=expected, seen=one.seen_type)
     if one.seen == "broken":
         raise Wrong("status-broken", expected=expected, seen=one.seen)
+    if one.seen == status:
+        raise Wrong("status-as-number", expected=expected, seen=one.seen)
     one.expect(expected)
 
 

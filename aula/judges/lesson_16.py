@@ -6,6 +6,9 @@ import asyncio
 import itertools
 import json
 import logging
+import socket
+import struct
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, NoReturn, Self
@@ -14,7 +17,11 @@ from unittest.mock import patch
 import aiohttp
 from aiohttp import web
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidStatus,
+    InvalidURI,
+)
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
@@ -26,6 +33,7 @@ from aula.judges.mistakes import (
     NOT_RESPONSE_TEXT,
     SOCKET_CLOSED,
     equal,
+    leaves,
     refuse_none,
 )
 from aula.judges.servers import HANDLER_LIMIT, Hung, hear, running
@@ -86,13 +94,14 @@ async def texts_until_close(answer: Answer) -> Right:
         ["chai", "mate", b"horchata", "té"],
     ]
     cut = len(sent) - 1  # without a goodbye
-    strangers = 0
+    strangers = plain = 0
 
     async def speak(request: web.Request) -> web.StreamResponse:
-        nonlocal strangers
+        nonlocal strangers, plain
         strangers += request.headers.get("X-Session") != "aula"
         number = int(request.match_info["number"])
         websocket = web.WebSocketResponse()
+        plain += not websocket.can_prepare(request)
         await websocket.prepare(request)
         for item in sent[number]:
             if isinstance(item, str):
@@ -117,12 +126,28 @@ async def texts_until_close(answer: Answer) -> Right:
         for number, items in enumerate(sent):
             try:
                 seen = await answer(session, f"{url}/{number}")
-            except aiohttp.WSMessageTypeError as error:
-                raise Wrong("text-alone", seen=error) from None
+            except Exception as error:
+                seen = error
+            if isinstance(seen, InvalidURI):
+                raise Wrong("other-client", seen=seen)
             if strangers:
                 raise Wrong("other-session")
+            if plain:
+                raise Wrong("plain-get")
+            if isinstance(seen, aiohttp.WSMessageTypeError):
+                raise Wrong("text-alone", seen=seen)
+            if isinstance(seen, Exception):
+                raise seen
+            if not seen and items and _quotes(answer, "TEXT"):
+                raise Wrong("type-as-text", expected=items, seen=seen)
             _judge_texts(seen, items)
     return Right()
+
+
+def _quotes(answer: Answer, text: str) -> bool:
+    """Whether an answer's own code has this text in it, in quotes."""
+    code = getattr(answer, "__code__", None)
+    return code is not None and text in code.co_consts
 
 
 def _judge_texts(seen: Any, sent: list[str | bytes]) -> None:
@@ -134,6 +159,10 @@ def _judge_texts(seen: Any, sent: list[str | bytes]) -> None:
         raise Wrong("whole-messages", expected=texts, seen=kinds)
     if any(isinstance(item, bytes) for item in items):
         raise Wrong("bytes-too", expected=texts, seen=seen)
+    if items == [
+        item.decode() if isinstance(item, bytes) else item for item in sent
+    ] and (items != texts):
+        raise Wrong("bytes-decoded", expected=texts, seen=seen)
     if len(texts) > 1 and items == texts[:1]:
         raise Wrong("first-alone", expected=texts, seen=seen)
     before = list(itertools.takewhile(lambda one: isinstance(one, str), sent))
@@ -151,7 +180,8 @@ async def who_is_missed(answer: Any, program: Program) -> Right:
     if answer == dict.fromkeys(cases, "unnoticed") | {"cut": "noticed"}:
         equal(answer, program.result, "as-if-no-pings")
     if isinstance(answer, dict):
-        if any(isinstance(value, bool) for value in answer.values()):
+        words = "noticed", "unnoticed"
+        if any(value not in words for value in answer.values()):
             equal(answer, program.result, "truth-values")
         if answer.get("cut") == "unnoticed":
             equal(answer, program.result, "as-if-cut-were-silent")
@@ -230,7 +260,13 @@ async def _judge_bytes(server: _Server) -> None:
     await mia.send(b"\x01\x02")
     with suppress(ConnectionClosed):
         await mia.send("chai")
-    equal(await server.heard(mia), "CHAI", "bytes-unseen")
+    heard = await server.heard(mia)
+    if heard is None:
+        await until(lambda: server.complaints.errors, MOMENT)
+        for error in server.complaints.errors:
+            raise Wrong("bytes-unseen", seen=error)
+        raise Wrong("bytes-end-it", expected="CHAI", seen=None)
+    equal(heard, "CHAI", "bytes-answered")
 
 
 @exercise("16.4", "function", limit=LIMIT, picture="wiretap")
@@ -250,6 +286,7 @@ async def make_board(answer: Answer) -> Right:
         await _judge_other(app, other)
         await _judge_change(board)
         await _judge_losses(board)
+        await _judge_reset(board)
     board.raise_errors()
     return Right()
 
@@ -375,6 +412,34 @@ async def _judge_losses(board: _Board) -> None:
     board.lost = board.transports[-len(there) :: 2]
     await board.say("horchata")
     await _judge_all_hear(there[1::2], "horchata")
+
+
+async def _judge_reset(board: _Board) -> None:
+    """One is lost who is being sent a text: no ConnectionResetError."""
+    slow = await board.listen()
+    await board.say("mate")
+    transport = board.transports[-1]
+    transport.set_write_buffer_limits(high=2 * len(LONG))
+    protocol = transport.get_protocol()
+    assert isinstance(protocol, asyncio.Protocol)
+    protocol.pause_writing()
+    saying = asyncio.create_task(board.say(LONG))
+    while await board.said(slow) not in (LONG, None):
+        pass
+    _reset(slow)
+    await saying
+    for error in board.complaints.errors:
+        if any(isinstance(leaf, OSError) for leaf in leaves(error)):
+            raise Wrong("narrow-except", seen=error)
+    board.raise_errors()
+
+
+def _reset(client: ClientConnection) -> None:
+    """Close so that the other end is told of an error, and not of an end."""
+    sock = client.transport.get_extra_info("socket")
+    at_once = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+    client.transport.abort()
 
 
 async def _judge_all_hear(
@@ -517,10 +582,11 @@ class _Board(_Server):
 
     async def settles(self, count: str) -> str:
         """What the count of listeners comes to, or what it stays at."""
-        for _ in range(50):
-            if (seen := await self.say("mocha")) == count:
-                break
-            await asyncio.sleep(0.02)
+        # Longer and longer pauses: each text is a line of the picture.
+        pause = 0.02
+        while (seen := await self.say("mocha")) != count and pause < 1:
+            await asyncio.sleep(pause)
+            pause *= 2
         return seen
 
     async def expect_one(self) -> None:

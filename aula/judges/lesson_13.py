@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dis
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
+
+from websockets.asyncio.server import ServerConnection
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
@@ -28,6 +32,10 @@ async def lima_hears(answer: Any, program: Program) -> Right:
         equal(answer, program.result, "as-if-not-herself")
     if answer == ["+Lima", "+Eva", "-Ada"]:
         equal(answer, program.result, "as-if-unnoticed")
+    if answer == ["+Lima", "+Eva", "-Eva", "-Ada", "-Lima"]:
+        equal(answer, program.result, "as-if-still-there")
+    if answer == ["Lima", "Eva", "Eva", "Ada"]:
+        equal(answer, program.result, "no-signs")
     refuse_other(answer, program.result)
     return Right()
 
@@ -35,12 +43,24 @@ async def lima_hears(answer: Any, program: Program) -> Right:
 @exercise("13.2", parameters=2, limit=12, picture="wiretap")
 async def in_room(answer: Answer) -> Right:
     rooms: dict[Any, Any] = {}
+    try:
+        await _judge_rooms(answer, rooms)
+    except KeyError as error:
+        if error.args and error.args[0] in (*rooms, "/garden", "/kitchen"):
+            raise Wrong("room-gone", seen=error) from None
+        raise
+    return Right()
+
+
+async def _judge_rooms(answer: Answer, rooms: dict[Any, Any]) -> None:
     async with Service(answer, rooms, small=True) as service:
         ada = await service.visit("/garden")
         lima = await service.visit("/garden")
         eva = await service.visit("/kitchen")
         # The last to arrive must be in her room, too.
         await asyncio.sleep(MOMENT)
+        if _connections(rooms.get("/garden")) == 1:
+            raise Wrong("overwritten", seen=rooms)
         await ada.send("hola")
         await eva.send("anybody?")
         heard = await lima.hears("hola")
@@ -62,6 +82,9 @@ async def in_room(answer: Answer) -> Right:
         await asyncio.sleep(MOMENT)
         await ada.send("hola, Bob")
         if not await bob.hears("hola, Bob"):
+            await bob.send("hola, Ada")
+            if await ada.hears("hola, Ada"):
+                raise Wrong("one-message-each", expected=["hola, Bob"])
             raise Wrong("room-closed", expected=["hola, Bob"], seen=bob.heard)
         service.raise_errors()
         if service.closed:
@@ -74,8 +97,10 @@ async def in_room(answer: Answer) -> Right:
             if f"dictionary {CHANGED_SIZE}" in f"{error}":
                 raise Wrong("deleted-half-way", seen=error)
         service.raise_errors()
+        for path, room in rooms.items():
+            if count := _connections(room):
+                raise Wrong("ghosts", path=path, count=count)
         equal(sorted(map(str, rooms)), [], "empty-rooms")
-    return Right()
 
 
 async def _refuse_first_lost(ada: Person, lima: Person) -> None:
@@ -139,9 +164,17 @@ def _has_two(room: Any) -> bool:
     return False
 
 
+def _connections(room: Any) -> int:
+    """How many connections can be seen in a room."""
+    with suppress(TypeError):
+        return sum(isinstance(one, ServerConnection) for one in room)
+    return 0
+
+
 GOOD = [
     {"type": "join", "name": "Ada"},
     {"type": "say", "text": "hola"},
+    {"type": "say", "text": ""},
 ]
 NO_JSON = ["hola", '{"type": ']
 NO_OBJECTS = ["[1, 2]", '"hola"', "3", "null"]
@@ -162,14 +195,15 @@ async def parse(answer: Answer) -> Right:
         equal(seen, request, "refused", message=message)
     _refuse_taken(answer, NO_JSON, "no-error")
     for message, seen in _taken(answer, NO_OBJECTS):
-        failed = isinstance(seen, Exception)
-        raise Wrong(
-            "not-an-object" if failed else "anything",
-            message=message,
-            seen=seen,
-        )
+        if isinstance(seen, Exception):
+            raise Wrong("not-an-object", message=message, seen=seen)
+        _refuse_none(message, seen)
+        raise Wrong("anything", message=message, seen=seen)
     _refuse_taken(answer, UNKNOWN, "any-type")
     _refuse_taken(answer, INCOMPLETE, "no-field")
+    captured = getattr(answer, "__code__", None)
+    if captured is not None and "str" in captured.co_varnames:
+        _refuse_taken(answer, NO_TEXTS, "str-captures")
     _refuse_taken(answer, NO_TEXTS, "any-value")
     try:
         _refuse_taken(answer, [NESTED], "no-error")
@@ -183,7 +217,13 @@ def _refuse_taken(answer: Answer, messages: list[str], mistake: str) -> None:
     for message, seen in _taken(answer, messages):
         if isinstance(seen, Exception):
             raise Wrong("other-error", message=message, seen=seen)
+        _refuse_none(message, seen)
         raise Wrong(mistake, message=message, seen=seen)
+
+
+def _refuse_none(message: str, seen: Any) -> None:
+    if seen is None:
+        raise Wrong("falls-through", message=message, seen=seen)
 
 
 def _taken(answer: Answer, messages: list[str]) -> Iterator[tuple[str, Any]]:
@@ -196,8 +236,30 @@ def _taken(answer: Answer, messages: list[str]) -> Iterator[tuple[str, Any]]:
                 raise Wrong("no-reason", message=message) from None
         except AssertionError:
             raise Wrong("assertion", message=message) from None
-        except (KeyError, TypeError, AttributeError) as error:
+        except RecursionError:
+            raise
+        except Exception as error:
+            if _is_own(error):
+                raise Wrong(
+                    "other-class",
+                    message=message,
+                    name=type(error).__name__,
+                    seen=error,
+                ) from None
+            if not isinstance(error, KeyError | TypeError | AttributeError):
+                raise
             yield message, error
+
+
+def _is_own(error: Exception) -> bool:
+    """Whether the answer says ``raise`` itself, not what it has called."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None or last.tb_frame.f_globals.get("__name__") == "json":
+        return False
+    code = last.tb_frame.f_code.co_code
+    return code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
 EARLY = "too early"
@@ -210,6 +272,20 @@ TALK = [BIG, *(f"{number}{BIG[: 2**17]}" for number in range(25))]
 
 @exercise("13.4", parameters=2, limit=20, picture="wiretap")
 async def chat_server(answer: Answer, run: Recorder) -> Right:
+    try:
+        await _judge_chat(answer, run)
+    except KeyError as error:
+        if error.args == (None,):
+            raise Wrong("deletes-nobody", seen=error) from None
+        raise
+    except UnboundLocalError as error:
+        if name := re.search(r"'(\w+)'", f"{error}"):
+            raise Wrong("no-value-yet", name=name[1], seen=error) from None
+        raise
+    return Right()
+
+
+async def _judge_chat(answer: Answer, run: Recorder) -> None:
     async with Service(answer, {}) as service:
         ada, lima = await _judge_welcome(service)
         eva = await service.visit()
@@ -229,7 +305,6 @@ async def chat_server(answer: Answer, run: Recorder) -> Right:
             raise Wrong("delivery-stays")
     await _judge_second_join(answer)
     await _judge_sleeper(answer)
-    return Right()
 
 
 def _is_over(lane: Lane) -> bool:

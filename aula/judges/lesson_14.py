@@ -38,6 +38,9 @@ async def socket_address(answer: Answer) -> Right:
         "http://localhost:8888/user/http-lab/proxy/8001/": (
             "ws://localhost:8888/user/http-lab/proxy/8002/"
         ),
+        "https://hub.example/user/ada41/proxy/41/": (
+            "wss://hub.example/user/ada41/proxy/8002/"
+        ),
     }
     try:
         seen = {page: answer(page, 8002) for page in expected}
@@ -70,6 +73,8 @@ def _address_mistake(
         return Wrong("still-http")
     if not any(text.startswith("wss:") for text in seen):
         return Wrong("mixed-content")
+    if all(text.startswith("wss:") for text in seen):
+        return Wrong("always-wss")
     if not any("8002" in text for text in seen):
         return Wrong("page-port")
     if seen == [text.replace("http", "ws") for text in expected]:
@@ -78,6 +83,11 @@ def _address_mistake(
         text.removesuffix("/") for text in expected
     ]:
         return Wrong("no-slash")
+    if seen == [
+        text.replace(page.split("/")[-2].split(":")[-1], "8002")
+        for page, text in addresses.items()
+    ]:
+        return Wrong("every-number")
     return Wrong("other-number")
 
 
@@ -88,6 +98,8 @@ async def page_events(answer: Any, program: Program) -> Right:
         equal(answer, program.lines, "as-if-said-goodbye")
     if answer == ["open", "tick", "close 1000", "open", "tick", "close 1005"]:
         equal(answer, program.lines, "as-if-no-code")
+    if answer == ["open", "tick", "close 1001", "open", "tick", "close 1006"]:
+        equal(answer, program.lines, "as-if-going-away")
     if answer == program.lines[::-1]:
         equal(answer, program.lines, "as-if-newest-first")
     if isinstance(answer, list) and answer[:2] == ["open", "open"]:
@@ -151,6 +163,7 @@ MESSAGES = [
     "latte & mocha",
     "<script>steal()</script>",
     "5 &lt; 7",
+    "Hola",
 ]
 
 
@@ -203,6 +216,8 @@ def _list_mistake(found: _List, items: list[str], text: str) -> Wrong:
         return Wrong("one-item", seen=items)
     if items == [html.unescape(message) for message in MESSAGES]:
         return Wrong("ampersand", seen=items)
+    if sorted(items) == sorted(set(MESSAGES)):
+        return Wrong("repeated", seen=items)
     if sorted(items) == sorted(MESSAGES):
         return Wrong("other-order", seen=items)
     return Wrong("text-lost", seen=items)
@@ -234,7 +249,8 @@ async def guard(answer: Answer) -> Right:
         "http://127.0.0.1:8001/": "http://127.0.0.1:8001",
         "https://hub.example/user/ada/proxy/8001/": "https://hub.example",
     }
-    for page, origin in pages.items():
+    urls = []
+    for page, origin in [*pages.items(), *pages.items()]:
         server = await answer(greet, page)
         if not isinstance(server, Server):
             raise Wrong("not-server", seen=server)
@@ -244,9 +260,14 @@ async def guard(answer: Answer) -> Right:
         try:
             if not server.is_serving():
                 raise Wrong("already-closed")
-            await _judge_guard(address(server), page, origin)
+            urls.append(address(server))
+            if len(urls) <= len(pages):
+                await _judge_guard(urls[-1], page, origin)
         finally:
             await stop(server)
+    # What is free is chosen anew for each of them.
+    if len(set(urls)) == 1:
+        raise Wrong("fixed-port", seen=urls[0])
     return Right()
 
 
@@ -274,18 +295,25 @@ async def _judge_guard(url: str, page: str, origin: str) -> None:
             raise Wrong("socket-origin", expected=origin, seen=socket_origin)
         if await admits(parts.netloc, parts.hostname):
             raise Wrong("host-only", expected=origin, seen=parts.netloc)
+        if await admits("https://hub.example"):
+            raise Wrong("example-only", expected=origin)
         raise Wrong("page-refused", expected=origin)
     if await admits("https://evil.example"):
         raise Wrong("open-to-all")
     if await admits(None):
         raise Wrong("programs-too")
+    schemes = {"http": "https", "https": "http"}
+    scheme, host = origin.split("://")
+    other = f"{schemes[scheme]}://{host}"
+    if await admits(other):
+        raise Wrong("other-scheme", expected=origin, seen=other)
     for other in (f"{origin}.evil.example", f"{origin}1", f"{origin}0"):
         if await admits(other):
             raise Wrong("look-alike", expected=origin, seen=other)
 
 
 # As a page writes them, which is not as Python would.
-DRAWN = ["[1,2]", "[3,4.5]", "[5,6]", "[7,8]"]
+DRAWN = ["[1,2]", "[3,4.5]", '["a","b"]', "[7,8]"]
 # More than lies between a server and a client.
 BIG = "[9,9]" + " " * 2**21
 NESTED = "[" * 100_000
@@ -346,7 +374,8 @@ async def remembering(answer: Answer) -> Right:
 
 async def _judge_slow(answer: Answer) -> None:
     """A tab that does not read; then one to whom the past comes slowly."""
-    async with Service(answer, set(), _Points(), small=True) as service:
+    tabs: set[Any] = set()
+    async with Service(answer, tabs, _Points(), small=True) as service:
         ada, lima = await service.visit(), await service.visit()
         await asyncio.sleep(MOMENT)
         lima.sleep()
@@ -367,6 +396,12 @@ async def _judge_slow(answer: Answer) -> None:
         drawn = [*map(_point, eva.heard)].count(_point(DRAWN[1]))
         if drawn != 1:
             raise Wrong("twice-between" if drawn else "lost-between")
+        bob = await service.visit()
+        bob.sleep()
+        await asyncio.sleep(MOMENT)
+        bob.vanish()
+        if not await until(lambda: len(tabs) == 2):
+            raise Wrong("cut-in-history", expected=2, seen=len(tabs))
 
 
 async def _hear(person: Person, count: int) -> list[str | bytes]:
@@ -424,7 +459,12 @@ def _judge_first(
         raise Wrong("stops-listening", expected=DRAWN[:2], seen=seen)
     if _is_drawn(seen, DRAWN[0], DRAWN[0]):
         raise Wrong("history-again", expected=DRAWN[:2], seen=ada.heard)
-    _refuse_other(seen, 2, "junk-passes")
+    for message in seen:
+        if message in JUNK:
+            raise Wrong("junk-passes", message=f"{message!s:.20}", seen=seen)
+    if _is_drawn(seen, DRAWN[0]):
+        raise Wrong("some-values", expected=DRAWN[:2], message=DRAWN[1])
+    _refuse_other(seen, 2, "other-drawn")
 
 
 def _judge_late(seen: list[Any], points: _Points) -> None:
@@ -438,4 +478,6 @@ def _judge_late(seen: list[Any], points: _Points) -> None:
         if not points:
             raise Wrong("not-kept", expected=DRAWN[:3], seen=points)
         raise Wrong("forgets", expected=DRAWN[:3], seen=seen)
+    if _is_drawn(seen, *DRAWN[:2]) and _is_drawn(points, *DRAWN[:2]):
+        raise Wrong("some-values", expected=DRAWN[:3], message=DRAWN[2])
     _refuse_other(seen, 3, "other-history")

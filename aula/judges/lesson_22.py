@@ -1,0 +1,339 @@
+"""Judges the exercises of lesson 22.
+
+Their attackers stay on this machine, send little, and end by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import Server, ServerConnection
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidStatus,
+)
+
+from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.prediction import Program, refuse_other
+from aula.judges.mistakes import equal, refuse_none
+from aula.judges.servers import Hung, Service, address, hear, stop, tell
+from aula.judges.waiting import MOMENT, Silence, patiently, until
+
+
+@exercise("22.1", answer="prediction", picture="wiretap")
+async def fits(answer: Any, program: Program) -> Right:
+    await program.run()
+    fit, closed = "1000 letters", "closed: 1009"
+    if answer == [fit, closed, "600 letters", "500 letters"]:
+        equal(answer, program.result, "as-if-letters")
+    if answer == [closed, closed, closed, closed]:
+        equal(answer, program.result, "as-if-less-than")
+    if answer == [closed, closed, closed, "500 letters"]:
+        equal(answer, program.result, "as-if-less-than")
+    if answer == [fit, closed, closed, fit]:
+        equal(answer, program.result, "as-if-len-of-bytes")
+    if answer == [fit, "1001 letters", closed, "500 letters"]:
+        equal(answer, program.result, "as-if-about")
+    refuse_other(answer, program.result)
+    return Right()
+
+
+def _move(**fields: Any) -> str:
+    return json.dumps({"name": "Ada", "x": 1, "y": 2} | fields)
+
+
+GOOD = {
+    _move(): ("Ada", 1, 2),
+    _move(name="Núria_7", x=0, y=7): ("Núria_7", 0, 7),
+    _move(name="B" * 20, x=7, y=0): ("B" * 20, 7, 0),
+}
+NESTED = "[" * 100_000
+
+
+@exercise("22.2", answer="function", parameters=1, picture=None)
+async def read_move(answer: Answer) -> Right:
+    for message, expected in GOOD.items():
+        try:
+            seen = answer(message)
+        except ValueError as error:
+            raise Wrong(
+                "refused", message=message, expected=expected, seen=error
+            ) from None
+        refuse_none(seen, expected)
+        equal(seen, expected, "other-move", message=message)
+    _refuse_taking(answer, ["hola", ""], "no-json")
+    fields = ['{"name": "Ada", "x": 1}', "[1, 2, 3]", "null"]
+    _refuse_taking(answer, fields, "field-missing")
+    types = [_move(x="1"), _move(y=None), _move(y=[0]), _move(name=7)]
+    _refuse_taking(answer, types, "any-type")
+    far = [_move(x=-1), _move(y=-1), _move(x=8), _move(y=8), _move(y=10**30)]
+    _refuse_taking(answer, far, "off-board")
+    truths = [_move(x=True), _move(y=False)]
+    _refuse_taking(answer, truths, "true-passes")
+    floats = [_move(x=3.0), _move(y=6.5), _move(x=1e999)]
+    _refuse_taking(answer, floats, "float-passes")
+    tags = ["<img src=x onerror=steal()>", "<b>Ada</b>", "Ada <3"]
+    _refuse_names(answer, tags, "html-passes")
+    _refuse_names(answer, ["", "A" * 21, "A" * 5000], "name-length")
+    _refuse_names(answer, ["Ada\n", "Ada\nLima"], "line-break")
+    try:
+        seen = answer(NESTED)
+    except RecursionError as error:
+        raise Wrong("too-deep", seen=error) from None
+    except ValueError:
+        return Right()
+    raise Wrong("no-json", message="[[[[…", seen=seen)
+
+
+def _refuse_names(answer: Answer, names: list[str], mistake: str) -> None:
+    _refuse_taking(answer, [_move(name=name) for name in names], mistake)
+
+
+def _refuse_taking(answer: Answer, messages: list[str], mistake: str) -> None:
+    for message in messages:
+        short = message if len(message) < 80 else f"{message[:60]}…"
+        try:
+            seen = answer(message)
+        except ValueError:
+            continue
+        except AssertionError as error:
+            raise Wrong("asserts", message=short, seen=error) from None
+        except (KeyError, TypeError, AttributeError) as error:
+            raise Wrong("other-error", message=short, seen=error) from None
+        if seen is None:
+            raise Wrong("no-error", message=short)
+        raise Wrong(mistake, message=short, seen=seen)
+
+
+@exercise("22.3", parameters=2, limit=12, picture="wiretap")
+async def serve_at_most(answer: Answer) -> Right:
+    for limit in 3, 2:
+        server = await answer(_repeat, limit)
+        if not isinstance(server, Server):
+            raise Wrong("not-server", seen=server)
+        # One that nobody has awaited has no sockets to look at yet.
+        if not hasattr(server, "server") or not server.is_serving():
+            raise Wrong("not-started")
+        crowd = _Crowd(address(server))
+        try:
+            await _judge_crowd(crowd, limit)
+        finally:
+            crowd.vanish()
+            await stop(server)
+    return Right()
+
+
+async def _repeat(websocket: ServerConnection) -> None:
+    with suppress(ConnectionClosed):
+        async for message in websocket:
+            await websocket.send(message)
+
+
+class _Crowd:
+    """Clients of one server, who stay until they are sent away.
+
+    Attributes:
+        inside: those who have come in.
+        statuses: what the others were told.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.inside: list[ClientConnection] = []
+        self.statuses: list[int] = []
+
+    async def come(self, count: int) -> None:
+        """Many at once."""
+        self.statuses = []
+        await asyncio.gather(*[self._enter() for _ in range(count)])
+
+    async def _enter(self) -> None:
+        try:
+            websocket = await connect(
+                self.url, compression=None, close_timeout=0.5
+            )
+            self.inside.append(websocket)
+        except InvalidStatus as error:
+            self.statuses.append(error.response.status_code)
+        except (InvalidHandshake, OSError, EOFError):
+            self.statuses.append(0)
+
+    async def ask(self, count: int) -> None:
+        """Plain requests, which open no WebSocket."""
+        host, _, port = self.url.removeprefix("ws://").partition(":")
+        for _ in range(count):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"GET / HTTP/1.1\r\nHost: aula\r\n\r\n")
+            with suppress(Silence, OSError):
+                await patiently(reader.read())
+            writer.close()
+
+    def vanish(self) -> None:
+        for websocket in self.inside:
+            websocket.transport.abort()
+
+
+async def _judge_crowd(crowd: _Crowd, limit: int) -> None:
+    await crowd.ask(limit + 1)
+    await crowd.come(10)
+    # Some servers let people in and send them away again.
+    await asyncio.sleep(MOMENT)
+    gone = [one for one in crowd.inside if one.close_code is not None]
+    if gone:
+        raise Wrong("sent-away", expected=503, seen=gone[0].close_code)
+    seen = len(crowd.inside)
+    if seen == 0:
+        raise Wrong("nobody", expected=limit, seen=0)
+    if seen < limit:
+        raise Wrong("places-lost", expected=limit, seen=seen)
+    if seen == limit + 1:
+        raise Wrong("one-too-many", expected=limit, seen=seen)
+    equal(seen, limit, "too-many")
+    equal({*crowd.statuses}, {503}, "other-status")
+    with suppress(Hung, Silence):
+        equal(await tell(crowd.inside[0], "hola"), "hola", "not-served")
+        await _judge_places(crowd, limit)
+        return
+    raise Wrong("not-served", expected="hola")
+
+
+async def _judge_places(crowd: _Crowd, limit: int) -> None:
+    """Two leave, one after the other, and a newcomer takes each place."""
+    leaver = crowd.inside.pop(0)
+    await leaver.close()
+    await _judge_place(crowd, limit, "place-not-freed")
+    crowd.inside.pop(0).transport.abort()
+    await _judge_place(crowd, limit, "ghost-keeps-place")
+    await crowd.come(2)
+    equal(len(crowd.inside), limit, "too-many-later")
+
+
+async def _judge_place(crowd: _Crowd, limit: int, mistake: str) -> None:
+    """A place becomes free, sooner or later."""
+    for _ in range(20):
+        await crowd.come(1)
+        if not crowd.statuses:
+            return
+        await asyncio.sleep(0.05)
+    raise Wrong(mistake, expected=limit, seen=len(crowd.inside))
+
+
+class _Bucket:
+    """A bucket that says what it was told to, and notes the times.
+
+    Attributes:
+        times: what it was asked with.
+    """
+
+    def __init__(self, script: list[bool]) -> None:
+        self.times: list[Any] = []
+        self._script = script
+
+    def take(self, now: Any) -> bool:
+        self.times.append(now)
+        number = len(self.times) - 1
+        return self._script[number] if number < len(self._script) else True
+
+
+class _Shelf:
+    """Gives out one bucket after another."""
+
+    def __init__(self, *scripts: list[bool]) -> None:
+        self.given: list[_Bucket] = []
+        self._scripts = scripts
+
+    def __call__(self) -> _Bucket:
+        number = min(len(self.given), len(self._scripts) - 1)
+        self.given.append(_Bucket(self._scripts[number]))
+        return self.given[-1]
+
+
+SLOW = "slow down"
+# A third refusal comes long after the second.
+ADA = [True, False, True, True, False, True, False, True]
+LIMA = [True] * 6
+
+
+@exercise("22.4", parameters=2, limit=12, picture="wiretap")
+async def throttle(answer: Answer) -> Right:
+    shelf = _Shelf(ADA, LIMA)
+    async with (
+        Service(answer, shelf) as service,
+        service.connect() as ada,
+    ):
+        began = asyncio.get_running_loop().time()
+        await _judge_replies(service, ada, ADA[:3])
+        if not shelf.given:
+            raise Wrong("no-bucket")
+        async with service.connect() as lima:
+            await _judge_replies(service, lima, LIMA, newcomer=True)
+        if len(shelf.given) > 2:
+            raise Wrong("bucket-each-time", expected=2, seen=len(shelf.given))
+        _judge_times(shelf.given[0], began)
+        await _judge_replies(service, ada, ADA[3:6])
+        await _judge_end(service, ada)
+    return Right()
+
+
+async def _judge_replies(
+    service: Service,
+    websocket: ClientConnection,
+    script: list[bool],
+    newcomer: bool = False,
+) -> None:
+    for number, passes in enumerate(script):
+        message = f"cup {number}"
+        expected = message if passes else SLOW
+        try:
+            seen = await tell(websocket, message)
+        except Silence:
+            service.raise_errors()
+            raise Wrong(
+                "silent" if passes else "not-told", expected=expected
+            ) from None
+        except Hung:
+            service.raise_errors()
+            if newcomer:
+                raise Wrong("shared", expected=expected) from None
+            raise Wrong(
+                "closed-early", expected=expected, seen=websocket.close_code
+            ) from None
+        if seen == SLOW and passes and newcomer:
+            raise Wrong("shared", expected=expected, seen=seen)
+        if seen == message and not passes:
+            raise Wrong("lets-all-through", expected=SLOW, seen=seen)
+        equal(seen, expected, "other-reply")
+
+
+def _judge_times(bucket: _Bucket, began: float) -> None:
+    """What the bucket was asked with is the loop's time of then."""
+    ended = asyncio.get_running_loop().time()
+    for time in bucket.times:
+        if not isinstance(time, int | float) or not (
+            began - 1 <= time <= ended + 1
+        ):
+            raise Wrong("other-time", expected=ended, seen=time)
+
+
+async def _judge_end(service: Service, ada: ClientConnection) -> None:
+    """The third refusal."""
+    heard: Any = None
+    with suppress(ConnectionClosed):
+        await ada.send("one too many")
+    with suppress(Hung, Silence):
+        heard = await hear(ada)
+    if heard is not None:
+        await until(lambda: ada.close_code is not None, MOMENT)
+        if ada.close_code is None:
+            raise Wrong("never-closes", expected=1008, seen=heard)
+        raise Wrong("told-again", seen=heard)
+    if ada.close_code is None:
+        service.raise_errors()
+        raise Wrong("third-ignored", expected=1008)
+    service.raise_errors()
+    equal(ada.close_code, 1008, "other-code")

@@ -220,6 +220,11 @@ class Person:
                 self.heard.append(message)
         self.gone = True
 
+    @property
+    def code(self) -> int | None:
+        """The code its connection was closed with."""
+        return self._websocket.close_code
+
     async def send(self, message: Any) -> None:
         """Send a message, if it can still be sent."""
         with suppress(ConnectionClosed):

@@ -1,0 +1,378 @@
+"""Judges the exercises of lesson 20: those who wait, and who closes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import Server, ServerConnection
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.prediction import Program, refuse_other
+from aula.judges.mistakes import CHANGED_SIZE, equal, leaves
+from aula.judges.servers import (
+    Machine,
+    Person,
+    Service,
+    calling,
+    receive,
+    send_all,
+    serving,
+)
+from aula.judges.waiting import MOMENT, PATIENCE, ends, timer, until
+
+Pending = dict[str, "asyncio.Future[str]"]
+
+EMPTY = "Set of Tasks/Futures is empty"  # what asyncio.wait says of []
+
+
+@exercise("20.1", answer="function", parameters=2, picture=None)
+async def deliver(answer: Answer) -> Right:
+    replies = [
+        "12 ok horchata",
+        "11 error tereré",
+        "19 ok mate",
+        "18 error mate",
+        "15 ok guarapo",
+    ]
+    awaited = {
+        number: asyncio.Future[str]()
+        for number in ("11", "12", "13", "14", "15")
+    }
+    awaited["13"].cancel()
+    pending = awaited.copy()
+    for message in await _heard(replies):
+        _deliver(answer, pending, message, "unknown-number")
+        if awaited["14"].done():
+            raise Wrong("wrong-one", seen=_outcome(awaited["14"]))
+    _judge_result(awaited["12"], "12 ok horchata", "horchata")
+    _judge_result(awaited["15"], "15 ok guarapo", "guarapo")
+    _judge_failure(awaited["11"], "11 error tereré", LookupError("tereré"))
+    for message in "13 ok mate", "13 error mate":
+        _deliver(answer, pending, message, "late-reply")
+    _deliver(answer, pending, "12 ok mate", "answered-twice")
+    return Right()
+
+
+async def _heard(messages: list[str]) -> list[str | bytes]:
+    """Messages, after they have come over a real connection."""
+
+    async def handler(websocket: ServerConnection) -> None:
+        await send_all(websocket, *messages)
+
+    async with serving(handler) as url, calling(url) as websocket:
+        return await receive(websocket, len(messages))
+
+
+def _deliver(answer: Answer, pending: Any, message: Any, mistake: str) -> None:
+    """Hand over one message; the mistake is what its error is called."""
+    try:
+        answer(pending, message)
+    except (KeyError, asyncio.InvalidStateError) as error:
+        raise Wrong(mistake, message=message, seen=error) from None
+    except LookupError:
+        raise Wrong("raises-here", message=message) from None
+
+
+def _judge_result(
+    future: asyncio.Future[str], message: str, drink: str
+) -> None:
+    if not future.done():
+        raise Wrong("still-waiting", message=message)
+    equal(_outcome(future), drink, "whole-message")
+
+
+def _judge_failure(
+    future: asyncio.Future[str], message: str, expected: LookupError
+) -> None:
+    if not future.done():
+        raise Wrong("still-waiting", message=message)
+    error = _outcome(future)
+    if not future.cancelled() and future.exception() is None:
+        raise Wrong("error-as-result", seen=error)
+    if type(error) is not LookupError or error.args != expected.args:
+        raise Wrong("other-exception", expected=expected, seen=error)
+
+
+def _outcome(future: asyncio.Future[str]) -> Any:
+    """What came of a future: its result, its exception, or None so far."""
+    if not future.done():
+        return None
+    if future.cancelled():
+        return asyncio.CancelledError()
+    return future.exception() or future.result()
+
+
+@exercise("20.2", answer="prediction")
+async def bad_day_answers(answer: Any, program: Program) -> Right:
+    await program.run()
+    happened = program.result
+    if answer == {"Ada": "latte", "Lima": "too late", "Eva": "too late"}:
+        equal(answer, happened, "until-the-deadline")
+    if answer == {**happened, "Eva": "line is dead"}:
+        equal(answer, happened, "late-as-dead")
+    if answer == dict.fromkeys(happened, "line is dead"):
+        equal(answer, happened, "all-dead")
+    refuse_other(answer, happened)
+    return Right()
+
+
+@exercise("20.3", parameters=3, limit=9, picture="timeline")
+async def route(answer: Answer) -> Right:
+    await _judge_reader(answer, goodbye=False)
+    await _judge_reader(answer, goodbye=True)
+    return Right()
+
+
+async def _judge_reader(answer: Answer, goodbye: bool) -> None:
+    messages = [
+        "22 horchata",
+        "news rain",
+        "27 nobody",
+        "23 late",
+        "22 twice",
+        "21 tereré",
+        "news sun",
+    ]
+    leave = asyncio.Event()
+
+    async def handler(websocket: ServerConnection) -> None:
+        await send_all(websocket, *messages)
+        await leave.wait()
+        if goodbye:
+            await websocket.close()
+        else:
+            websocket.transport.abort()
+
+    awaited = {
+        number: asyncio.Future[str]() for number in ("21", "22", "23", "24")
+    }
+    awaited["23"].cancel()
+    news: asyncio.Queue[Any] = asyncio.Queue()
+    async with serving(handler) as url, calling(url) as websocket:
+        routing = asyncio.ensure_future(
+            answer(websocket, awaited.copy(), news)
+        )
+        try:
+            await until(
+                lambda: (
+                    routing.done()
+                    or (awaited["21"].done() and news.qsize() == 2)
+                )
+            )
+            _judge_replies(routing, awaited, news)
+            leave.set()
+            await _judge_end(routing, awaited, goodbye)
+        finally:
+            leave.set()
+            routing.cancel()
+            for future in awaited.values():
+                _outcome(future)  # so that its exception is no orphan
+
+
+def _judge_replies(
+    routing: asyncio.Future[Any], awaited: Pending, news: asyncio.Queue[Any]
+) -> None:
+    if routing.done():
+        try:
+            routing.result()
+        except KeyError as error:
+            raise Wrong("unknown-number", message=error.args[0]) from None
+        except asyncio.InvalidStateError:
+            raise Wrong("late-reply") from None
+        raise Wrong("ends-early")
+    for number, drink in ("22", "horchata"), ("21", "tereré"):
+        _judge_result(awaited[number], f"{number} {drink}", drink)
+    if awaited["24"].done():
+        raise Wrong("wrong-one", seen=_outcome(awaited["24"]))
+    if news.empty():
+        raise Wrong("news-lost", expected=["news rain", "news sun"], seen=[])
+    told = [news.get_nowait() for _ in range(news.qsize())]
+    equal(told, ["news rain", "news sun"], "news-changed")
+
+
+async def _judge_end(
+    routing: asyncio.Future[Any], awaited: Pending, goodbye: bool
+) -> None:
+    if not await ends(routing):
+        raise Wrong("reads-on")
+    try:
+        routing.result()
+    except asyncio.InvalidStateError:
+        raise Wrong("fails-answered") from None
+    except Exception as error:
+        for leaf in leaves(error):
+            if isinstance(leaf, ConnectionClosed):
+                raise Wrong("closed-escapes", seen=error) from None
+        raise
+    waiting = awaited["24"]
+    if not waiting.done():
+        raise Wrong(
+            "forgotten-after-goodbye" if goodbye else "forgotten-after-cut"
+        )
+    told = _outcome(waiting)
+    if not isinstance(told, ConnectionError):
+        raise Wrong(
+            "other-error", expected=ConnectionError.__name__, seen=told
+        )
+
+
+class _Bar(Service):
+    """A café whose handlers hold their lock while they work.
+
+    Attributes:
+        locks: one for each connection.
+        machine: what the handlers wait in.
+    """
+
+    def __init__(self) -> None:
+        self.locks: dict[ServerConnection, asyncio.Lock] = {}
+        self.machine = Machine()
+        super().__init__(self._work)
+
+    @property
+    def server(self) -> Server:
+        """What the answer is to drain."""
+        return self._server
+
+    async def _work(self, websocket: ServerConnection) -> None:
+        lock = self.locks[websocket] = asyncio.Lock()
+        try:
+            async for order in websocket:
+                async with lock:
+                    await websocket.send(await self.machine.hold(order))
+        finally:
+            del self.locks[websocket]
+
+    async def customer(self, order: str = "") -> Person:
+        """One who is there, and whose order, if any, is in work."""
+        there = len(self.locks)
+        person = await self.visit()
+        await until(lambda: len(self.locks) > there)
+        if order:
+            await person.send(order)
+            await until(lambda: order in self.machine.started)
+        return person
+
+
+@exercise("20.4", parameters=3, limit=12, picture="wiretap")
+async def drain(answer: Answer) -> Right:
+    await _judge_empty(answer)
+    # A second time with more of it, as the machine may have stood still.
+    if not await _judge_deadline(answer, 0.4):
+        await _judge_deadline(answer, 1.5)
+    await _judge_no_hurry(answer)
+    return Right()
+
+
+async def _judge_empty(answer: Answer) -> None:
+    async with _Bar() as bar:
+        draining = asyncio.ensure_future(answer(bar.server, {}, 0.1))
+        if not await ends(draining):
+            raise Wrong("never-ends")
+        try:
+            draining.result()
+        except ValueError as error:
+            if EMPTY in f"{error}":
+                raise Wrong("nobody-there", seen=error) from None
+            raise
+
+
+async def _judge_deadline(answer: Answer, seconds: float) -> bool:
+    """One has ordered nothing, one gets it in time, and one too late.
+
+    Returns:
+        whether all went on well before the deadline; else the machine may
+        have stood still.
+    """
+    async with _Bar() as bar:
+        ada = await bar.customer()
+        lima = await bar.customer("latte")
+        eva = await bar.customer("mocha")
+        deadline = timer(seconds)
+        draining = asyncio.ensure_future(
+            answer(bar.server, bar.locks, seconds)
+        )
+        try:
+            await until(
+                lambda: ada.gone or lima.gone or draining.done(), seconds / 2
+            )
+            _raise_error(draining)
+            if not deadline.is_set():
+                if lima.gone:
+                    raise Wrong("reply-lost", expected="latte ready", seen=[])
+                if not ada.gone:
+                    raise Wrong(
+                        "returns-early" if draining.done() else "idle-waits"
+                    )
+                await _judge_newcomer(bar)
+            in_time = not deadline.is_set()
+            bar.machine.let_out("latte")
+            await until(lambda: lima.gone, seconds / 4)
+            if in_time and not deadline.is_set():
+                if not lima.gone:
+                    raise Wrong("free-and-open")
+                if "latte ready" not in lima.heard:
+                    raise Wrong("reply-lost", expected="latte ready", seen=[])
+                if eva.gone:
+                    raise Wrong("cut-short", seen=eva.code)
+            in_time = in_time and lima.gone and not deadline.is_set()
+            if not await until(lambda: eva.gone, seconds + PATIENCE):
+                _raise_error(draining)
+                raise Wrong("no-deadline")
+            if in_time:
+                _judge_codes(
+                    {"Ada": ada.code, "Lima": lima.code, "Eva": eva.code}
+                )
+            if await until(draining.done, MOMENT):
+                _raise_error(draining)
+                raise Wrong("returns-early")
+            bar.machine.let_all_out()
+            if not await ends(draining):
+                raise Wrong("never-ends")
+            _raise_error(draining)
+        finally:
+            draining.cancel()
+    return in_time
+
+
+def _judge_codes(codes: dict[str, int | None]) -> None:
+    expected = {"Ada": 1001, "Lima": 1001, "Eva": 1012}
+    if codes == {**expected, "Eva": 1001}:
+        raise Wrong("late-code", expected=1012, seen=1001)
+    equal(codes, expected, "other-codes")
+
+
+async def _judge_newcomer(bar: _Bar) -> None:
+    try:
+        websocket = await connect(bar.url, close_timeout=0.1)
+    except (OSError, InvalidHandshake):
+        return
+    websocket.transport.abort()
+    raise Wrong("newcomers")
+
+
+async def _judge_no_hurry(answer: Answer) -> None:
+    """All is done long before the deadline."""
+    async with _Bar() as bar:
+        lima = await bar.customer("latte")
+        draining = asyncio.ensure_future(answer(bar.server, bar.locks, 60))
+        await asyncio.sleep(0)
+        bar.machine.let_all_out()
+        await until(lambda: lima.gone)
+        if not await ends(draining):
+            raise Wrong("waits-out")
+        draining.result()
+
+
+def _raise_error(draining: asyncio.Future[Any]) -> None:
+    if not draining.done():
+        return
+    try:
+        draining.result()
+    except RuntimeError as error:
+        if CHANGED_SIZE in f"{error}":
+            raise Wrong("changed-half-way", seen=error) from None
+        raise

@@ -34,6 +34,9 @@ TEXT = {
         "failed-cell": "La última celda que ejecutaste terminó en un error. "
         "Si era la de tu respuesta, corrígelo primero: puede que lo "
         "comprobado sea lo que había antes.",
+        "failed-script": "Si tu celda guarda un archivo, su primera línea "
+        "tiene que empezar por `%%writefile`: sin ella se ejecuta aquí, y el "
+        "archivo no cambia.",
         "right": "**✔ {number}: correcto.** {message}",
         "wrong": "**✘ {number}: todavía no.** {message}",
         "expected": "Se esperaba",
@@ -49,6 +52,9 @@ TEXT = {
         "failed-cell": "The last cell that you ran ended in an error. If it "
         "was your answer's, correct it first: what was checked may be what "
         "was there before.",
+        "failed-script": "If your cell saves a file, its first line has to "
+        "begin with `%%writefile`: without it the cell runs here, and the "
+        "file does not change.",
         "right": "**✔ {number}: right.** {message}",
         "wrong": "**✘ {number}: not yet.** {message}",
         "expected": "Expected",
@@ -122,7 +128,11 @@ class Check:
         """Show a verdict, and the picture of a run that is to be seen."""
         text = found.said[self.language]
         if last_cell_failed():
-            text = f"{TEXT[self.language]['failed-cell']}\n\n{text}"
+            labels = TEXT[self.language]
+            asked = find(found.number)
+            if asked is not None and asked.answer == "script":
+                text = f"{labels['failed-script']}\n\n{text}"
+            text = f"{labels['failed-cell']}\n\n{text}"
         bundle = {"text/markdown": text, "text/plain": text}
         if found.state == "wrong":
             # Nobody copies it from a terminal, and it tells of the machine.

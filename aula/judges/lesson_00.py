@@ -12,6 +12,7 @@ from aula.judges.mistakes import (
     discard,
     equal,
     refuse_none,
+    refuse_unawaited,
     runs_second_loop,
 )
 from aula.judges.waiting import timer
@@ -42,6 +43,7 @@ async def greet(answer: Answer) -> Right:
     took, too_long = time.monotonic() - began, long.is_set()
     if any("was never awaited" in f"{w.message}" for w in heard):
         raise Unawaited("sleep-unawaited")
+    refuse_unawaited(seen, "sleep-unawaited")
     refuse_none(seen, "Hola, Ada")
     equal(seen, "Hola, Ada", "other-text")
     if turns < 2 and took >= 0.05:

@@ -6,8 +6,10 @@ import asyncio
 import functools
 import inspect
 import os
+import re
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -25,9 +27,18 @@ from websockets.exceptions import (
     InvalidHandshake,
 )
 
-from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.answer import close_unawaited
+from aula.exercises.exercise import (
+    Answer,
+    Right,
+    Unawaited,
+    Wrong,
+    exercise,
+)
 from aula.exercises.prediction import Program, refuse_other
+from aula.exercises.scope import hear_warnings
 from aula.judges.mistakes import (
+    NEVER_AWAITED,
     NO_COROUTINES,
     UNKNOWN,
     UNPACKED,
@@ -59,7 +70,10 @@ NEAR = timedelta(minutes=5)  # for clocks that tell the right time
 # Between the first and the third time of a clock that keeps its sleep(0.1)
 # pass two tenths of a second.
 PAUSE = timedelta(seconds=0.1)
+NAP = 0.05  # seconds that the naps of a program of 17.2 take
 RARE = 0.5  # seconds; a clock with longer pauses has not kept them
+# What 17.3's first handler sends for those who take no path for None.
+NO_PATH = ("then None", "then", "then ")
 TODAY = {
     "path": "websocket.request.path",
     "request_headers": "websocket.request.headers",
@@ -101,7 +115,8 @@ async def ask_all_today(answer: Answer) -> Right:
     async with Service(greet) as service:
         asking = asyncio.create_task(answer(service.url, [*names]))
         if not await until(asking.done):
-            raise Wrong("waits", seen=asked)
+            more = asked == names
+            raise Wrong("waits-for-more" if more else "waits", seen=asked)
         try:
             seen = asking.result()
         except (AttributeError, TypeError) as error:
@@ -172,10 +187,14 @@ async def main(answer: Answer) -> Right:
 
     loop = asyncio.get_running_loop()
     try:
-        with patch.object(loop, "run_forever", _refuse_run_forever):
+        with (
+            patch.object(loop, "run_forever", _refuse_run_forever),
+            patch.object(asyncio, "sleep", _sleep_of(programs)),
+            hear_warnings() as heard,
+        ):
             # Two programs at once, so that a port of their own shows.
             for number in (1, 2):
-                program = _Program(answer, hello, f"main {number}")
+                program = _Program(answer, hello, f"main {number}", heard)
                 programs.append(program)
                 await program.open()
             for program in programs:
@@ -201,6 +220,24 @@ def _refuse_run_forever() -> None:
     raise RuntimeError("This event loop is already running")
 
 
+def _sleep_of(programs: list[_Program]) -> Any:
+    """``asyncio.sleep``, in which a program's own naps are short.
+
+    Who sleeps for a second, or for a day, and then stops serving has ended
+    before the client of this check has gone; a loop of naps goes on.
+    """
+    sleep = asyncio.sleep
+
+    async def nap(delay: float, result: Any = None) -> Any:
+        for program in programs:
+            if program.runs_this() and delay > NAP:
+                program.naps = True
+                delay = NAP
+        return await sleep(delay, result)
+
+    return nap
+
+
 def _judge_host(server: Server) -> None:
     hosts = [sock.getsockname()[0] for sock in server.sockets]
     if not {*hosts} <= {"127.0.0.1", "::1"}:
@@ -210,10 +247,22 @@ def _judge_host(server: Server) -> None:
 class _Program:
     """A run of a learner's ``main``, as ``asyncio.run`` would have it."""
 
-    def __init__(self, answer: Answer, hello: Answer, name: str) -> None:
+    def __init__(
+        self,
+        answer: Answer,
+        hello: Answer,
+        name: str,
+        heard: list[warnings.WarningMessage],
+    ) -> None:
+        self._heard = heard
         self._addresses: list[Any] = []
         self._websocket: ClientConnection | None = None
         self._task = asyncio.create_task(answer(hello, self._ready), name=name)
+        self.naps = False
+
+    def runs_this(self) -> bool:
+        """Whether it is this program that is running now."""
+        return asyncio.current_task() is self._task
 
     def _ready(self, url: Any = None) -> None:
         self._addresses.append(url)
@@ -244,6 +293,8 @@ class _Program:
                 await self._refuse_end()
                 raise Wrong("silent-server") from None
             equal(heard, f"Welcome, {name}!", "other-handler")
+        if self.naps:
+            await until(self._task.done, MOMENT)
         if self._task.done():
             await self._refuse_end()
 
@@ -269,7 +320,15 @@ class _Program:
         """Whoever ended stopped serving too soon."""
         ended = await until(self._task.done)
         self._refuse_failure()
+        if ended and self.naps:
+            raise Wrong("ends-by-itself")
         if ended:
+            forgotten = [f"{warning.message}" for warning in self._heard]
+            if inspect.iscoroutine(result := self._task.result()):
+                forgotten.append(f"{result.__qualname__!r} {NEVER_AWAITED}")
+                close_unawaited(result)
+            if any(f"serve_forever' {NEVER_AWAITED}" in f for f in forgotten):
+                raise Unawaited("serve-unawaited")
             raise Wrong("ends-at-once")
 
     def _refuse_failure(self) -> None:
@@ -296,8 +355,25 @@ async def path_lines(answer: Any, program: Program) -> Right:
         equal(answer, program.lines, "path-still-given")
     if answer == ["then /", "then /", "today /", "today /"]:
         equal(answer, program.lines, "path-always-empty")
+    turns = ["then /", "today /latte", "then /", "today /mocha"]
+    if answer in (turns, [given[0], given[2], given[1], given[3]]):
+        equal(answer, program.lines, "as-if-in-turns")
+    if answer in ([none, none, *given[2:]] for none in NO_PATH):
+        equal(answer, program.lines, "path-none")
+    if _same_letters(answer, program.lines):
+        equal(answer, program.lines, "not-whole-lines")
     refuse_other(answer, program.lines)
     return Right()
+
+
+def _same_letters(answer: Any, lines: list[str]) -> bool:
+    """Whether only the words, the slashes or the spaces are missing."""
+    if not isinstance(answer, list):
+        return False
+    bare = [re.sub("then|today|[ /]", "", f"{line}") for line in lines]
+    return bare == [
+        re.sub("then|today|[ /]", "", f"{line}") for line in answer
+    ] and not any("today" in f"{line}" for line in answer[:2])
 
 
 async def _floods(websocket: ClientConnection) -> bool:
@@ -368,8 +444,22 @@ async def collect(answer: Answer) -> Right:
         for visitor in visitors:
             assert visitor.request is not None
             token = visitor.request.headers.get("Token")
-            equal(token, "latte", "no-token")
+            if token is None:
+                raise Wrong("no-token", expected="latte", seen=token)
+            equal(token, "latte", "other-token")
+        is_open = [visitor for visitor in visitors if not await _left(visitor)]
+        if is_open:
+            raise Wrong("left-open", count=len(is_open))
     return Right(count=len(paths))
+
+
+async def _left(visitor: ServerConnection) -> bool:
+    """Whether a client has closed its connection, or does so now."""
+    try:
+        await patiently(visitor.wait_closed(), MOMENT)
+    except Silence:
+        return False
+    return True
 
 
 def _refuse_old_arguments(error: Exception) -> None:
@@ -400,6 +490,8 @@ def _judge_messages(seen: Any, expected: list[str]) -> None:
         same = sorted(messages) == sorted(expected)
     except TypeError:
         messages, same = [seen], False
+    if same and messages == sorted(expected):
+        raise Wrong("sorted", expected=expected, seen=seen)
     if same and messages == expected[::-1]:
         raise Wrong("as-they-came", expected=expected, seen=seen)
     if same:

@@ -167,8 +167,10 @@ def refuse_bare_connect(error: Exception) -> None:
     """Without ``await`` or ``async``, ``connect()`` is no connection.
 
     Raises:
-        Wrong: not-connected.
+        Wrong: not-connected, or plain-with.
     """
+    if NOT_PLAIN_WITH in f"{error}":
+        raise named(error) from None
     if isinstance(getattr(error, "obj", None), connect) or (
         "'connect' object" in f"{error}"
     ):

@@ -60,7 +60,22 @@ async def _judge_replies(
     _raise_errors(service)
     if ada.gone:
         raise Wrong("hangs-up", expected=expected, seen=ada.heard)
+    if ada.heard in (["0", "0"], ["1", "1"]):
+        await _refuse_fixed_number(service, ada, expected)
     equal(ada.heard, expected, "other-replies")
+
+
+async def _refuse_fixed_number(
+    service: Service, ada: Person, expected: list[str]
+) -> None:
+    """One more arrives, and the number stays the same."""
+    seen = [*ada.heard]
+    await service.visit()
+    await ada.send("how many?")
+    await until(lambda: len(ada.heard) > len(seen))
+    if ada.heard[-1] == seen[0]:
+        raise Wrong("counted-at-arrival", expected=expected, seen=seen)
+    equal(seen, expected, "other-replies")
 
 
 def _raise_errors(service: Service) -> None:

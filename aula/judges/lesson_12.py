@@ -20,12 +20,33 @@ CAP = 3
 Queues = dict[ServerConnection, asyncio.Queue[Any]]
 
 
+class _Mailboxes(Service):
+    """A service that knows the tasks in which its handlers run.
+
+    Attributes:
+        handlers: these tasks.
+    """
+
+    def __init__(self, handler: Answer, queues: Queues) -> None:
+        super().__init__(handler, queues, small=True)
+        self.handlers: set[asyncio.Task[Any] | None] = set()
+
+    async def handle(
+        self, handler: Answer, websocket: ServerConnection, *arguments: Any
+    ) -> None:
+        self.handlers.add(asyncio.current_task())
+        await super().handle(handler, websocket, *arguments)
+
+
 @exercise("12.1", parameters=2, limit=9, picture="timeline")
 async def mailbox(answer: Answer) -> Right:
     queues: Queues = {}
-    async with Service(answer, queues, small=True) as service:
+    async with _Mailboxes(answer, queues) as service:
+        before = asyncio.all_tasks()
         ada = await service.visit()
+        adas_tasks = asyncio.all_tasks() - before
         eva = await service.visit()
+        evas_tasks = asyncio.all_tasks() - before - adas_tasks
         if await until(lambda: ada.gone or eva.gone, MOMENT):
             service.raise_errors()
             raise Wrong("sent-off")
@@ -48,9 +69,9 @@ async def mailbox(answer: Answer) -> Right:
         equal(eva.heard, [], "to-others")
         await _judge_cap(ada, adas, eva, evas)
         eva.vanish()
-        await _judge_gone(service, queues, 1)
+        await _judge_gone(service, queues, 1, evas_tasks)
         await ada.leave()
-        await _judge_gone(service, queues, 0)
+        await _judge_gone(service, queues, 0, adas_tasks)
         adas.put_nowait("cuatro")
         if await until(adas.empty, MOMENT):
             raise Wrong("task-stays")
@@ -59,16 +80,28 @@ async def mailbox(answer: Answer) -> Right:
     return Right()
 
 
-async def _judge_gone(service: Service, queues: Queues, left: int) -> None:
-    """Somebody has gone, and so many are left."""
+async def _judge_gone(
+    service: _Mailboxes,
+    queues: Queues,
+    left: int,
+    tasks: set[asyncio.Task[Any]],
+) -> None:
+    """Somebody, whose tasks these are, has gone, and so many are left."""
     await until(lambda: len(queues) == left)
     ended = await until(lambda: service.running == left)
     service.raise_errors()
-    if not ended and len(queues) > left:
-        raise Wrong("unaware", expected=left, seen=len(queues))
-    equal(len(queues), left, "queue-stays")
-    if not ended:
-        raise Wrong("handler-stays")
+    if ended:
+        equal(len(queues), left, "queue-stays")
+        return
+    seen = len(queues)
+    for task in tasks - service.handlers:
+        task.cancel()
+    # Who waits for one of them ends with it.
+    if await until(lambda: service.running == left):
+        raise Wrong("waits-for-task", expected=left, seen=seen)
+    if seen > left:
+        raise Wrong("unaware", expected=left, seen=seen)
+    raise Wrong("handler-stays")
 
 
 async def _judge_cap(
@@ -132,6 +165,8 @@ async def post_latest(answer: Answer) -> Right:
     try:
         answer(queues, 4)
     except asyncio.QueueFull as error:
+        if any(_makes_room(answer, size) for size in range(1, 6)):
+            raise Wrong("one-size", seen=error) from None
         raise Wrong("full", seen=error) from None
     except asyncio.QueueEmpty as error:
         raise Wrong("empty", seen=error) from None
@@ -153,6 +188,16 @@ async def post_latest(answer: Answer) -> Right:
     if any(4 not in seen[which] for which in full):
         raise Wrong("newest-lost", expected=expected, seen=seen)
     raise Wrong("emptied", expected=expected, seen=seen)
+
+
+def _makes_room(answer: Answer, size: int) -> bool:
+    """Whether a full queue of this size gets the message."""
+    queue = _queue(size, *range(size))
+    try:
+        answer([queue], "new")
+    except (asyncio.QueueFull, asyncio.QueueEmpty):
+        return False
+    return "new" in _content(queue)
 
 
 def _queue(size: int, *messages: int) -> Queue:

@@ -1,0 +1,363 @@
+"""Judges the exercises of lesson 19: reconnecting, resuming, delivery."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedOK,
+    InvalidStatus,
+)
+from websockets.http11 import Request, Response
+
+from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.prediction import Program, refuse_other
+from aula.judges.mistakes import UNPACKED, equal, leaves
+from aula.judges.servers import address, quiet
+from aula.judges.waiting import PATIENCE, Silence, ends, patiently, until
+
+SERIES = [(0.02, 0.05, 4), (0.3, 7.0, 8)]  # first, cap and count of pauses
+RUNS = 40  # how often each is asked for, so that chance shows its bounds
+
+
+@exercise("19.1", answer="function", parameters=3, picture=None)
+async def pauses(answer: Answer) -> Right:
+    for first, cap, count in SERIES:
+        bases = [min(first * 2**n, cap) for n in range(count)]
+        runs = [_series(answer, first, cap, count) for _ in range(RUNS)]
+        _judge_pauses(runs, bases, cap)
+    return Right()
+
+
+def _series(
+    answer: Answer, first: float, cap: float, count: int
+) -> list[float]:
+    """The pauses of one series of failures, which ends as it should."""
+    made = answer(first, cap, count)
+    if inspect.isasyncgen(made):
+        raise Wrong("async-generator")
+    if isinstance(made, list | tuple):
+        raise Wrong("a-list", seen=made)
+    if not hasattr(made, "__next__"):
+        raise Wrong("no-yield", seen=made)
+    given: list[float] = []
+    try:
+        for _ in range(count + 1):
+            given.append(next(made))
+    except StopIteration:
+        raise Wrong(
+            "ends-by-itself", expected=count, seen=len(given)
+        ) from None
+    except ConnectionError:
+        equal(len(given), count, "other-count")
+        return given
+    raise Wrong("never-gives-up", expected=count, seen=len(given))
+
+
+def _judge_pauses(
+    runs: list[list[float]], bases: list[float], cap: float
+) -> None:
+    """The pauses grow as they should, and chance is in each of them."""
+    for run in runs:
+        for pause in run:
+            if not isinstance(pause, int | float):
+                raise Wrong("not-a-number", seen=pause)
+    shown = [round(pause, 3) for pause in runs[0]]
+    means = [sum(each) / len(runs) for each in zip(*runs, strict=True)]
+    if max(means) > 1.3 * cap:
+        raise Wrong("above-the-cap", cap=cap, seen=shown)
+    if max(means) < 1.3 * bases[0]:
+        raise Wrong("does-not-double", seen=shown)
+    ratios = [
+        [pause / base for pause, base in zip(run, bases, strict=True)]
+        for run in runs
+    ]
+    flat = [ratio for run in ratios for ratio in run]
+    if all(run == runs[0] for run in runs):
+        raise Wrong("no-jitter", seen=shown)
+    if all(max(run) - min(run) < 1e-9 for run in ratios):
+        raise Wrong("one-jitter", seen=shown)
+    if max(run[-1] for run in ratios) <= 1:
+        raise Wrong("capped-after", cap=cap, seen=shown)
+    if min(flat) < 0.5 - 1e-9 or max(flat) > 1.5 + 1e-9:
+        raise Wrong("out-of-range", expected=bases, seen=shown)
+    if min(flat) > 0.8 or max(flat) < 1.2:
+        raise Wrong("too-little", seen=shown)
+
+
+@exercise("19.2", answer="function", parameters=1, picture=None)
+async def opening_failed(answer: Answer) -> Right:
+    unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    untrusted = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    if _goes_on(answer, unknown):
+        raise Wrong("name-retried", seen=unknown)
+    if _goes_on(answer, untrusted):
+        raise Wrong("certificate-retried", seen=untrusted)
+    for network in ConnectionRefusedError(), TimeoutError(), OSError(113, "x"):
+        if not _goes_on(answer, network):
+            raise Wrong("network-the-end", seen=network)
+    if not _goes_on(answer, await _refusal(429)):
+        raise Wrong("busy-the-end")
+    for status in 500, 503:
+        if not _goes_on(answer, await _refusal(status)):
+            raise Wrong("server-error-the-end", status=status)
+    for status in 401, 404:
+        if _goes_on(answer, await _refusal(status)):
+            raise Wrong("refusal-retried", status=status)
+    if _goes_on(answer, ValueError("a bug")):
+        raise Wrong("bug-retried")
+    return Right()
+
+
+def _goes_on(answer: Answer, error: Exception) -> bool:
+    """Whether the answer would have another attempt after an error."""
+    try:
+        seen = answer(error)
+    except AttributeError as missing:
+        if missing.name == "response":
+            raise Wrong("no-response", seen=missing) from None
+        if missing.name == "status_code":
+            raise Wrong("status-elsewhere", seen=missing) from None
+        raise
+    except Exception as raised:
+        # The library takes that for a return.
+        if raised is error:
+            return False
+        raise
+    if seen is not None and not isinstance(seen, BaseException):
+        raise Wrong("not-an-exception", seen=seen)
+    return seen is None
+
+
+async def _refusal(status: int) -> Exception:
+    """The error of a connection that a real server has refused."""
+
+    def refuse(connection: ServerConnection, request: Request) -> Response:
+        return connection.respond(status, "no\n")
+
+    async def handler(websocket: ServerConnection) -> None:
+        pass
+
+    async with serve(
+        handler, "127.0.0.1", 0, process_request=refuse, logger=quiet
+    ) as server:
+        try:
+            await connect(address(server))
+        except InvalidStatus as error:
+            return error
+    raise AssertionError("the server has refused nothing")
+
+
+TEXTS = ["latte", "mocha", "chai con leche", "¿qué tal?", "matcha", "hola"]
+END = "end"
+# What becomes of each connection: how many messages it brings, and then what.
+CUT, END_OF_ALL = "cut", "end of all"
+FATE: dict[int, tuple[int, Any]] = {
+    1: (2, CUT),
+    4: (1, 1012),
+    5: (1, 1000),
+    7: (1, 1011),
+    8: (2, END_OF_ALL),
+}
+REFUSED = (2, 6)  # the attempts that end with a 503
+DROPPED = (3,)  # those that are opened, and cut before a word is said
+FIRSTS = ["0", "2", "3", "4", "5"]  # the last number seen, each time
+
+
+class _Line:
+    """A server of numbered messages whose line has every misfortune.
+
+    Attributes:
+        attempts: how many connections were asked for.
+        asked: how often the answer has asked for a series of pauses.
+        firsts: the first message of each connection that could say one.
+        silent: whether one said nothing.
+        code: with which code the client left in the end.
+    """
+
+    def __init__(self) -> None:
+        self.attempts = self.asked = 0
+        self.firsts: list[Any] = []
+        self.silent = False
+        self.code: int | None = None
+        self._texts = [*TEXTS, END]
+
+    def delays(self) -> Iterator[float]:
+        """The pauses that the answer is given."""
+        self.asked += 1
+        while True:
+            yield 0.01
+
+    def refuse(
+        self, connection: ServerConnection, request: Request
+    ) -> Response | None:
+        """Count an attempt, and refuse some."""
+        self.attempts += 1
+        if self.attempts in REFUSED:
+            return connection.respond(503, "busy\n")
+        return None
+
+    async def feed(self, websocket: ServerConnection) -> None:
+        """Serve one connection, as its fate will have it."""
+        number = self.attempts
+        if number in DROPPED:
+            websocket.transport.abort()
+        if number not in FATE:
+            await websocket.wait_closed()
+            return
+        count, fate = FATE[number]
+        with suppress(ConnectionClosed):
+            try:
+                first = await patiently(websocket.recv(), PATIENCE / 2)
+            except Silence:
+                self.silent = True
+                await websocket.wait_closed()
+                return
+            self.firsts.append(first)
+            with suppress(ValueError):
+                last = int(first)
+                for seen in range(last, min(last + count, len(self._texts))):
+                    await websocket.send(f"{seen + 1} {self._texts[seen]}")
+            if fate == CUT:
+                websocket.transport.abort()
+            elif fate != END_OF_ALL:
+                await websocket.close(fate)
+        await websocket.wait_closed()
+        if fate == END_OF_ALL:
+            self.code = websocket.close_code
+
+
+@exercise("19.3", parameters=3, limit=9, picture="wiretap")
+async def keep_up(answer: Answer) -> Right:
+    line = _Line()
+    shown: list[Any] = []
+    server = await serve(
+        line.feed,
+        "127.0.0.1",
+        0,
+        process_request=line.refuse,
+        logger=quiet,
+        close_timeout=0.2,
+    )
+    try:
+        task = asyncio.create_task(
+            answer(address(server), shown.append, line.delays)
+        )
+        await _watch(line, task)
+        ended = task.done()
+        _judge_start(line, task)
+        await ends(task, 0)
+        # Whoever leaves by a break is closed a moment later.
+        await until(lambda: line.code, PATIENCE / 2)
+    finally:
+        await _stop(server)
+    _judge_line(line, shown)
+    if line.attempts > max(FATE):
+        raise Wrong("comes-back-after-end", seen=shown)
+    if not ended:
+        raise Wrong("never-ends", seen=shown)
+    _judge_shown(shown)
+    if line.code != 1000:
+        raise Wrong("leaves-with-another", expected=1000, seen=line.code)
+    if not line.asked:
+        raise Wrong("other-pauses")
+    return Right()
+
+
+async def _watch(line: _Line, task: asyncio.Task[Any]) -> None:
+    """Let the answer go on while it gets on."""
+    attempts = 0
+
+    def moved() -> bool:
+        return task.done() or line.silent or line.attempts > attempts
+
+    while not task.done() and not line.silent:
+        attempts = line.attempts
+        going = await until(moved)
+        if attempts in REFUSED and not line.asked:
+            task.cancel()
+            raise Wrong("other-pauses")
+        if not going or line.attempts > max(FATE):
+            return
+
+
+async def _stop(server: Server) -> None:
+    server.close()
+    await server.wait_closed()
+
+
+def _judge_start(line: _Line, task: asyncio.Task[Any]) -> None:
+    """Refuse an answer that ended before its line had come to the end."""
+    if line.silent:
+        if line.firsts:
+            raise Wrong("not-said-again", expected=line.firsts[-1])
+        raise Wrong("says-nothing", expected="0")
+    if not task.done():
+        return
+    error = task.exception()
+    for leaf in leaves(error) if error else ():
+        if isinstance(leaf, ConnectionClosedOK):
+            raise Wrong("close-ends-all", seen=leaf) from None
+        if isinstance(leaf, ConnectionClosed):
+            raise Wrong("cut-ends-all", seen=leaf) from None
+        if isinstance(leaf, InvalidStatus):
+            raise Wrong("refusal-ends-all", seen=leaf) from None
+        if "is not callable" in f"{leaf}" and not line.asked:
+            raise Wrong("pauses-called", seen=leaf) from None
+        if isinstance(leaf, ValueError) and UNPACKED in f"{leaf}":
+            raise Wrong("two-words", seen=leaf) from None
+        raise leaf
+    if line.attempts < max(FATE):
+        if "0" in line.firsts[1:]:
+            raise Wrong("starts-over", expected=FIRSTS, seen=line.firsts)
+        raise Wrong("gives-up", attempts=line.attempts)
+
+
+def _judge_line(line: _Line, shown: list[Any]) -> None:
+    """What the answer said at the beginning of each connection."""
+    seen = line.firsts
+    if "0" in seen[1:]:
+        raise Wrong("starts-over", expected=FIRSTS[: len(seen)], seen=seen)
+    equal(seen, FIRSTS[: len(seen)], "other-number")
+    if len(seen) < len(FIRSTS):
+        raise Wrong("stops-coming-back", seen=shown)
+
+
+def _judge_shown(shown: list[Any]) -> None:
+    """Each text was shown once, as it is."""
+    if shown == [*TEXTS, END]:
+        raise Wrong("shows-the-end", seen=shown)
+    numbered = [f"{n} {text}" for n, text in enumerate(TEXTS, 1)]
+    if shown[: len(TEXTS)] == numbered:
+        raise Wrong("shows-numbers", expected=TEXTS, seen=shown)
+    equal(shown, TEXTS, "other-texts")
+
+
+ONCE = ["latte", "mocha", "chai"]
+TWICE = ["latte", "mocha", "mocha", "chai"]
+LOST = ["latte", "chai"]
+
+
+@exercise("19.4", answer="prediction", picture="wiretap")
+async def served_drinks(answer: Any, program: Program) -> Right:
+    await program.run()
+    if isinstance(answer, dict):
+        if answer.get("early") == LOST:
+            equal(answer, program.result, "as-if-cut-before")
+        if answer.get("late") == ONCE:
+            equal(answer, program.result, "nobody-notices")
+        if answer.get("remembered") == TWICE:
+            equal(answer, program.result, "remembers-nothing")
+        if answer.get("remembered") == LOST:
+            equal(answer, program.result, "never-repeated")
+    refuse_other(answer, program.result)
+    return Right()

@@ -114,10 +114,10 @@ def _refuse_replies(seen: list[Any], expected: list[str]) -> NoReturn:
 
 
 async def _judge_leaving(answer: Answer, run: Recorder) -> bool:
-    """The client leaves when one of its orders is still being prepared.
+    """The client leaves while its orders are still being prepared.
 
     Returns:
-        whether it left long before that one could be ready; else the machine
+        whether it left long before the first could be ready; else the machine
         may have stood still, and that the handler was there tells little.
     """
     loop = asyncio.get_running_loop()
@@ -125,21 +125,36 @@ async def _judge_leaving(answer: Answer, run: Recorder) -> bool:
         async with service.connect() as websocket:
             began = loop.time()
             # The latte is begun later, and so it is not ready before this.
-            ready = timer(0.4)
-            # It is neither the first nor the last of them. No other is left:
-            # what fails to send its reply may end a handler that awaits all.
-            await send_all(websocket, "mocha 0.1", "latte 0.4", "chai 0.1")
-            await receive(websocket, 5)
+            ready = timer(0.5)
+            # It is neither the first nor the last of them.
+            await send_all(websocket, "mocha 0.2", "latte 0.5", "chai 0.2")
+            await receive(websocket, 3)
         took = loop.time() - began
         await ready.wait()
         early = service.ended.is_set()
         await until(service.ended.is_set)
-        for error in service.raised():
+        _refuse_errors(service, early)
+    return took < 0.15
+
+
+def _refuse_errors(service: Service, early: bool) -> None:
+    """The client has left, and the handler has ended, or should have.
+
+    Arguments:
+        service: the handler's.
+        early: whether it ended before its orders were ready.
+    """
+    for closed in service.closed:
+        if any(frame.f_code.co_name == "recv" for frame in frames(closed)):
+            raise Wrong("client-left", error=type(closed).__name__)
+        raise Wrong("send-to-nobody", seen=closed)
+    for error in service.raised():
+        # What a task that nobody awaits fails to send is no other mistake.
+        if not isinstance(error, ConnectionClosed):
             refuse_no_star(error)
-        service.raise_errors()
+            raise error
     if early:
         raise Wrong("walks-off")
-    return took < 0.3
 
 
 async def _ends_soon(answer: Answer, run: Recorder) -> bool:
@@ -333,9 +348,7 @@ async def _judge_parting(answer: Answer, run: Recorder) -> None:
         early = await until(service.ended.is_set, 2 * MOMENT)
         machine.let_all_out()
         await until(service.ended.is_set)
-        service.raise_errors()
-    if early:
-        raise Wrong("walks-off")
+        _refuse_errors(service, early)
 
 
 def _from_prepare(service: Service) -> BaseException | None:
@@ -393,7 +406,7 @@ async def _judge_saving(answer: Answer, run: Recorder, politely: bool) -> None:
         # Time for the handler to find out, and to end if it would.
         if await until(service.ended.is_set, 2 * MOMENT):
             service.raise_errors()
-            _refuse_end(machine, politely)
+            _refuse_end(service, machine, orders, politely)
         machine.let_all_out()
         ended = await until(service.ended.is_set)
         service.raise_errors()
@@ -407,10 +420,15 @@ def _judge_saved(seen: list[Any], orders: list[str]) -> None:
         raise Wrong("other-orders", expected=orders, seen=seen)
 
 
-def _refuse_end(machine: Machine, politely: bool) -> NoReturn:
+def _refuse_end(
+    service: Service, machine: Machine, orders: list[str], politely: bool
+) -> NoReturn:
     if machine.cancelled:
-        seen = [f"{order} cancelled" for order in machine.cancelled]
-        raise Wrong("group-cancelled", seen=seen)
+        saved = machine.ended
+        if service.closed:
+            raise Wrong("group-cancelled", expected=orders, seen=saved)
+        # It ended without an error, so it has caught that outside the group.
+        raise Wrong("caught-outside", expected=orders, seen=saved)
     raise Wrong("walks-off" if politely else "never-reached")
 
 

@@ -135,7 +135,11 @@ LABELS = {
     ),
     "an address": (lambda: make(object(), Hostile()), "make(drink, turns)"),
     "an address within": (lambda: make([object()], 0), "make(drink, 0)"),
-    "a function": (lambda: make(make, {"a": make}), "make(drink, turns)"),
+    "a function": (lambda: make(make, {"a": make}), "make(make, turns)"),
+    "a function without a name": (
+        lambda: make(lambda: None, print),
+        "make(drink, print)",
+    ),
     "less than": (lambda: make("a <b", ["<b>"]), "make(\"a <b\", ['<b>'])"),
     "a line end": (
         lambda: make(Matrix(), "a\nb"),
@@ -206,6 +210,15 @@ def test_label(make, label):
         await asyncio.create_task(make())
 
     assert labels(record(block)) == [label]
+
+
+def test_a_coroutine_that_is_handed_over_is_a_call_too():
+    async def block():
+        waiting = asyncio.wait_for(make("latte", 0), timeout=9)
+        await asyncio.create_task(waiting)
+
+    # Until Python 3.12, wait_for makes a task of what it waits for.
+    assert labels(record(block))[0] == 'wait_for(make("latte", 0), 9)'
 
 
 def test_the_name_of_a_task_comes_first():

@@ -162,7 +162,7 @@ def test_a_row_says_in_words_what_its_bars_show():
             "brew()",
             "from 0.4 ms to 2.5 s: runs 2 ms, waits 498 ms; "
             "at 2.1 s: a deadline strikes, and cancels it; "
-            "at 2.2 s: cell() asks it to cancel itself; returns 1",
+            "at 2.2 s: cell() asks it to end; returns 1",
         ),
         ("late()", "from 9.9 s to 10 s; never starts"),
     ]
@@ -180,8 +180,8 @@ def test_without_its_styles_it_is_still_a_table():
     assert [re.sub(" +", " ", line).strip() for line in words] == [
         "runs waits ▽ asked to cancel ✓ returns",
         "cell() from 0 ms to 10 s: waits 10 s",
-        "brew() from 2 s to 5 s: waits 3 s; at 4 s: it is asked to cancel "
-        "itself; returns 1 ▽ ✓",
+        "brew() from 2 s to 5 s: waits 3 s; at 4 s: it is asked to end; "
+        "returns 1 ▽ ✓",
         "seconds 0 2 4 6 8 10",
     ]
 
@@ -190,9 +190,9 @@ def test_without_its_styles_it_is_still_a_table():
     ("by", "asker", "mark", "title"),
     [
         ("deadline", False, "▼", "a deadline strikes, and cancels it"),
-        ("group", False, "▽", "its group asks it to cancel itself"),
-        ("call", False, "▽", "it is asked to cancel itself"),
-        ("call", True, "▽", "cell() asks it to cancel itself"),
+        ("group", False, "▽", "its group asks it to end"),
+        ("call", False, "▽", "it is asked to end"),
+        ("call", True, "▽", "cell() asks it to end"),
     ],
 )
 def test_a_tick_where_cancelling_was_asked_for(by, asker, mark, title):

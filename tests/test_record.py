@@ -734,7 +734,7 @@ def test_a_job_of_a_task_that_asyncio_makes():
         await asyncio.gather(asyncio.to_thread(grind, "latte"))
 
     _, waiter, job, _ = text_of(record(block)).split("\n")
-    assert waiter.startswith("to_thread(func, ")
+    assert waiter.startswith('to_thread(grind, "latte") ')
     assert job.startswith('grind("latte") ')
 
 

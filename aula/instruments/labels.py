@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from types import FrameType
+from types import BuiltinFunctionType, FrameType, FunctionType, MethodType
 from typing import Any
 
 from aula.instruments import frames, tasks
 from aula.instruments.jobs import Job
 from aula.learner import is_aula, is_library
 
+FUNCTIONS = FunctionType, BuiltinFunctionType, MethodType
 LONGEST_VALUE = 32  # characters of a value in a label
 LONGEST_LABEL = 60  # characters of a label
 JOINER = "\N{ZERO WIDTH JOINER}"
@@ -94,12 +95,12 @@ def call(coro: Any) -> str:
 
     while plain and not args and is_default(plain[-1]):
         plain.pop()
-    parts = [value(values[a]) or a if a in values else a for a in plain]
-    parts += [value(arg) or "…" for arg in args]
+    parts = [_argument(values[a], a) if a in values else a for a in plain]
+    parts += [_argument(arg) for arg in args]
     options = {a: values.get(a) for a in keywords if not is_default(a)} | (
         options
     )
-    parts += [f"{a}={value(option) or a}" for a, option in options.items()]
+    parts += [f"{a}={_argument(arg, a)}" for a, arg in options.items()]
     return cut(f"{name}({', '.join(parts)})", LONGEST_LABEL)
 
 
@@ -111,9 +112,14 @@ def job(job: Job) -> str:
     return cut(f"{name}({', '.join(parts)})", LONGEST_LABEL)
 
 
-def _argument(arg: Any) -> str:
-    """An argument whose name is not known."""
-    return call(arg) if inspect.iscoroutine(arg) else value(arg) or "…"
+def _argument(arg: Any, name: str = "…") -> str:
+    """An argument; its name if nothing else reads the same in each run."""
+    if inspect.iscoroutine(arg):
+        return call(arg)
+    if isinstance(arg, FUNCTIONS):
+        called = getattr(arg, "__name__", name)
+        return called if called.isidentifier() else name  # not <lambda>
+    return value(arg) or name
 
 
 def _defaults(frame: FrameType, owner: Any) -> dict[str, Any]:

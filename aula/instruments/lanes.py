@@ -34,7 +34,7 @@ class Lane:
         awaited: which task it awaited, from each step's end on.
         looks: where it was seen in steps that take long.
         waits: when it began to wait in what: the coroutine and its call.
-        requests: when it was asked to cancel itself, by what
+        requests: when it was asked to end, by what
             (``"deadline"``, ``"group"``, ``"call"``) and by which lane.
         path: of a server's connection, what its client has asked for.
         creator: the lane of the task that created it, if one did.

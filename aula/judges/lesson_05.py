@@ -525,6 +525,8 @@ def _judge_heard(seen: Any, expected: tuple[_Heard, int | None]) -> None:
         raise Wrong("code-too-soon", **both)
     if isinstance(messages, str | bytes):
         raise Wrong("not-a-list", **both)
+    if code == 1006 and code != expected[1]:
+        raise Wrong("error-is-no-cut", code=expected[1], **both)
     if code != expected[1]:
         raise Wrong("other-code", **both)
     if expected[1] == 1006 and messages != expected[0]:

@@ -117,6 +117,7 @@ async def _judge_gate(door: _Gate, url: str) -> None:
         name = TOKENS[token]
         seen = await door.ask(url, f"Bearer {token}")
         _refuse_error(door)
+        _refuse_other_return(door)
         if isinstance(seen, int):
             raise Wrong("owner-refused", expected=name, seen=seen)
         equal(seen, name, "other-name")
@@ -125,7 +126,9 @@ async def _judge_gate(door: _Gate, url: str) -> None:
     await _judge_stranger(door, url, "Bearer latte", "part-of-it")
     await _judge_stranger(door, url, "Bearer latte-4711x", "part-of-it")
     await _judge_stranger(door, url, "latte-4711", "bare-token")
-    await _judge_stranger(door, url, "Basic latte-4711", "any-scheme")
+    for scheme in "Basic", "Digest", "NoBearer":
+        header = f"{scheme} latte-4711"
+        await _judge_stranger(door, url, header, "any-scheme")
     await _judge_stranger(door, url, "Bearer café", "any-token")
 
 
@@ -135,9 +138,7 @@ async def _judge_stranger(
     """One who must get a 401."""
     seen = await door.ask(url, header)
     _refuse_error(door)
-    returned = door.returned
-    if returned is not None and not isinstance(returned, Response):
-        raise Wrong("not-response", seen=returned)
+    _refuse_other_return(door)
     if isinstance(seen, str):
         if door.made:
             raise Wrong("not-returned", expected=401, seen=seen)
@@ -145,9 +146,17 @@ async def _judge_stranger(
     equal(seen, 401, "other-status")
 
 
+def _refuse_other_return(door: _Gate) -> None:
+    returned = door.returned
+    if returned is not None and not isinstance(returned, Response):
+        raise Wrong("not-response", seen=returned)
+
+
 def _refuse_error(door: _Gate) -> None:
     if isinstance(door.error, KeyError):
         raise Wrong("key-error", seen=door.error)
+    if isinstance(door.error, AttributeError) and door.error.obj is None:
+        raise Wrong("none-header", seen=door.error)
     if door.error is not None:
         raise door.error
 
@@ -167,6 +176,11 @@ async def admit(answer: Answer) -> Right:
             await _judge_echo(service, ada, message)
         if not await until(lambda: mute.close_code is not None):
             raise Wrong("no-limit")
+        for error in service.errors:
+            if isinstance(error, TimeoutError):
+                raise Wrong("timeout-escapes", seen=error)
+            if isinstance(error, UnboundLocalError):
+                raise Wrong("goes-on", seen=error)
         service.raise_errors()
         equal(mute.close_code, 1008, "mute-other-code")
         async with service.connect() as lima:
@@ -288,6 +302,8 @@ def _judge_bad(answer: Answer, token: str, now: float, mistake: str) -> None:
         if "ASCII" in f"{error}":
             raise Wrong("not-ascii", seen=error) from None
         raise
+    except AssertionError as error:
+        raise Wrong("asserts", token=token, seen=error) from None
     if seen is None or seen is False:
         raise Wrong("no-error", token=token, seen=seen)
     raise Wrong(mistake, token=token, seen=seen)

@@ -278,9 +278,12 @@ def read_words(lessons: list[str]) -> dict[str, Words]:
                         f"{name_of(path)}:{one.check.line}: {name} is a "
                         "prediction; its check names the program, too"
                     )
-            elif is_written(one.stub.source):  # more than dots
-                code = dict.fromkeys(LANGUAGES, one.stub.source)
-                texts[number][name][GIVEN] = code
+                continue
+            code = one.stub.source
+            if code.startswith("%%"):  # the file, without what writes it
+                code = code.partition("\n")[2]
+            if is_written(code):  # more than dots
+                texts[number][name][GIVEN] = dict.fromkeys(LANGUAGES, code)
     if problems:
         raise SourceError(problems)
     return texts

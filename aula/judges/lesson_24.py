@@ -1,0 +1,330 @@
+"""Judges the exercises of lesson 24: logs, who waits, leaks and a hunt."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
+
+from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.prediction import Program, refuse_other
+from aula.exercises.script import Process, Script
+from aula.judges.mistakes import equal, refuse_none
+from aula.judges.servers import (
+    Person,
+    address,
+    calling,
+    path_of,
+    send_all,
+    stop,
+)
+from aula.judges.waiting import MOMENT, until
+
+# What Python says of a record without a connection, and of a connection that
+# has not said its path.
+NO_WEBSOCKET = "no attribute 'websocket'"
+NO_REQUEST = "no attribute 'path'"
+NO_EXC_INFO = "'NoneType' object is not subscriptable"
+FAILED = {"/Lima": KeyError("horchata"), "/Eva": ZeroDivisionError("price")}
+
+
+@exercise("24.1", answer="function", parameters=1, picture=None)
+async def failure_of(answer: Answer) -> Right:
+    expected = [f"{path} {type(FAILED[path]).__name__}" for path in FAILED]
+    seen = []
+    for record in await _records():
+        failed = record.exc_info is not None
+        named = failed and "handler" in record.getMessage()
+        told = _failure(answer, record)
+        if told is None and not named:
+            continue
+        if not named:
+            raise Wrong(
+                "no-path-yet" if failed else "false-alarm",
+                record=record.getMessage(),
+                seen=told,
+            )
+        seen.append(told)
+    if seen == [None] * len(expected):
+        raise Wrong("missed", expected=expected, seen=seen)
+    equal(seen, expected, "other-text")
+    return Right()
+
+
+def _failure(answer: Answer, record: logging.LogRecord) -> Any:
+    try:
+        return answer(record)
+    except AttributeError as error:
+        if NO_WEBSOCKET in f"{error}":
+            raise Wrong(
+                "no-connection", record=record.getMessage(), seen=error
+            ) from None
+        if NO_REQUEST in f"{error}":
+            raise Wrong("no-path-yet", seen=error) from None
+        raise
+    except TypeError as error:
+        if NO_EXC_INFO in f"{error}":
+            raise Wrong(
+                "no-exc-info", record=record.getMessage(), seen=error
+            ) from None
+        raise
+
+
+async def _records() -> list[logging.LogRecord]:
+    """What a server has logged: one client is served, two fail it."""
+
+    async def handler(websocket: ServerConnection) -> None:
+        async for message in websocket:
+            if path_of(websocket) in FAILED:
+                raise FAILED[path_of(websocket)]
+            await websocket.send(message)
+
+    with _keeping() as (log, records):
+        server = await serve(handler, "127.0.0.1", 0, logger=log)
+        try:
+            url = address(server)
+            async with calling(f"{url}/Ada") as ada:
+                for path in FAILED:
+                    async with calling(url + path) as websocket:
+                        await send_all(websocket, "latte")
+                        await websocket.wait_closed()
+                await send_all(ada, "mocha")
+                await ada.recv()
+            # One who never says what is wanted.
+            port = next(iter(server.sockets)).getsockname()[1]
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+            await until(
+                lambda: sum(one.exc_info is not None for one in records) == 3
+            )
+        finally:
+            await stop(server)
+    return records
+
+
+@contextmanager
+def _keeping() -> Iterator[tuple[logging.Logger, list[logging.LogRecord]]]:
+    """A logger of the judge's own, and what it has been told."""
+    records: list[logging.LogRecord] = []
+
+    class Keeping(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record)
+
+    log = logging.getLogger("aula.judges.lesson_24")
+    keeping = Keeping()
+    log.addHandler(keeping)
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    try:
+        yield log, records
+    finally:
+        log.removeHandler(keeping)
+
+
+@exercise("24.2", answer="prediction")
+async def lunch_chain(answer: Any, program: Program) -> Right:
+    await program.run()
+    if answer in (
+        ["order", "cook", "chop"],
+        ["order", "cook", "chop", "sleep"],
+    ):
+        equal(answer, program.result, "through-the-task")
+    if answer == ["cook", "order"]:
+        equal(answer, program.result, "inside-out")
+    if answer == ["order"]:
+        equal(answer, program.result, "outermost-alone")
+    refuse_other(answer, program.result)
+    return Right()
+
+
+@exercise("24.3", parameters=1, limit=9, picture="timeline")
+async def leaks(answer: Answer) -> Right:
+    made: list[asyncio.Task[None]] = []
+
+    async def simmer() -> None:
+        await asyncio.Event().wait()
+
+    async def drip() -> None:
+        await asyncio.Event().wait()
+
+    async def boil() -> None:
+        await asyncio.sleep(0)
+
+    async def leave_some() -> None:
+        made.extend(asyncio.create_task(simmer()) for _ in range(3))
+        made.append(asyncio.create_task(drip()))
+        await asyncio.create_task(boil())
+        ended = asyncio.create_task(drip())
+        await asyncio.sleep(0)
+        ended.cancel()
+        await asyncio.wait({ended})
+
+    async def leave_none() -> None:
+        await asyncio.gather(boil(), boil())
+
+    earlier = asyncio.create_task(simmer())
+    try:
+        await asyncio.sleep(0)
+        seen = await answer(leave_some)
+        if not made:
+            raise Wrong("not-run")
+        _judge_count(seen, {"simmer": 3, "drip": 1})
+        await asyncio.sleep(0)
+        if any(task.done() for task in (earlier, *made)):
+            raise Wrong("cancels")
+        equal(await answer(leave_none), {}, "counts-others")
+    finally:
+        for task in (earlier, *made):
+            task.cancel()
+        await asyncio.wait({earlier, *made})
+    return Right()
+
+
+def _judge_count(seen: Any, expected: dict[str, int]) -> None:
+    refuse_none(seen, expected)
+    if isinstance(seen, int):
+        raise Wrong("number-alone", expected=expected, seen=seen)
+    if not isinstance(seen, dict):
+        raise Wrong("no-dictionary", expected=expected, seen=seen)
+    if seen == expected:
+        return
+    names = [str(name) for name in seen]
+    if not names:
+        raise Wrong("sees-nothing", expected=expected, seen=seen)
+    if any(name.startswith("Task-") for name in names):
+        raise Wrong("names-of-tasks", expected=expected, seen=names)
+    if any("<locals>" in name for name in names):
+        raise Wrong("whole-names", expected=expected, seen=names)
+    if seen == dict.fromkeys(expected, 1):
+        raise Wrong("once-each", expected=expected, seen=seen)
+    raise Wrong("counts-others", expected=expected, seen=seen)
+
+
+@exercise("24.4", answer="script", limit=15, picture=None)
+async def sick_cafe(script: Script) -> Right:
+    process = script.start()
+    url = await process.line()
+    if not url.startswith("ws://"):
+        raise Wrong("no-address", seen=url)
+    ada = await _arrive(url)
+    try:
+        await _ask(process, ada, "people", "1")
+        alone = await _count_tasks(process, ada)
+        await _judge_waiting(process, url, ada)
+        if not await _falls_to(process, ada, "people", 1):
+            raise Wrong("counts-who-left", expected=1)
+        lima = await _arrive(url)
+        await _judge_drink(process, lima)
+        await _ask(process, ada, "people", "2")
+        await lima.leave()
+        await _judge_reminder(ada)
+        if not await _falls_to(process, ada, "tasks", alone):
+            raise Wrong("leaks-tasks", seen=await _count_tasks(process, ada))
+        eva = await _arrive(url)
+        await _ask(process, ada, "people", "2")
+        eva.vanish()
+        if not await _falls_to(process, ada, "people", 1):
+            raise Wrong("ghost")
+        if not await _falls_to(process, ada, "tasks", alone):
+            raise Wrong("leaks-when-cut")
+    finally:
+        ada.vanish()
+    return Right()
+
+
+async def _arrive(url: str) -> Person:
+    return Person(await connect(url))
+
+
+def _replies(person: Person) -> list[str | bytes]:
+    """What somebody has heard, but for the reminders."""
+    return [message for message in person.heard if message != "open"]
+
+
+async def _until_more(person: Person, before: int) -> None:
+    await until(lambda: len(_replies(person)) > before or person.gone, 2)
+
+
+async def _reply(process: Process, person: Person, message: str) -> str:
+    """What is replied to a message.
+
+    Raises:
+        Wrong: thrown-out or no-reply, if nothing is.
+    """
+    before = len(_replies(person))
+    await person.send(message)
+    await _until_more(person, before)
+    if len(_replies(person)) > before:
+        return str(_replies(person)[before])
+    process.raise_errors()
+    if person.gone:
+        raise Wrong(
+            "thrown-out", message=message, code=person.code, seen=person.heard
+        )
+    raise Wrong("no-reply", message=message)
+
+
+async def _ask(
+    process: Process, person: Person, message: str, expected: str
+) -> None:
+    reply = await _reply(process, person, message)
+    equal(reply, expected, "other-reply", message=message)
+
+
+async def _count_tasks(process: Process, person: Person) -> int:
+    reply = await _reply(process, person, "tasks")
+    if not reply.isdecimal():
+        raise Wrong("other-reply", expected="5", seen=reply, message="tasks")
+    return int(reply)
+
+
+async def _falls_to(
+    process: Process, person: Person, question: str, expected: int
+) -> bool:
+    """Whether a count comes down in time; a task may end at its next turn."""
+    for _ in range(8):
+        reply = await _reply(process, person, question)
+        if reply == f"{expected}":
+            return True
+        await asyncio.sleep(MOMENT)
+    return False
+
+
+async def _judge_waiting(process: Process, url: str, ada: Person) -> None:
+    """While Ada's mocha is made, another gets an answer at once."""
+    lima = await _arrive(url)
+    for attempt in range(2):  # the machine may have stood still
+        before = len(_replies(ada))
+        await ada.send("mocha")
+        await asyncio.sleep(0.1)
+        await _reply(process, lima, "people")
+        held = len(_replies(ada)) > before
+        await _until_more(ada, before)
+        if not held:
+            break
+        if attempt:
+            raise Wrong("holds-the-loop")
+    replies = _replies(ada)[before:]
+    equal(replies, ["mocha ready"], "other-reply", message="mocha")
+    await lima.leave()
+
+
+async def _judge_drink(process: Process, lima: Person) -> None:
+    await _ask(process, lima, "tea", "no tea")
+    await _ask(process, lima, "horchata", "no horchata")
+    await _ask(process, lima, "latte", "latte ready")
+
+
+async def _judge_reminder(person: Person) -> None:
+    """The reminder comes again and again."""
+    before = person.heard.count("open")
+    if not await until(lambda: person.heard.count("open") > before, 2):
+        raise Wrong("no-reminder")

@@ -73,10 +73,24 @@ VALUES = {
     "mute": "type('Mute', (), {'__repr__': lambda self: 1 / 0})()",
     "hostile to ==": "type('Odd', (), {'__eq__': lambda a, b: 1 / 0})()",
 }
+PROGRAMS = {
+    "does nothing": "pass",
+    "raises": "raise RuntimeError('no')",
+    "exits": "raise SystemExit(0)",
+    "dies": "import os\nos._exit(3)",
+    "is no Python": "def (",
+    "sleeps": "import time\ntime.sleep(60)",
+    "says 2 MiB": "print('x' * 2**21)",
+}
 
 
 def hostile(name, asked):
     """Source of answers by what they do."""
+    if asked.answer == "script":
+        return {
+            what: f"%%writefile {ast.literal_eval(name)}\n{program}"
+            for what, program in PROGRAMS.items()
+        }
     if asked.answer in ("value", "prediction"):
         return {what: f"{name} = {value}" for what, value in VALUES.items()}
     arguments = [f"a{n}" for n in range(asked.parameters)]

@@ -28,10 +28,11 @@ CASES = [
     (FEW, 1),
     ([0.25], 99),
 ]
-# Seconds of CPU that an action takes, round by round; and seconds it waits.
-ROUNDS = [[0.05, 0.02, 0.1], [0.02, 0.05, 0.1, 0.05]]
+# Seconds of CPU that an action takes, round by round; and seconds it waits,
+# which are more than all rounds together.
+ROUNDS = [[0.05, 0.02, 0.06], [0.02, 0.05]]
 CHEAPEST = 0.02
-WAIT = 0.2
+WAIT = 0.15
 NEAR = 1.6  # times the cheapest; the next is 2.5 times as much
 TEXTS = [
     ['{"seat": 31, "drink": "mocha", "name": "Grace Hopper"}'] * 6,

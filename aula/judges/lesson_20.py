@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
-from aula.judges.mistakes import CHANGED_SIZE, equal, leaves
+from aula.judges.mistakes import CHANGED_SIZE, UNPACKED, equal, leaves, uses
 from aula.judges.servers import (
     Machine,
     Person,
@@ -25,6 +25,7 @@ from aula.judges.waiting import MOMENT, PATIENCE, ends, timer, until
 
 Pending = dict[str, "asyncio.Future[str]"]
 
+NEWS = ["news rain today", "news sun"]
 EMPTY = "Set of Tasks/Futures is empty"  # what asyncio.wait says of []
 
 
@@ -47,8 +48,8 @@ async def deliver(answer: Answer) -> Right:
         _deliver(answer, pending, message, "unknown-number")
         if awaited["14"].done():
             raise Wrong("wrong-one", seen=_outcome(awaited["14"]))
-    _judge_result(awaited["12"], "12 ok horchata", "horchata")
-    _judge_result(awaited["15"], "15 ok guarapo", "guarapo")
+    for number, drink in ("12", "horchata"), ("15", "guarapo"):
+        _judge_result(answer, awaited[number], f"{number} ok {drink}", drink)
     _judge_failure(awaited["11"], "11 error tereré", LookupError("tereré"))
     for message in "13 ok mate", "13 error mate":
         _deliver(answer, pending, message, "late-reply")
@@ -77,11 +78,18 @@ def _deliver(answer: Answer, pending: Any, message: Any, mistake: str) -> None:
 
 
 def _judge_result(
-    future: asyncio.Future[str], message: str, drink: str
+    answer: Answer, future: asyncio.Future[str], message: str, drink: str
 ) -> None:
     if not future.done():
+        _refuse_helpers(answer)
         raise Wrong("still-waiting", message=message)
     equal(_outcome(future), drink, "whole-message")
+
+
+def _refuse_helpers(answer: Answer) -> None:
+    """Refuse the lesson's helpers: they know the notebook's ``pending``."""
+    if uses(answer, "hand_over", "fail_all"):
+        raise Wrong("other-pending")
 
 
 def _judge_failure(
@@ -89,11 +97,15 @@ def _judge_failure(
 ) -> None:
     if not future.done():
         raise Wrong("still-waiting", message=message)
+    if future.cancelled():
+        raise Wrong("cancelled-instead", message=message)
     error = _outcome(future)
-    if not future.cancelled() and future.exception() is None:
+    if future.exception() is None:
         raise Wrong("error-as-result", seen=error)
     if type(error) is not LookupError or error.args != expected.args:
-        raise Wrong("other-exception", expected=expected, seen=error)
+        raise Wrong(
+            "other-exception", wanted=repr(expected), received=repr(error)
+        )
 
 
 def _outcome(future: asyncio.Future[str]) -> Any:
@@ -111,6 +123,8 @@ async def bad_day_answers(answer: Any, program: Program) -> Right:
     happened = program.result
     if answer == {"Ada": "latte", "Lima": "too late", "Eva": "too late"}:
         equal(answer, happened, "until-the-deadline")
+    if answer == {**happened, "Lima": "mocha"}:
+        equal(answer, happened, "made-after-the-cut")
     if answer == {**happened, "Eva": "line is dead"}:
         equal(answer, happened, "late-as-dead")
     if answer == dict.fromkeys(happened, "line is dead"):
@@ -129,7 +143,7 @@ async def route(answer: Answer) -> Right:
 async def _judge_reader(answer: Answer, goodbye: bool) -> None:
     messages = [
         "22 horchata",
-        "news rain",
+        "news rain today",
         "27 nobody",
         "23 late",
         "22 twice",
@@ -162,9 +176,9 @@ async def _judge_reader(answer: Answer, goodbye: bool) -> None:
                     or (awaited["21"].done() and news.qsize() == 2)
                 )
             )
-            _judge_replies(routing, awaited, news)
+            _judge_replies(answer, routing, awaited, news)
             leave.set()
-            await _judge_end(routing, awaited, goodbye)
+            await _judge_end(answer, routing, awaited, goodbye)
         finally:
             leave.set()
             routing.cancel()
@@ -173,7 +187,10 @@ async def _judge_reader(answer: Answer, goodbye: bool) -> None:
 
 
 def _judge_replies(
-    routing: asyncio.Future[Any], awaited: Pending, news: asyncio.Queue[Any]
+    answer: Answer,
+    routing: asyncio.Future[Any],
+    awaited: Pending,
+    news: asyncio.Queue[Any],
 ) -> None:
     if routing.done():
         try:
@@ -182,19 +199,28 @@ def _judge_replies(
             raise Wrong("unknown-number", message=error.args[0]) from None
         except asyncio.InvalidStateError:
             raise Wrong("late-reply") from None
+        except ValueError as error:
+            if UNPACKED in f"{error}":
+                raise Wrong("three-words", seen=error) from None
+            raise
         raise Wrong("ends-early")
-    for number, drink in ("22", "horchata"), ("21", "tereré"):
-        _judge_result(awaited[number], f"{number} {drink}", drink)
+    _judge_result(answer, awaited["22"], "22 horchata", "horchata")
+    if not awaited["21"].done() and not news.empty():
+        raise Wrong("stops-at-news")
+    _judge_result(answer, awaited["21"], "21 tereré", "tereré")
     if awaited["24"].done():
         raise Wrong("wrong-one", seen=_outcome(awaited["24"]))
     if news.empty():
-        raise Wrong("news-lost", expected=["news rain", "news sun"], seen=[])
+        raise Wrong("news-lost", expected=NEWS, seen=[])
     told = [news.get_nowait() for _ in range(news.qsize())]
-    equal(told, ["news rain", "news sun"], "news-changed")
+    equal(told, NEWS, "news-changed")
 
 
 async def _judge_end(
-    routing: asyncio.Future[Any], awaited: Pending, goodbye: bool
+    answer: Answer,
+    routing: asyncio.Future[Any],
+    awaited: Pending,
+    goodbye: bool,
 ) -> None:
     if not await ends(routing):
         raise Wrong("reads-on")
@@ -206,9 +232,12 @@ async def _judge_end(
         for leaf in leaves(error):
             if isinstance(leaf, ConnectionClosed):
                 raise Wrong("closed-escapes", seen=error) from None
+            if isinstance(leaf, ConnectionError):
+                raise Wrong("raises-dead-line", seen=error) from None
         raise
     waiting = awaited["24"]
     if not waiting.done():
+        _refuse_helpers(answer)
         raise Wrong(
             "forgotten-after-goodbye" if goodbye else "forgotten-after-cut"
         )
@@ -264,6 +293,7 @@ async def drain(answer: Answer) -> Right:
     if not await _judge_deadline(answer, 0.4):
         await _judge_deadline(answer, 1.5)
     await _judge_no_hurry(answer)
+    await _judge_stuck(answer)
     return Right()
 
 
@@ -289,8 +319,8 @@ async def _judge_deadline(answer: Answer, seconds: float) -> bool:
     """
     async with _Bar() as bar:
         ada = await bar.customer()
-        lima = await bar.customer("latte")
         eva = await bar.customer("mocha")
+        lima = await bar.customer("latte")
         deadline = timer(seconds)
         draining = asyncio.ensure_future(
             answer(bar.server, bar.locks, seconds)
@@ -367,6 +397,22 @@ async def _judge_no_hurry(answer: Answer) -> None:
         draining.result()
 
 
+async def _judge_stuck(answer: Answer) -> None:
+    """A handler goes on long after its client was sent away."""
+    async with _Bar() as bar:
+        eva = await bar.customer("mocha")
+        draining = asyncio.ensure_future(answer(bar.server, bar.locks, 0.1))
+        try:
+            if not await until(lambda: eva.gone, 2 * PATIENCE):
+                raise Wrong("no-deadline")
+            if not await ends(draining, 2.5 * PATIENCE):
+                raise Wrong("stuck-handler")
+            _raise_error(draining)
+        finally:
+            bar.machine.let_all_out()
+            draining.cancel()
+
+
 def _raise_error(draining: asyncio.Future[Any]) -> None:
     if not draining.done():
         return
@@ -376,3 +422,5 @@ def _raise_error(draining: asyncio.Future[Any]) -> None:
         if CHANGED_SIZE in f"{error}":
             raise Wrong("changed-half-way", seen=error) from None
         raise
+    except TimeoutError as error:
+        raise Wrong("timeout-leaves", seen=error) from None

@@ -31,6 +31,7 @@ async def noticed_order(answer: Any, program: Program) -> Right:
 
 
 WAIT = 0.2  # seconds that an answer gives the PONG
+LATE = 0.7  # seconds after which a PONG comes that is awaited for longer
 UNREAD = "latte"  # a message that an answer must leave unread
 
 
@@ -57,7 +58,7 @@ class _Ends:
     async def client(self, url: str) -> AsyncIterator[ClientConnection]:
         """A client that does not ping by itself, and goes at once."""
         self.latest = None
-        websocket = await connect(url, ping_interval=None)
+        websocket = await connect(url, ping_interval=None, close_timeout=WAIT)
         await until(lambda: self.latest)
         try:
             yield websocket
@@ -70,6 +71,11 @@ class _Ends:
         if self.latest:
             self.latest.transport.pause_reading()
 
+    def listen(self) -> None:
+        """The server's end reads again."""
+        if self.latest:
+            self.latest.transport.resume_reading()
+
     def cut(self) -> None:
         """The server's end goes without a word."""
         if self.latest:
@@ -81,7 +87,7 @@ async def responds(answer: Answer) -> Right:
     far = _Ends()
     async with serving(far.handle) as url:
         async with far.client(url) as websocket:
-            seen = await _ask(answer, websocket)
+            seen = await _ask(answer, websocket, 20 * WAIT, alive=True)
             refuse_none(seen, expected=True)
             await until(lambda: websocket.latency, 0.1)
             pinged = websocket.latency > 0
@@ -108,15 +114,31 @@ async def responds(answer: Answer) -> Right:
                 False,
                 "true-when-closed",
             )
+        async with far.client(url) as websocket:
+            far.deafen()
+            asyncio.get_running_loop().call_later(LATE, far.listen)
+            seen = await _ask(answer, websocket, 20 * WAIT, LATE + PATIENCE)
+            equal(seen, True, "other-limit", seconds=20 * WAIT, late=LATE)
     return Right()
 
 
 async def _ask(
-    answer: Answer, websocket: ClientConnection, seconds: float = WAIT
+    answer: Answer,
+    websocket: ClientConnection,
+    seconds: float = WAIT,
+    within: float = PATIENCE,
+    alive: bool = False,
 ) -> Any:
-    """What the answer returns of a connection."""
+    """What the answer returns of a connection.
+
+    Arguments:
+        within: how long it may take.
+        alive: whether the other end answers at once.
+    """
     asking = asyncio.ensure_future(answer(websocket, seconds))
-    if not await ends(asking):
+    if not await ends(asking, within):
+        if alive:
+            raise Wrong("always-waits")
         raise Wrong("waits-on", seconds=seconds)
     try:
         return asking.result()
@@ -146,6 +168,9 @@ async def _judge_healthy(
 
 ORDERS = [f"order {number}" for number in range(45)]
 FIRST = 30  # how many of them come at once
+EMPTY = 35  # the one that is an empty text
+PAUSE = 40  # before this one, all others are done
+ORDERS[EMPTY] = ""
 WORK = 0.02  # seconds that each takes: together longer than the PONG may
 
 
@@ -157,10 +182,12 @@ class _Bench:
         begun: those that were taken up.
         most: how many were handled at once.
         late: whether none was taken up while more were to come.
+        stopped: whether none was taken up after a pause.
     """
 
     def __init__(self) -> None:
         self.late = False
+        self.stopped = False
         self.done: list[Any] = []
         self.begun: list[Any] = []
         self.most = 0
@@ -184,10 +211,17 @@ async def work_through(answer: Answer, run: Recorder) -> Right:
             bench.late = not await until(lambda: bench.begun)
             if bench.late:
                 await websocket.close()
-            for order in ORDERS[FIRST:]:
+            for order in ORDERS[FIRST:PAUSE]:
                 await websocket.send(order)
             # Long enough for pings to go out, and for a PONG to be late.
             await until(lambda: len(bench.done) > FIRST, 2 * PATIENCE)
+            await until(
+                lambda: len(bench.done) == PAUSE or websocket.close_code
+            )
+            await asyncio.sleep(2 * WORK)
+            for order in ORDERS[PAUSE:]:
+                await websocket.send(order)
+            bench.stopped = not await until(lambda: len(bench.begun) > PAUSE)
             await websocket.close()
         await websocket.wait_closed()
         endings.append(websocket)
@@ -204,7 +238,7 @@ async def work_through(answer: Answer, run: Recorder) -> Right:
     try:
         async with calling(address(server)) as websocket:
             task = asyncio.create_task(answer(websocket, bench.work))
-            await until(lambda: endings or task.done(), 4 * PATIENCE)
+            await until(lambda: endings or task.done(), 6 * PATIENCE)
             early = task.done() and not endings
             ended = await ends(task, 3 * PATIENCE)
             await until(lambda: endings, 0.3)
@@ -222,6 +256,10 @@ async def work_through(answer: Answer, run: Recorder) -> Right:
     for error in lost(run):
         raise error
     _refuse_late_start(bench)
+    if bench.begun == ORDERS[:EMPTY]:
+        raise Wrong("empty-order", count=EMPTY)
+    if bench.stopped and bench.done == ORDERS[:PAUSE]:
+        raise Wrong("stops-at-a-pause", count=PAUSE)
     if bench.most > 1:
         raise Wrong("several-at-once", count=bench.most)
     if not ended:
@@ -255,7 +293,8 @@ TICKETS = {"latte-7", "mocha-3"}
 
 @exercise("18.4", parameters=2, picture="wiretap")
 async def check_ticket(answer: Answer) -> Right:
-    async with Service(answer, TICKETS) as service:
+    tickets = TICKETS.copy()
+    async with Service(answer, tickets) as service:
         for ticket in sorted(TICKETS):
             heard, code, _ = await _enter(service, ticket)
             service.raise_errors()
@@ -263,6 +302,7 @@ async def check_ticket(answer: Answer) -> Right:
                 raise Wrong("never-closes", ticket=ticket)
             equal(heard, ["welcome"], "not-welcome", ticket=ticket)
             equal(code, 1000, "valid-other-code", ticket=ticket)
+        equal(tickets, TICKETS, "tickets-changed")
         for ticket in "chai-1", "":
             heard, code, reason = await _enter(service, ticket)
             _judge_refused(service, heard, code, 4003, ticket)
@@ -311,9 +351,14 @@ def _judge_refused(
     ticket: str | bytes,
 ) -> None:
     """The ticket was refused, and only by a code."""
+    error = service.failure()
+    if "unknown ticket" in f"{error}":
+        raise Wrong("raises-instead", seen=error)
     service.raise_errors()
     if heard is None:
         raise Wrong("never-closes", ticket=ticket)
+    if "welcome" in heard and isinstance(ticket, bytes):
+        raise Wrong("bytes-let-in", seen=heard)
     if "welcome" in heard:
         raise Wrong("lets-in", ticket=ticket, seen=heard)
     if heard:

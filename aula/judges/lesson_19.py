@@ -21,11 +21,11 @@ from websockets.http11 import Request, Response
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
-from aula.judges.mistakes import UNPACKED, equal, leaves
+from aula.judges.mistakes import UNPACKED, awaits_none, equal, leaves
 from aula.judges.servers import address, quiet
 from aula.judges.waiting import PATIENCE, Silence, ends, patiently, until
 
-SERIES = [(0.02, 0.05, 4), (0.3, 7.0, 8)]  # first, cap and count of pauses
+SERIES = [(0.3, 7.0, 8), (0.02, 0.05, 4)]  # first, cap and count of pauses
 RUNS = 40  # how often each is asked for, so that chance shows its bounds
 
 
@@ -54,9 +54,7 @@ def _series(
         for _ in range(count + 1):
             given.append(next(made))
     except StopIteration:
-        raise Wrong(
-            "ends-by-itself", expected=count, seen=len(given)
-        ) from None
+        raise Wrong("ends-by-itself") from None
     except ConnectionError:
         equal(len(given), count, "other-count")
         return given
@@ -86,12 +84,34 @@ def _judge_pauses(
         raise Wrong("no-jitter", seen=shown)
     if all(max(run) - min(run) < 1e-9 for run in ratios):
         raise Wrong("one-jitter", seen=shown)
+    _judge_growth(ratios, bases, shown)
     if max(run[-1] for run in ratios) <= 1:
         raise Wrong("capped-after", cap=cap, seen=shown)
     if min(flat) < 0.5 - 1e-9 or max(flat) > 1.5 + 1e-9:
         raise Wrong("out-of-range", expected=bases, seen=shown)
+    if len({round(ratio, 6) for ratio in flat}) < 10:
+        raise Wrong("few-values", seen=shown)
     if min(flat) > 0.8 or max(flat) < 1.2:
         raise Wrong("too-little", seen=shown)
+
+
+def _judge_growth(
+    ratios: list[list[float]], bases: list[float], shown: list[float]
+) -> None:
+    """Refuse bases that grow otherwise, where chance is as it should be.
+
+    Arguments:
+        ratios: for each run, its pauses by the bases that they should have.
+    """
+    places = [*zip(*ratios, strict=True)]
+    if any(max(place) > 3.001 * min(place) for place in places):
+        return
+    means = [sum(place) / len(place) for place in places]
+    if max(means) < 1.5 * min(means):
+        return
+    if means[0] > 1.5:
+        raise Wrong("begins-doubled", expected=bases, seen=shown)
+    raise Wrong("grows-otherwise", expected=bases, seen=shown)
 
 
 @exercise("19.2", answer="function", parameters=1, picture=None)
@@ -102,7 +122,12 @@ async def opening_failed(answer: Answer) -> Right:
         raise Wrong("name-retried", seen=unknown)
     if _goes_on(answer, untrusted):
         raise Wrong("certificate-retried", seen=untrusted)
-    for network in ConnectionRefusedError(), TimeoutError(), OSError(113, "x"):
+    for network in (
+        ConnectionRefusedError(),
+        TimeoutError(),
+        OSError(113, "x"),
+        ssl.SSLError(1, "wrong version number"),
+    ):
         if not _goes_on(answer, network):
             raise Wrong("network-the-end", seen=network)
     if not _goes_on(answer, await _refusal(429)):
@@ -110,11 +135,12 @@ async def opening_failed(answer: Answer) -> Right:
     for status in 500, 503:
         if not _goes_on(answer, await _refusal(status)):
             raise Wrong("server-error-the-end", status=status)
-    for status in 401, 404:
+    for status in 401, 404, 451, 501:
         if _goes_on(answer, await _refusal(status)):
             raise Wrong("refusal-retried", status=status)
-    if _goes_on(answer, ValueError("a bug")):
-        raise Wrong("bug-retried")
+    for bug in ValueError("a bug"), ValueError("no order 429"):
+        if _goes_on(answer, bug):
+            raise Wrong("bug-retried", seen=bug)
     return Right()
 
 
@@ -157,7 +183,8 @@ async def _refusal(status: int) -> Exception:
     raise AssertionError("the server has refused nothing")
 
 
-TEXTS = ["latte", "mocha", "chai con leche", "¿qué tal?", "matcha", "hola"]
+# One comes twice, and one contains the end.
+TEXTS = ["latte", "mocha", "chai latte", "latte", "weekend blend", "hola"]
 END = "end"
 # What becomes of each connection: how many messages it brings, and then what.
 CUT, END_OF_ALL = "cut", "end of all"
@@ -254,7 +281,7 @@ async def keep_up(answer: Answer) -> Right:
         )
         await _watch(line, task)
         ended = task.done()
-        _judge_start(line, task)
+        _judge_start(line, task, shown)
         await ends(task, 0)
         # Whoever leaves by a break is closed a moment later.
         await until(lambda: line.code, PATIENCE / 2)
@@ -295,7 +322,9 @@ async def _stop(server: Server) -> None:
     await server.wait_closed()
 
 
-def _judge_start(line: _Line, task: asyncio.Task[Any]) -> None:
+def _judge_start(
+    line: _Line, task: asyncio.Task[Any], shown: list[Any]
+) -> None:
     """Refuse an answer that ended before its line had come to the end."""
     if line.silent:
         if line.firsts:
@@ -313,12 +342,18 @@ def _judge_start(line: _Line, task: asyncio.Task[Any]) -> None:
             raise Wrong("refusal-ends-all", seen=leaf) from None
         if "is not callable" in f"{leaf}" and not line.asked:
             raise Wrong("pauses-called", seen=leaf) from None
+        if awaits_none(leaf):
+            raise Wrong("show-awaited", seen=leaf) from None
         if isinstance(leaf, ValueError) and UNPACKED in f"{leaf}":
             raise Wrong("two-words", seen=leaf) from None
         raise leaf
     if line.attempts < max(FATE):
         if "0" in line.firsts[1:]:
             raise Wrong("starts-over", expected=FIRSTS, seen=line.firsts)
+        if line.attempts == 1:
+            raise Wrong("one-connection")
+        if shown == TEXTS[:4] and line.firsts[-1] == "4":
+            raise Wrong("end-inside", seen=TEXTS[4])
         raise Wrong("gives-up", attempts=line.attempts)
 
 
@@ -327,6 +362,9 @@ def _judge_line(line: _Line, shown: list[Any]) -> None:
     seen = line.firsts
     if "0" in seen[1:]:
         raise Wrong("starts-over", expected=FIRSTS[: len(seen)], seen=seen)
+    # Whoever counts what was shown says another number because of that.
+    if len(seen) > 3 and shown.count(TEXTS[0]) == 1:
+        raise Wrong("same-text", expected=TEXTS, seen=shown)
     equal(seen, FIRSTS[: len(seen)], "other-number")
     if len(seen) < len(FIRSTS):
         raise Wrong("stops-coming-back", seen=shown)
@@ -351,6 +389,8 @@ LOST = ["latte", "chai"]
 async def served_drinks(answer: Any, program: Program) -> Right:
     await program.run()
     if isinstance(answer, dict):
+        if answer != program.result:
+            _judge_drinks([*answer.values()])
         if answer.get("early") == LOST:
             equal(answer, program.result, "as-if-cut-before")
         if answer.get("late") == ONCE:
@@ -361,3 +401,16 @@ async def served_drinks(answer: Any, program: Program) -> Right:
             equal(answer, program.result, "never-repeated")
     refuse_other(answer, program.result)
     return Right()
+
+
+def _judge_drinks(cases: list[Any]) -> None:
+    """Refuse what is no list of drinks, or has them in another order."""
+    for case in cases:
+        if isinstance(case, str):
+            raise Wrong("not-lists", seen=case)
+        if not isinstance(case, list):
+            continue
+        if any(isinstance(drink, str) and " " in drink for drink in case):
+            raise Wrong("drinks-only", seen=case)
+        if case[-1:] == ["mocha"] and "chai" in case:
+            raise Wrong("mocha-last", seen=case)

@@ -5,7 +5,8 @@
 # make soak    runs all cells 20 times, and 10 on busy cores (ROUNDS=20)
 # make check-machines  runs all cells on the machines that people bring
 # make check-pythons  judges the answers on this machine's other Pythons
-# make mutants breaks the instruments: do their tests notice? an hour
+# make mutants breaks the instruments: do their tests notice? an hour; then the
+#              solutions: do the checks? (LESSON=03: of one lesson, 5 minutes)
 # make build   writes notebooks/ and solutions/ from lessons/ (LESSON=02: one)
 # make update  takes a new version of the course and keeps your answers
 # make fresh   puts a lesson as it came beside yours (LESSON=02)
@@ -74,7 +75,7 @@ check-pythons: $(VENV)/for-authors
 	$(BIN)/python tests/pythons.py
 
 mutants: $(VENV)/for-authors
-	$(BIN)/python tests/mutants.py
+	$(BIN)/python tests/mutants.py $(LESSON)
 
 build: $(VENV)/for-authors
 	$(BIN)/python -m authoring.build $(LESSON)

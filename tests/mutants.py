@@ -1,14 +1,16 @@
-"""Finds out what the tests of the instruments would not notice.
+"""Finds out what neither tests nor judges would notice.
 
 ``python tests/mutants.py`` breaks each instrument in one small way after
 another (cosmic-ray makes these mutants), runs the instrument's own tests on
-each, and prints those that no test noticed. ``... instruments/frames`` takes
-only this one. tests/mutants.md says of each that was left why.
+each, and prints those that no test noticed. Then it breaks each right answer
+to each exercise, in these ways and in those of breakages.py, has the check
+judge what comes of it, and prints what the judge took for right.
+``... instruments/frames`` takes only this instrument, ``... 03`` this lesson,
+``... 03.2`` this exercise. tests/mutants.md says of each that was left why.
 """
 
 from __future__ import annotations
 
-import ast
 import os
 import shutil
 import sys
@@ -17,14 +19,14 @@ import time
 from multiprocessing import get_context
 from pathlib import Path
 
-from cosmic_ray.commands import init
-from cosmic_ray.mutating import mutate_and_test, mutate_code
-from cosmic_ray.plugins import get_operator
+from breakages import cosmic, essence, is_new
+from cosmic_ray.mutating import mutate_and_test
 from cosmic_ray.testing import run_tests
-from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec, TestOutcome
+from trials import WORKERS, play_lesson
 
-ROOT = Path(__file__).resolve().parent.parent
+from authoring.source import ROOT, lesson_paths, read_lesson
+
 # What is broken, and the tests that should notice.
 WIRETAP = "frames conversation diagram wiretap"
 INSTRUMENTS = {
@@ -52,73 +54,13 @@ INSTRUMENTS = {
     "exercises/check": "check",
 }
 NEEDED = ("aula", "authoring", "lessons", "tests", "pyproject.toml")
-WORKERS = 2
-
-# Of each comparison the opposite and the neighbour, of each calculation one
-# other. The rest of what cosmic-ray knows (an ``is`` for an ``==``, a shift
-# for a sum) changes nothing or fails at once, and would flatter the tests.
-CHANGES = {
-    "ReplaceComparisonOperator": "Eq_NotEq NotEq_Eq Is_IsNot IsNot_Is "
-    "Lt_LtE Lt_GtE LtE_Lt LtE_Gt Gt_GtE Gt_LtE GtE_Gt GtE_Lt",
-    "ReplaceBinaryOperator": "Add_Sub Sub_Add Mul_Div Div_Mul FloorDiv_Mul "
-    "Mod_Mul BitAnd_BitOr BitOr_BitAnd",
-    "ReplaceUnaryOperator": "Delete_Not Delete_USub",
-}
-
-
-def is_wanted(operator: str) -> bool:
-    kind, _, change = operator.removeprefix("core/").partition("_")
-    return kind not in CHANGES or change in CHANGES[kind].split()
-
-
-class Essence(ast.NodeTransformer):
-    """Leaves out what no test should assert: annotations."""
-
-    def visit_arg(self, node: ast.arg) -> ast.arg:
-        node.annotation = None
-        return node
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        node.annotation = ast.Constant(None)
-        return self.generic_visit(node)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.returns = None
-        return self.generic_visit(node)
-
-    visit_AsyncFunctionDef = visit_FunctionDef
-
-
-def essence(code: str) -> str:
-    return ast.dump(Essence().visit(ast.parse(code)))
 
 
 def mutants(instrument: str) -> list[MutationSpec]:
-    """The mutants of an instrument, but for those that are none.
-
-    Such as Python can't read, or change nothing that a test could see.
-    """
+    """The mutants of an instrument."""
     path = Path("aula", f"{instrument}.py")
-    source = path.read_text("utf-8")
-    seen = {essence(source)}
-    chosen = []
-    with use_db(":memory:", WorkDB.Mode.create) as db:
-        init([path], db, {})
-        specs = [spec for item in db.work_items for spec in item.mutations]
-    for spec in specs:
-        if not is_wanted(spec.operator_name):
-            continue
-        operator = get_operator(spec.operator_name)()
-        code = mutate_code(source, operator, spec.occurrence)
-        try:
-            compile(code, path, "exec")
-        except SyntaxError:
-            continue
-        kernel = essence(code)
-        if kernel not in seen:
-            seen.add(kernel)
-            chosen.append(spec)
-    return chosen
+    seen = {essence(path.read_text("utf-8"))}
+    return [spec for spec, code in cosmic(path) if is_new(code, seen)]
 
 
 def command(instrument: str) -> str:
@@ -194,8 +136,17 @@ def play(instrument: str) -> bool:
 
 def main() -> int:
     os.chdir(ROOT)
-    chosen = sys.argv[1:] or INSTRUMENTS
-    return not all([play(instrument) for instrument in chosen])
+    lessons = {
+        lesson.number: lesson for lesson in map(read_lesson, lesson_paths())
+    }
+    good = []
+    for chosen in sys.argv[1:] or [*INSTRUMENTS, *lessons]:
+        if chosen in INSTRUMENTS:
+            good.append(play(chosen))
+        else:
+            lesson = lessons[chosen.partition(".")[0]]
+            good.append(play_lesson(lesson, chosen))
+    return not all(good)
 
 
 if __name__ == "__main__":

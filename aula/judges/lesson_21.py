@@ -30,7 +30,12 @@ from aula.judges.servers import (
 )
 from aula.judges.waiting import Silence, until
 
-TOKENS = {"latte-4711": "Ada", "mocha-77a1": "Lima", "té.9b": "Eva"}
+TOKENS = {
+    "latte-4711": "Ada",
+    "mocha-77a1": "Lima",
+    "té.9b": "Eva",
+    "ristretto-7e": "Iris",  # its ends are letters of Bearer
+}
 
 
 @exercise("21.1", answer="prediction", picture="wiretap")
@@ -118,8 +123,10 @@ async def _judge_gate(door: _Gate, url: str) -> None:
         seen = await door.ask(url, f"Bearer {token}")
         _refuse_error(door)
         _refuse_other_return(door)
-        if isinstance(seen, int):
+        if seen in (401, 403):
             raise Wrong("owner-refused", expected=name, seen=seen)
+        if isinstance(seen, int):
+            raise Wrong("owner-answered", expected=name, seen=seen)
         equal(seen, name, "other-name")
     await _judge_stranger(door, url, "Bearer macchiato-1", "any-token")
     await _judge_stranger(door, url, "Bearer ", "other-header")
@@ -130,6 +137,9 @@ async def _judge_gate(door: _Gate, url: str) -> None:
         header = f"{scheme} latte-4711"
         await _judge_stranger(door, url, header, "any-scheme")
     await _judge_stranger(door, url, "Bearer café", "any-token")
+    seen = await door.ask(url, "Bearer ristretto-7e")
+    _refuse_error(door)
+    equal(seen, "Iris", "letters-stripped")
 
 
 async def _judge_stranger(
@@ -172,14 +182,14 @@ async def admit(answer: Answer) -> Right:
         await asyncio.sleep(0.05)
         await _judge_welcome(service, ada, "latte-4711", "welcome, Ada")
         await asyncio.sleep(0.8)
-        for message in "hola", "latte-4711", "nobody knows":
+        for message in "hola", "latte-4711", "nobody knows", b"t\xc3\xa9":
             await _judge_echo(service, ada, message)
         if not await until(lambda: mute.close_code is not None):
             raise Wrong("no-limit")
         for error in service.errors:
             if isinstance(error, TimeoutError):
                 raise Wrong("timeout-escapes", seen=error)
-            if isinstance(error, UnboundLocalError):
+            if isinstance(error, UnboundLocalError | KeyError):
                 raise Wrong("goes-on", seen=error)
         service.raise_errors()
         equal(mute.close_code, 1008, "mute-other-code")
@@ -204,7 +214,9 @@ async def _judge_welcome(
     equal(seen, expected, "other-welcome")
 
 
-async def _judge_echo(service: Service, websocket: Any, message: str) -> None:
+async def _judge_echo(
+    service: Service, websocket: Any, message: str | bytes
+) -> None:
     try:
         seen = await tell(websocket, message)
     except Silence:
@@ -238,13 +250,17 @@ async def _judge_refusal(service: Service, token: str) -> None:
             service.raise_errors()
             raise Wrong("stays-open")
         for error in service.errors:
+            if isinstance(error, KeyError) and websocket.close_code == 1008:
+                raise Wrong("closed-and-goes-on", seen=error)
             if isinstance(error, KeyError):
-                raise Wrong("key-error", seen=error)
+                raise Wrong("token-not-there", seen=error)
         service.raise_errors()
         equal(websocket.close_code, 1008, "other-code")
 
 
 KEYS = b"a key of the check", b"another one"
+LESSON_KEY = b"only the servers know this"
+FAR = 10**11  # an expiry that no clock has reached
 
 
 def _sign(text: str, key: bytes) -> str:
@@ -286,11 +302,25 @@ def _judge_valid(
     try:
         seen = answer(_token(text, key), key, now)
     except ValueError as error:
-        raise Wrong(mistake, text=text, expected=name, seen=error) from None
+        shown = {"text": text, "expected": name, "seen": error}
+        if _takes(answer, f"{name}.{FAR}", key, key):
+            raise Wrong("own-clock", **shown) from None
+        if _takes(answer, text, LESSON_KEY, key):
+            raise Wrong("own-key", **shown) from None
+        raise Wrong(mistake, **shown) from None
     refuse_none(seen, name)
     if seen != name and "." in name:
         raise Wrong("points", text=text, expected=name, seen=seen)
     equal(seen, name, "other-value")
+
+
+def _takes(answer: Answer, text: str, key: bytes, told: bytes) -> bool:
+    """Whether it takes a token signed with a key when told one."""
+    try:
+        answer(_token(text, key), told, 0)
+    except Exception:
+        return False
+    return True
 
 
 def _judge_bad(answer: Answer, token: str, now: float, mistake: str) -> None:
@@ -304,6 +334,10 @@ def _judge_bad(answer: Answer, token: str, now: float, mistake: str) -> None:
         raise
     except AssertionError as error:
         raise Wrong("asserts", token=token, seen=error) from None
+    except Exception as error:
+        raise Wrong("other-error", token=token, seen=error) from None
+    if isinstance(seen, BaseException):
+        raise Wrong("returned-error", token=token, seen=seen)
     if seen is None or seen is False:
         raise Wrong("no-error", token=token, seen=seen)
     raise Wrong(mistake, token=token, seen=seen)

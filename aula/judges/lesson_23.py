@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import tempfile
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from websockets.exceptions import (
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
 from aula.exercises.script import Process, Script
-from aula.judges.mistakes import equal, refuse_none
+from aula.judges.mistakes import NEVER_AWAITED, equal, refuse_none
 from aula.judges.servers import Hung, Person, Service, hear
 from aula.judges.waiting import MOMENT, Silence, ends, until
 
@@ -58,6 +59,12 @@ async def total(websocket):
     called()
     async for price in websocket:
         pass
+""",
+    "other-answer": """
+async def total(websocket):
+    called()
+    async for price in websocket:
+        await websocket.send("nobody expects this")
 """,
 }
 CALLED = "called"  # the file that tells that a handler was called
@@ -108,7 +115,7 @@ async def test_till(script: Script) -> Right:
             passed = await _judge_tills(process, folder)
         finally:
             runner.close()
-    if len(passed) == len(TILLS) - 1:
+    if "other-answer" in passed:
         raise Wrong("asserts-nothing")
     _refuse_passed(passed, "same-price")
     _refuse_passed(passed, "first-only")
@@ -148,6 +155,8 @@ async def _judge_tills(process: Process, folder: Path) -> list[str]:
         if right:
             _refuse_first(code, said)
             if not (folder / till / CALLED).exists():
+                if any(NEVER_AWAITED in line for line in said):
+                    raise Wrong("never-awaited")
                 raise Wrong("never-called")
         elif code == 0:
             passed.append(till)
@@ -162,19 +171,23 @@ def _refuse_first(code: int, said: list[str]) -> None:
     if NOT_SUPPORTED in text:
         raise Wrong("no-mark", seen=text)
     if code:
-        raise Wrong("refuses-right", seen=text)
+        failures = [line for line in said if NEVER_AWAITED not in line]
+        raise Wrong("refuses-right", seen="\n".join(failures))
 
 
 async def _run_ends(
     process: Process, seconds: float
 ) -> tuple[int, list[str]] | None:
-    """How a run ended and what it said of failures; None if it did not."""
+    """How a run ended and what it said of failures; None if it did not.
+
+    It also says which coroutines were never awaited.
+    """
     said: list[str] = []
 
     async def read() -> int:
         while True:
             line = await process.line()
-            if line.startswith(("FAILED", "ERROR ")):
+            if line.startswith(("FAILED", "ERROR ")) or NEVER_AWAITED in line:
                 said.append(line)
             if line.startswith(SAYS):
                 return int(line.split()[-1])
@@ -195,14 +208,31 @@ async def flaws_found(answer: Any, program: Program) -> Right:
         equal(answer, program.result, "mock-knows-names")
     if answer == {"mock": 0, "spec": 1, "server": 1}:
         equal(answer, program.result, "server-lets-pass")
+    if answer == {"mock": 0, "spec": 0, "server": 2}:
+        equal(answer, program.result, "spec-sees-nothing")
     refuse_other(answer, program.result)
     return Right()
 
 
 @exercise("23.3", answer="function", parameters=1, picture=None)
 async def cut_peer(answer: Answer) -> Right:
+    try:
+        await _judge_peer(answer)
+    except AttributeError as error:
+        if hasattr(error.obj, "recv"):
+            raise Wrong(
+                "not-set", attribute=f"self.{error.name}", seen=error
+            ) from None
+        raise
+    except AssertionError as error:
+        raise Wrong("no-frames", seen=repr(error)) from None
+    return Right()
+
+
+async def _judge_peer(answer: Answer) -> None:
     refuse_none(answer("latte"))
     first, second = "café", "té"
+    await _judge_own_cut(answer, first)
     await _judge_recv(answer, first, second)
     await _judge_replies(answer, first, second)
     await _judge_afterwards(answer, first)
@@ -212,7 +242,25 @@ async def cut_peer(answer: Answer) -> Right:
     await one.recv()
     equal(list(other.sent), [], "shares")
     equal(await other.recv(), second, "shares")
-    return Right()
+
+
+async def _judge_own_cut(answer: Answer, message: str) -> None:
+    """One's cut is not another's."""
+    if not await _can_send(answer(message)):
+        return  # which is another mistake
+    one = answer()
+    with suppress(ConnectionClosed, TypeError):
+        await one.recv()
+    if not await _can_send(answer(message)):
+        raise Wrong("shares-cut")
+
+
+async def _can_send(peer: Any) -> bool:
+    try:
+        await peer.send("latte")
+    except (ConnectionClosed, TypeError):
+        return False
+    return True
 
 
 async def _judge_recv(answer: Answer, *messages: str) -> None:
@@ -379,7 +427,7 @@ def _refuse_events(
     if events == expected:
         return
     asked = [event for event in events if not isinstance(event, str)]
-    if not asked and not ada.gone:
+    if len(asked) < 2 and not ada.gone:
         raise Wrong("really-sleeps", expected=expected, seen=events)
     if not asked:
         raise Wrong("no-pauses", expected=expected, seen=events)
@@ -387,6 +435,8 @@ def _refuse_events(
         raise Wrong("minutes", expected=[240, 60], seen=asked)
     if asked == [300, 60]:
         raise Wrong("five-minutes", expected=[240, 60], seen=asked)
-    if sorted(asked) == [60, 240] and len(_texts(events)) == 3:
+    if sorted(map(str, events)) == sorted(map(str, expected)):
         raise Wrong("other-order", expected=expected, seen=events)
+    if asked == [240, 60]:
+        raise Wrong("other-texts", expected=expected, seen=events)
     raise Wrong("other-events", expected=expected, seen=events)

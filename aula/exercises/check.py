@@ -68,8 +68,9 @@ TEXT = {
     },
 }
 
-# Mistakes that nobody has made yet: no verdict on an answer.
-UNSTARTED = {"unstarted", "unstarted-script"}
+# Mistakes that nobody has made: no verdict on an answer. Lesson 26 cannot give
+# one where there is no broker.
+UNSTARTED = {"unstarted", "unstarted-script", "no-broker"}
 
 
 @dataclass
@@ -192,7 +193,7 @@ def _say(asked: Exercise, found: Right | Wrong, language: str) -> str:
     labels = TEXT[language]
     mistake = words.RIGHT if isinstance(found, Right) else found.mistake
     text = words.find(asked.lesson, asked.name, mistake)[language]
-    message = words.fill(text, found.values)
+    message = words.fill(text, {"number": asked.number} | found.values)
     if mistake in UNSTARTED:
         return message
     head = labels["right" if isinstance(found, Right) else "wrong"]

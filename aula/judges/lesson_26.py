@@ -1,0 +1,603 @@
+"""Judges the exercises of lesson 26: with a real broker, where there is one.
+
+What a learner would run as several processes are here several servers, each
+with a register and a connection to the broker of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from websockets.asyncio.server import ServerConnection, broadcast
+
+from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.prediction import Program, refuse_other
+from aula.judges.mistakes import equal
+from aula.judges.servers import Person, Service
+from aula.judges.waiting import MOMENT, PATIENCE, ends, patiently, until
+
+START = 5.0  # seconds that a broker may take to start
+
+# What bytes say of text that is to be published, and the broker's client of
+# a subject that is none.
+STR_PUBLISHED = "can't concat str to bytes"
+BAD_SUBJECT = "BadSubjectError"
+# What it says of a number that no message bears.
+NO_SUCH_START = "BadRequestError"
+
+
+class Broker:
+    """A broker of the judge's own: ``async with Broker()``.
+
+    Raises:
+        Wrong: no-broker, where there is none on this machine.
+    """
+
+    def __init__(self) -> None:
+        self._clients: list[Any] = []
+        self._addresses: dict[str, list[str]] = {}
+
+    def _start(self) -> None:
+        program = refuse_no_broker()
+        self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        name = self._folder.name
+        options = ["-a", "127.0.0.1", "-p", "-1", "-m", "-1", "-js"]
+        self._process = subprocess.Popen(
+            [program, *options, "-sd", name, "--ports_file_dir", name],
+            stderr=subprocess.DEVNULL,
+        )
+
+    async def __aenter__(self) -> Broker:
+        self._start()
+        try:
+            await until(self._read_addresses, START)
+            if not self._addresses:
+                raise Wrong("no-broker")
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def _read_addresses(self) -> bool:
+        for file in Path(self._folder.name).glob("*.ports"):
+            with suppress(OSError, ValueError):  # it is still being written
+                self._addresses = json.loads(file.read_text("utf-8"))
+        return bool(self._addresses) or self._process.poll() is not None
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            for client in self._clients:
+                with suppress(Exception):
+                    async with asyncio.timeout(PATIENCE):
+                        await client.close()
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._folder.cleanup()
+
+    async def client(self) -> Any:
+        """One more connection, as each process has one."""
+        import nats
+
+        client = await nats.connect(
+            self._addresses["nats"][0],
+            allow_reconnect=False,
+            error_cb=_say_nothing,
+        )
+        self._clients.append(client)
+        return client
+
+    async def look(self, page: str) -> Any:
+        """What the broker says of itself."""
+        url = self._addresses["monitoring"][0] + page
+        async with aiohttp.ClientSession() as session:
+            async with session.get(url) as answer:
+                return await answer.json(content_type=None)
+
+    async def subscriptions(self) -> int:
+        """How many there are, of all clients."""
+        for client in self._clients:
+            await at_the_broker(client)
+        report = await self.look("/connz")
+        return sum(one["subscriptions"] for one in report["connections"])
+
+    async def settles(self, count: int) -> int:
+        """Wait until there are so many; returns how many there are."""
+        found = -1
+        for _ in range(round(PATIENCE / MOMENT)):
+            found = await self.subscriptions()
+            if found == count:
+                break
+            await asyncio.sleep(MOMENT / 2)
+        return found
+
+
+async def at_the_broker(client: Any) -> None:
+    """Wait until the broker has read what a client has sent.
+
+    The first question overtakes what still waits to be sent.
+    """
+    await client.flush()
+    await client.flush()
+
+
+async def _say_nothing(error: Exception) -> None:
+    """The verdict says what failed."""
+
+
+def refuse_no_broker() -> str:
+    """Where the broker's program is.
+
+    Raises:
+        Wrong: no-broker.
+    """
+    scripts = sysconfig.get_path("scripts")
+    program = shutil.which("nats-server", path=scripts)
+    if program is None or importlib.util.find_spec("nats") is None:
+        raise Wrong("no-broker")
+    return program
+
+
+def _raise_errors(*services: Service) -> None:
+    for service in services:
+        for error in service.errors:
+            if STR_PUBLISHED in f"{error}":
+                raise Wrong("str-published", seen=error)
+        service.raise_errors()
+
+
+def _texts(person: Person) -> list[str]:
+    """What somebody has heard, where that is text.
+
+    Raises:
+        Wrong: bytes-sent.
+    """
+    texts = [one for one in person.heard if isinstance(one, str)]
+    if len(texts) < len(person.heard):
+        raise Wrong("bytes-sent", seen=person.heard)
+    return texts
+
+
+class _Process:
+    """A server with a register of its own, as one process would have it."""
+
+    def __init__(self, answer: Answer, client: Any) -> None:
+        self.connected: set[Any] = set()
+        self.client = client
+        self.service = Service(answer, client, self.connected)
+
+    async def relay(self, news: Any) -> None:
+        """Hand what comes on ``chat`` to all who are here."""
+        async for message in news.messages:
+            broadcast(self.connected, message.data.decode())
+
+
+@asynccontextmanager
+async def _two_processes(
+    broker: Broker, answer: Answer
+) -> AsyncIterator[tuple[_Process, _Process]]:
+    first, second = [_Process(answer, await broker.client()) for _ in range(2)]
+    relays = []
+    try:
+        for process in first, second:
+            news = await process.client.subscribe("chat")
+            await at_the_broker(process.client)
+            relays.append(asyncio.create_task(process.relay(news)))
+        async with first.service, second.service:
+            yield first, second
+    finally:
+        for relay in relays:
+            relay.cancel()
+
+
+@exercise("26.1", parameters=3, limit=12, picture="wiretap")
+async def hall(answer: Answer) -> Right:
+    async with Broker() as broker, _two_processes(broker, answer) as both:
+        here, there = both
+        services = here.service, there.service
+        ada = await here.service.visit()
+        await ada.send("Ada")
+        await ada.hears("+Ada")
+        _raise_errors(*services)
+        if not ada.heard:
+            raise Wrong("unannounced", expected=["+Ada"], seen=[])
+        await _refuse_more(broker, ada, ["+Ada"])
+        lima = await there.service.visit()
+        await lima.send("Lima")
+        await lima.hears("+Lima")
+        if not await ada.hears("+Lima"):
+            _raise_errors(*services)
+            if "+Lima" in lima.heard:
+                raise Wrong("stays-here", seen=ada.heard)
+            raise Wrong("unannounced", expected=["+Lima"], seen=lima.heard)
+        eva = await there.service.visit()
+        await eva.send("Eva")
+        await eva.hears("+Eva")
+        await ada.hears("+Eva")
+        for text in "yerba", "mate":
+            await lima.send(text)
+        # What is heard last, after all that was to be heard before.
+        last = "Lima: mate"
+        if not await ada.hears(last):
+            _raise_errors(*services)
+            if lima.gone:
+                raise Wrong("sent-away", seen=lima.heard)
+            if last in lima.heard:
+                raise Wrong("stays-here", seen=ada.heard)
+        await eva.hears(last)
+        said = ["+Eva", "Lima: yerba", last]
+        _raise_errors(*services)
+        await _refuse_more(broker, ada, ["+Ada", "+Lima", *said])
+        await _refuse_more(broker, lima, ["+Lima", *said])
+        await _refuse_more(broker, eva, said)
+        eva.vanish()
+        await _judge_absence(there, ada, "-Eva", "silent-when-cut", 1)
+        await lima.leave()
+        await _judge_absence(there, ada, "-Lima", "silent-farewell", 0)
+        await until(lambda: not there.service.running)
+        if there.service.closed:
+            raise Wrong("closed-escapes")
+        _raise_errors(*services)
+    return Right()
+
+
+async def _refuse_more(
+    broker: Broker, person: Person, expected: list[str]
+) -> None:
+    """Refuse what was heard more than once, or is another text."""
+    await until(lambda: len(person.heard) > len(expected), MOMENT)
+    if person.heard == expected:
+        return
+    seen = person.heard
+    if len(seen) > len({*seen}):
+        if await broker.subscriptions() > 2:
+            raise Wrong("subscribes-too", expected=expected, seen=seen)
+        raise Wrong("twice-here", expected=expected, seen=seen)
+    raise Wrong("other-texts", expected=expected, seen=seen)
+
+
+async def _judge_absence(
+    process: _Process, ada: Person, farewell: str, mistake: str, left: int
+) -> None:
+    heard = await ada.hears(farewell)
+    _raise_errors(process.service)
+    if not heard:
+        raise Wrong(mistake, expected=farewell, seen=ada.heard)
+    equal(ada.heard.count(farewell), 1, "farewell-twice")
+    equal(len(process.connected), left, "still-connected")
+
+
+@exercise("26.2", answer="prediction")
+async def matches(answer: Any, program: Program) -> Right:
+    refuse_no_broker()
+    await program.run()
+    if isinstance(answer, dict):
+        star, rest = answer.get("chat.*"), answer.get("chat.>")
+        happened = program.result
+        if star == 3 and rest == 3:
+            equal(answer, happened, "star-as-rest")
+        if rest == 4:
+            equal(answer, happened, "rest-as-none")
+        if answer.get("chat.garden") == 2:
+            equal(answer, happened, "as-prefix")
+    refuse_other(answer, program.result)
+    return Right()
+
+
+@exercise("26.3", parameters=2, limit=15, picture="wiretap")
+async def in_subject(answer: Answer) -> Right:
+    async with Broker() as broker:
+        clients = [await broker.client() for _ in range(2)]
+        here, there = (Service(answer, client) for client in clients)
+        async with here, there:
+            ada = await here.visit("/salon7")
+            lima = await there.visit("/salon7")
+            eva = await there.visit("/patio")
+            await broker.settles(3)
+            await _judge_room(here, there, ada, lima, eva)
+            await _judge_names(broker, here, ada)
+            await _judge_departures(broker, here, there, ada, lima, eva)
+    return Right()
+
+
+async def _judge_room(
+    here: Service, there: Service, ada: Person, lima: Person, eva: Person
+) -> None:
+    for text in "hola", "¿qué tal?":
+        await ada.send(text)
+    said = ["hola", "¿qué tal?"]
+    await until(lambda: len(lima.heard) >= 2)
+    await until(lambda: len(ada.heard) >= 2)
+    _raise_errors(here, there)
+    if ada.gone or eva.gone:
+        raise Wrong("turned-away", seen=ada.code or eva.code)
+    if ada.heard == said and not lima.heard:
+        raise Wrong("this-process-only", expected=said, seen=lima.heard)
+    for person in ada, lima:
+        equal(_texts(person), said, "other-words")
+    await eva.send("sopa")
+    await eva.hears("sopa")
+    if "hola" in eva.heard:
+        raise Wrong("other-rooms", expected=["sopa"], seen=eva.heard)
+    equal(eva.heard, ["sopa"], "other-words")
+
+
+async def _judge_names(broker: Broker, here: Service, ada: Person) -> None:
+    """People who ask for rooms that would be other subjects, or none."""
+    for path in "/*", "/>", "/salon7.>", "/a.b", "/", "/salon7/x", "/a%20b":
+        before = len(ada.heard)
+        spy = await here.visit(path)
+        await until(lambda spy=spy: spy.gone, MOMENT)  # type: ignore[misc]
+        if not spy.gone:
+            await broker.subscriptions()  # those of the spy are there now
+        await ada.send("secret")
+        await until(lambda n=before: len(ada.heard) > n)  # type: ignore[misc]
+        if await spy.hears("secret", seconds=MOMENT):
+            raise Wrong("spied-on", path=path, seen=spy.heard)
+        if not await until(lambda spy=spy: spy.gone):  # type: ignore[misc]
+            raise Wrong("lets-in", path=path)
+        for error in here.errors:
+            if type(error).__name__ == BAD_SUBJECT:
+                raise Wrong("broker-refuses", path=path, seen=error)
+        _raise_errors(here)
+        equal(spy.code, 1008, "other-code", path=path)
+
+
+async def _judge_departures(
+    broker: Broker,
+    here: Service,
+    there: Service,
+    ada: Person,
+    lima: Person,
+    eva: Person,
+) -> None:
+    await ada.leave()
+    left = await broker.settles(2)
+    _raise_errors(here, there)
+    if left > 2:
+        raise Wrong("stays-subscribed", expected=2, seen=left)
+    lima.vanish()
+    left = await broker.settles(1)
+    _raise_errors(here, there)
+    if left > 1:
+        raise Wrong("ghost-subscribed", expected=1, seen=left)
+    await eva.leave()
+    await until(lambda: not here.running and not there.running)
+    if here.closed or there.closed:
+        raise Wrong("closed-escapes")
+
+
+@exercise("26.4", parameters=4, limit=15, picture="wiretap")
+async def replay(answer: Answer) -> Right:
+    async with Broker() as broker:
+        stream = (await broker.client()).jetstream()
+        await stream.add_stream(name="log", subjects=["log.*"])
+        for room, text in (
+            ("patio", "uno"),
+            ("salon7", "dos"),
+            ("patio", "tres"),
+            ("patio", "cuatro"),
+        ):
+            await stream.publish(f"log.{room}", text.encode())
+        await _judge_replay(
+            broker, answer, stream, 1, ["3 tres", "4 cuatro", "5 cinco"], True
+        )
+        await _judge_replay(
+            broker,
+            answer,
+            stream,
+            0,
+            ["1 uno", "3 tres", "4 cuatro", "5 cinco", "6 seis", "7 siete"],
+            False,
+        )
+    return Right()
+
+
+async def _judge_replay(
+    broker: Broker,
+    answer: Answer,
+    stream: Any,
+    after: int,
+    expected: list[str],
+    goodbye: bool,
+) -> None:
+    """One comes back, hears what she has missed and one thing more."""
+
+    async def handler(websocket: ServerConnection) -> None:
+        await answer(websocket, stream, "patio", after)
+
+    before = await broker.subscriptions()
+    async with Service(handler) as service:
+        ada = await service.visit()
+        missed = len(expected) - 1
+        await until(
+            lambda: len(ada.heard) >= missed or ada.gone or service.errors
+        )
+        _raise_start(service, after)
+        await stream.publish(
+            "log.patio", expected[-1].partition(" ")[2].encode()
+        )
+        await until(
+            lambda: expected[-1] in ada.heard or ada.gone or service.errors
+        )
+        await until(lambda: len(ada.heard) > len(expected), MOMENT)
+        _judge_heard(service, ada, expected, after)
+        await _judge_end(broker, service, ada, stream, goodbye, before)
+
+
+def _raise_start(service: Service, after: int) -> None:
+    for error in service.errors:
+        if type(error).__name__ == NO_SUCH_START:
+            raise Wrong("number-zero", after=after, seen=error)
+    _raise_errors(service)
+
+
+def _judge_heard(
+    service: Service, ada: Person, expected: list[str], after: int
+) -> None:
+    _raise_start(service, after)
+    seen = _texts(ada)
+    if "2 dos" in seen:
+        raise Wrong("other-rooms", expected=expected, seen=seen)
+    if seen[1:] == expected and seen[0] == "1 uno":
+        raise Wrong("already-seen", expected=expected, seen=seen)
+    if seen == expected[-1:]:
+        raise Wrong("gap", expected=expected, seen=seen)
+    if seen == expected[:-1]:
+        raise Wrong("old-only", expected=expected, seen=seen)
+    if ada.gone:
+        raise Wrong("sent-away", expected=expected, seen=seen)
+    texts = [message.partition(" ")[2] for message in expected]
+    if [message.partition(" ")[2] for message in seen] == texts:
+        equal(seen, expected, "other-numbers")
+    equal(seen, expected, "other-replay")
+
+
+async def _judge_end(
+    broker: Broker,
+    service: Service,
+    ada: Person,
+    stream: Any,
+    goodbye: bool,
+    before: int,
+) -> None:
+    if goodbye:
+        await ada.leave()
+    else:
+        ada.vanish()
+    await stream.publish("log.patio", b"seis")
+    await until(lambda: not service.running)
+    if service.running:
+        raise Wrong("never-ends")
+    for error in service.closed:
+        raise Wrong("closed-escapes", seen=error)
+    _raise_errors(service)
+    left = await broker.settles(before)
+    if left > before:
+        raise Wrong("keeps-subscription", expected=0, seen=left - before)
+
+
+class _Backends:
+    """Three servers that count who comes, and can be stopped."""
+
+    def __init__(self) -> None:
+        self.taken: dict[int, int] = {}
+        self._servers: dict[int, asyncio.Server] = {}
+
+    async def start(self, port: int = 0) -> int:
+        """Start one; returns its port."""
+
+        async def accept(
+            reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        ) -> None:
+            own = writer.get_extra_info("sockname")[1]
+            self.taken[own] = self.taken.get(own, 0) + 1
+            writer.write(b"hola")
+            with suppress(OSError):
+                await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(accept, "127.0.0.1", port)
+        port = server.sockets[0].getsockname()[1]
+        self._servers[port] = server
+        return port
+
+    def stop(self, port: int) -> None:
+        """Stop one: its port refuses from now on."""
+        self._servers.pop(port).close()
+
+    def stop_all(self) -> None:
+        """Stop those that are left."""
+        for port in [*self._servers]:
+            self.stop(port)
+
+    async def counts(
+        self, answer: Answer, ports: list[int], order: list[int]
+    ) -> list[int]:
+        """Six connect; how many came to each port, in the given order."""
+        self.taken.clear()
+        for _ in range(6):
+            await self._connect(answer, ports)
+        return [self.taken.get(port, 0) for port in order]
+
+    async def _connect(self, answer: Answer, ports: list[int]) -> None:
+        opened = await answer(ports)
+        try:
+            reader, writer = opened
+            hello = await patiently(reader.read(4))
+        except (TypeError, ValueError, AttributeError):
+            raise Wrong("no-streams", seen=opened) from None
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+        equal(hello, b"hola", "no-streams")
+
+
+@exercise("26.5", parameters=1, limit=30, picture=None)
+async def open_backend(answer: Answer) -> Right:
+    backends = _Backends()
+    try:
+        ports = [await backends.start() for _ in range(3)]
+        places = sorted(ports)
+        await _judge_turns(backends, answer, ports, places)
+    finally:
+        backends.stop_all()
+    return Right()
+
+
+async def _judge_turns(
+    backends: _Backends, answer: Answer, ports: list[int], places: list[int]
+) -> None:
+    order = [*ports]
+    seen = await backends.counts(answer, ports, order)
+    if sorted(seen) == [0, 0, 6]:
+        raise Wrong("always-one", expected=[2, 2, 2], seen=seen)
+    equal(seen, [2, 2, 2], "no-turns")
+    backends.stop(order[1])
+    try:
+        seen = await backends.counts(answer, ports, order)
+    except OSError as error:
+        raise Wrong("dead-port-raises", seen=error) from None
+    if sorted(ports) != places:
+        raise Wrong("deleted", expected=places, seen=sorted(ports))
+    if 0 in (seen[0], seen[2]):
+        raise Wrong("always-one", expected=[3, 0, 3], seen=seen)
+    backends.stop_all()
+    await _judge_none(answer, ports)
+    for port in order:
+        await backends.start(port)
+    try:
+        seen = await backends.counts(answer, ports, order)
+    except OSError:
+        seen = [0, 0, 0]
+    if sorted(ports) != places or 0 in seen:
+        raise Wrong("deleted", expected=[2, 2, 2], seen=seen)
+
+
+async def _judge_none(answer: Answer, ports: list[int]) -> None:
+    """All refuse."""
+    opening = asyncio.ensure_future(answer(ports))
+    # On Windows each attempt takes two seconds.
+    if not await ends(opening, 8):
+        raise Wrong("never-gives-up")
+    try:
+        seen = opening.result()
+    except ConnectionError:
+        return
+    except Exception as error:
+        raise Wrong("other-exception", seen=error) from None
+    raise Wrong("returns-nothing", seen=seen)

@@ -28,6 +28,7 @@ from aula.judges.servers import Person, Service
 from aula.judges.waiting import MOMENT, PATIENCE, ends, patiently, until
 
 START = 5.0  # seconds that a broker may take to start
+SILENCE = 1.3  # seconds, more than its client waits for a message by default
 
 # What bytes say of text that is to be published, and the broker's client of
 # a subject that is none.
@@ -428,6 +429,8 @@ async def _judge_replay(
             lambda: len(ada.heard) >= missed or ada.gone or service.errors
         )
         _raise_start(service, after)
+        if not goodbye:
+            await until(lambda: ada.gone or service.errors, SILENCE)
         await stream.publish(
             "log.patio", expected[-1].partition(" ")[2].encode()
         )
@@ -443,6 +446,8 @@ def _raise_start(service: Service, after: int) -> None:
     for error in service.errors:
         if type(error).__name__ == NO_SUCH_START:
             raise Wrong("number-zero", after=after, seen=error)
+        if isinstance(error, TimeoutError):
+            raise Wrong("impatient", seen=error)
     _raise_errors(service)
 
 
@@ -576,6 +581,12 @@ async def _judge_turns(
         raise Wrong("deleted", expected=places, seen=sorted(ports))
     if 0 in (seen[0], seen[2]):
         raise Wrong("always-one", expected=[3, 0, 3], seen=seen)
+    backends.stop(order[0])
+    try:
+        seen = await backends.counts(answer, ports, order)
+    except OSError as error:
+        raise Wrong("gives-up-early", seen=error) from None
+    equal(seen, [0, 0, 6], "gives-up-early")
     backends.stop_all()
     await _judge_none(answer, ports)
     for port in order:

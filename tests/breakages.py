@@ -39,8 +39,21 @@ def is_wanted(operator: str) -> bool:
     return kind not in CHANGES or change in CHANGES[kind].split()
 
 
+# The bodies that a statement may have.
+BODIES = ("body", "orelse", "finalbody")
+
+
 class Essence(ast.NodeTransformer):
-    """Leaves out what no test should assert: annotations."""
+    """Leaves out annotations, which no test should assert, and ``pass``."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        for name in BODIES:
+            body = getattr(node, name, None)
+            if isinstance(body, list):
+                rest = [one for one in body if not isinstance(one, ast.Pass)]
+                setattr(node, name, rest or body[:1])
+        return node
 
     def visit_arg(self, node: ast.arg) -> ast.arg:
         node.annotation = None
@@ -103,8 +116,6 @@ LOOPS = (ast.For, ast.AsyncFor, ast.While)
 WITHS = (ast.With, ast.AsyncWith)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 DEFINITIONS = (*FUNCTIONS, ast.ClassDef, ast.Import, ast.ImportFrom)
-# The bodies that a statement may have.
-BODIES = ("body", "orelse", "finalbody")
 
 # A class of errors, and others to take in its place.
 WIDER = {

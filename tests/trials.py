@@ -95,14 +95,16 @@ def _compare(before: str, after: str) -> tuple[str, str]:
     """The change from a program to another in one line, and as a diff."""
     old, new = before.splitlines(), after.splitlines()
     diff = [*difflib.unified_diff(old, new, n=1, lineterm="")][2:]
-    # What is only further in or out says nothing, unless it is all there is.
     stripped = [[line.strip() for line in lines] for lines in (old, new)]
-    pair = (old, new) if stripped[0] == stripped[1] else stripped
+    # How far in a line stands matters where lines have only moved.
+    unmoved = [sorted({*lines} - {"pass"}) for lines in stripped]
+    pair = (old, new) if unmoved[0] == unmoved[1] else stripped
     changed = [*difflib.unified_diff(*pair, n=0, lineterm="")][2:]
-    sides = [
-        "; ".join(line[1:] for line in changed if line.startswith(sign))
-        for sign in "-+"
-    ]
+    sides = []
+    for sign in "-+":
+        side = [line[1:] for line in changed if line.startswith(sign)]
+        shown = side if len(side) < 4 else [side[0], "…", side[-1]]
+        sides.append("; ".join(shown))
     return " → ".join(f"`{side}`" for side in sides), "\n".join(diff)
 
 

@@ -202,6 +202,7 @@ async def run_all(answer: Answer) -> Right:
         raise Wrong("other-loop")
     seen = ", ".join(log)
     if seen == expected:
+        _judge_error(answer, log)
         return Right(value=seen)
     if seen == "a0, a1, a fin, b0, b fin, c0, c1, c2, c fin":
         raise Wrong("one-by-one", expected=expected, seen=seen)
@@ -219,6 +220,25 @@ async def run_all(answer: Answer) -> Right:
     if all(f"{name} fin" in log for name in "abc"):
         raise Wrong("other-order", expected=expected, seen=seen)
     raise Wrong("stops-early", expected=expected, seen=seen)
+
+
+def _judge_error(answer: Answer, log: list[str]) -> None:
+    """What a coroutine raises, other than its end, leaves the answer."""
+
+    async def spill() -> None:
+        await asyncio.sleep(0)
+        log.append("spilt")
+        raise LookupError("latte")
+
+    coroutines = [spill(), spill()]
+    try:
+        _call(answer, list(coroutines), log)
+    except (LookupError, _NeverEnds) as error:
+        if isinstance(error, LookupError):
+            return
+    finally:
+        close_unawaited(coroutines)
+    raise Wrong("hides-error")
 
 
 class _NeverEnds(BaseException):

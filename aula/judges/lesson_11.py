@@ -45,12 +45,22 @@ async def register(answer: Answer) -> Right:
         eva.vanish()
         await until(lambda: len(connected) == 1)
         _refuse_presence(connected, "ghost")
+        await _leave_unanswered(service)
         await until(lambda: service.running == 1)
+        service.raise_errors()
         if service.closed:
             raise Wrong("error-escapes")
         await ada.send("how many?")
         await _judge_replies(service, ada, ["2", "2", "1"])
     return Right()
+
+
+async def _leave_unanswered(service: Service) -> None:
+    """Somebody asks, and says goodbye before an answer can come."""
+    person = await service.visit()
+    for _ in range(5):
+        await person.send("how many?")
+    await person.leave()
 
 
 async def _judge_replies(
@@ -134,6 +144,7 @@ async def tell_everyone(answer: Answer) -> Right:
             equal(person.heard, ["hola"], "more-than-that")
         await _judge_arrival(answer, service, connected, people)
         await _judge_farewell(answer, connected, people)
+        await _judge_absence(answer, service, connected)
     return Right()
 
 
@@ -171,6 +182,19 @@ async def _judge_farewell(
     for person in people:
         if person is not sleeper and not await person.hears(HUGER):
             raise Wrong("others-unheard")
+
+
+async def _judge_absence(
+    answer: Answer, service: Service, connected: set[Any]
+) -> None:
+    """One has said goodbye, and is in the set all the same."""
+    before = {*connected}
+    person = await service.visit()
+    await until(lambda: connected - before)
+    gone = connected - before
+    await person.leave()
+    await until(lambda: connected == before)
+    await _judge_end(asyncio.ensure_future(answer(before | gone, "hola")))
 
 
 async def _judge_end(telling: asyncio.Future[Any]) -> None:
@@ -226,10 +250,32 @@ async def headcount(answer: Answer) -> Right:
         await ada.leave()
         await until(lambda: not service.running)
         equal(len(connected), 0, "still-in-the-set")
+        await _judge_leaving_together(service, connected)
         if service.closed:
             raise Wrong("closed-escapes")
         service.raise_errors()
     return Right()
+
+
+async def _judge_leaving_together(
+    service: Service, connected: set[Any]
+) -> None:
+    """Two are gone before either's handler can tell of it."""
+    ada = await service.visit()
+    for vanish in (True, False):
+        pair = [await service.visit(), await service.visit()]
+        await until(lambda: ada.heard[-1:] == ["3"])
+        if vanish:
+            for person in pair:
+                person.vanish()
+        else:
+            await asyncio.gather(*[person.leave() for person in pair])
+        await until(lambda: len(connected) == 1)
+        if service.closed:
+            raise Wrong("closed-escapes")
+        equal(len(connected), 1, "still-in-the-set")
+        if not await until(lambda: ada.heard[-1:] == ["1"]):
+            raise Wrong("silent-farewell", expected="1", seen=ada.heard[-1])
 
 
 async def _judge_counts(

@@ -47,6 +47,8 @@ async def mailbox(answer: Answer) -> Right:
         adas_tasks = asyncio.all_tasks() - before
         eva = await service.visit()
         evas_tasks = asyncio.all_tasks() - before - adas_tasks
+        # What she says is nobody's business, and no reason to stop.
+        await ada.send("hola")
         if await until(lambda: ada.gone or eva.gone, MOMENT):
             service.raise_errors()
             raise Wrong("sent-off")
@@ -77,7 +79,25 @@ async def mailbox(answer: Answer) -> Right:
             raise Wrong("task-stays")
         if service.closed:
             raise Wrong("closed-escapes")
+        await _judge_leaving_amid_messages(service, queues)
     return Right()
+
+
+async def _judge_leaving_amid_messages(
+    service: _Mailboxes, queues: Queues
+) -> None:
+    """There is always another message, up to the moment when she is gone."""
+    lima = await service.visit()
+    await until(lambda: queues)
+    (queue,) = queues.values()
+    leaving = asyncio.create_task(lima.leave())
+    while not leaving.done():
+        if not queue.full():
+            queue.put_nowait("more")
+        await asyncio.sleep(0)
+    await until(lambda: service.running == 0)
+    if service.closed:
+        raise Wrong("closed-escapes")
 
 
 async def _judge_gone(
@@ -211,7 +231,7 @@ def _queue(size: int, *messages: int) -> Queue:
 async def post_or_cut(answer: Answer) -> Right:
     queues: Queues = {}
     # One place is left; none; and there is room, though more is in it.
-    waiting = iter([_queue(1), _queue(2, 1, 2), _queue(5, 1, 2, 3)])
+    waiting = iter([_queue(1), _queue(2, 1, 2), _queue(5, 1, 2, 3), _queue(1)])
 
     async def keep(websocket: ServerConnection) -> None:
         queues[websocket] = next(waiting)
@@ -231,7 +251,7 @@ async def post_or_cut(answer: Answer) -> Right:
         people[1].sleep()
         broadcast([evas], HUGE)
         _post(answer, queues)
-        if len(queues) < 3:
+        if len(queues) < len(people):
             raise Wrong("deletes")
         cut = await until(lambda: evas not in queues)
         if adas.transport.is_closing() or limas.transport.is_closing():
@@ -245,6 +265,15 @@ async def post_or_cut(answer: Answer) -> Right:
         if not cut:
             raise Wrong("lets-stay")
         equal(_content(kept["Eva"]), [1, 2], "takes-from-full")
+        await service.visit()
+        await until(lambda: len(queues) == len(people))
+        full = {adas: kept["Ada"], [*queues][-1]: [*queues.values()][-1]}
+        for queue in full.values():
+            queue.put_nowait(1)
+        _post(answer, full)
+        if not await until(lambda: not full.keys() & queues):
+            one = full.keys() - queues
+            raise Wrong("cuts-one" if one else "cuts-beside-others")
     return Right()
 
 

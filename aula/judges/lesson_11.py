@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
@@ -220,7 +220,7 @@ def _first(connected: set[Any], people: list[Person]) -> Person:
 @exercise("11.4", parameters=2, limit=9, picture="wiretap")
 async def headcount(answer: Answer) -> Right:
     connected: set[Any] = set()
-    async with Service(answer, connected) as service:
+    async with Service(answer, connected, small=True) as service:
         ada = await service.visit()
         await _judge_counts(service, "on-arrival", ada, ["1"])
         if await until(lambda: ada.gone, MOMENT):
@@ -251,6 +251,7 @@ async def headcount(answer: Answer) -> Right:
         await until(lambda: not service.running)
         equal(len(connected), 0, "still-in-the-set")
         await _judge_leaving_together(service, connected)
+        await _judge_arriving_together(service, connected)
         if service.closed:
             raise Wrong("closed-escapes")
         service.raise_errors()
@@ -276,6 +277,25 @@ async def _judge_leaving_together(
         equal(len(connected), 1, "still-in-the-set")
         if not await until(lambda: ada.heard[-1:] == ["1"]):
             raise Wrong("silent-farewell", expected="1", seen=ada.heard[-1])
+
+
+async def _judge_arriving_together(
+    service: Service, connected: set[Any]
+) -> None:
+    """One does not read for a while; others arrive meanwhile."""
+    before = {*connected}
+    sleeper = await service.visit()
+    await until(lambda: connected - before)
+    sleeper.sleep()
+    broadcast(connected - before, HUGE)
+    for _ in range(2):
+        await service.visit()
+        await asyncio.sleep(MOMENT)
+    sleeper.wake()
+    await asyncio.sleep(MOMENT)
+    for error in service.errors:
+        if CHANGED_SIZE in f"{error}":
+            raise Wrong("changed-half-way", seen=error)
 
 
 async def _judge_counts(

@@ -72,6 +72,13 @@ async def mailbox(answer: Answer) -> Right:
         await _judge_cap(ada, adas, eva, evas)
         eva.vanish()
         await _judge_gone(service, queues, 1, evas_tasks)
+        # Nothing was on its way to Lima.
+        before = asyncio.all_tasks()
+        lima = await service.visit()
+        await until(lambda: len(queues) == 2)
+        limas_tasks = asyncio.all_tasks() - before
+        lima.vanish()
+        await _judge_gone(service, queues, 1, limas_tasks)
         await ada.leave()
         await _judge_gone(service, queues, 0, adas_tasks)
         adas.put_nowait("cuatro")

@@ -198,11 +198,16 @@ class StatementDropped(BodyBreakage):
 
 
 class MovedOut(BodyBreakage):
-    """Takes the first or last statement out of a loop, ``with`` or ``try``."""
+    """Takes the first or last statement out of a loop, ``with`` or ``try``.
+
+    All that is in a ``with`` or ``try`` is left there: see ``NotClosed``.
+    """
 
     def bodies_of(self, body: list[ast.stmt]) -> Iterator[list[ast.stmt]]:
         for place, block in enumerate(body):
             if not isinstance(block, (*LOOPS, *WITHS, ast.Try)):
+                continue
+            if len(block.body) == 1 and not isinstance(block, LOOPS):
                 continue
             first, last = block.body[:1], block.body[-1:]
             without_first = _with(block, body=block.body[1:] or [ast.Pass()])
@@ -317,11 +322,11 @@ class ExceptChanged(Breakage):
         elif _called(node) == "suppress":
             errors = node.args
             for place, error in enumerate(errors):
-                for other in [*_other_errors(error), None]:
-                    new = [other] if other else []
-                    yield _with(
-                        node, args=errors[:place] + new + errors[place + 1 :]
-                    )
+                before, after = errors[:place], errors[place + 1 :]
+                for other in _other_errors(error):
+                    yield _with(node, args=[*before, other, *after])
+                if before or after:  # or there need be no with
+                    yield _with(node, args=before + after)
 
 
 def _other_errors(caught: ast.expr) -> Iterator[ast.expr]:

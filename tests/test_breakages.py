@@ -208,7 +208,18 @@ MADE = [
     (
         breakages.ExceptChanged,
         "suppress(websockets.ConnectionClosedOK)",
-        ["suppress(websockets.ConnectionClosed)", "suppress()"],
+        ["suppress(websockets.ConnectionClosed)"],
+    ),
+    (
+        breakages.ExceptChanged,
+        "suppress(KeyError, Exception)",
+        [
+            "suppress(Exception, Exception)",
+            "suppress(Exception)",
+            "suppress(KeyError, BaseException)",
+            "suppress(KeyError, ValueError)",
+            "suppress(KeyError)",
+        ],
     ),
     (
         breakages.CopyNotTaken,

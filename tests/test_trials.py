@@ -12,7 +12,7 @@ from authoring.source import Cell, lesson_paths, read_lesson
 def test_mutants_of_an_answer():
     answer = "async def f(a, b):\n    return await g(a)\n"
     found = [*mutants_of([Cell("code", answer, 1)])]
-    line = "`return await g(a)`"
+    line = "0.2 `return await g(a)`"
     assert [mutant.change for mutant in found] == [
         f"{line} → `return g(a)`",
         f"{line} → `pass`",
@@ -24,7 +24,7 @@ def test_mutants_of_an_answer():
 def test_what_is_only_moved():
     answer = "async def f(a):\n    for b in a:\n        g(b)\n        h()\n"
     changes = {m.change for m in mutants_of([Cell("code", answer, 1)])}
-    assert "`        h()` → `    h()`" in changes
+    assert "0.4 `        h()` → `    h()`" in changes
 
 
 def test_scripts():

@@ -11,6 +11,7 @@ import asyncio
 import difflib
 import hashlib
 import json
+import operator
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -53,7 +55,8 @@ class Mutant:
     """A right answer to an exercise, broken in one place.
 
     Attributes:
-        change: what was there and what is there now, in one line.
+        change: which answer, counted from the solution, in which line of it
+            as Python writes it, and what became what.
     """
 
     code: str
@@ -65,12 +68,13 @@ def mutants_of(answers: list[Cell]) -> Iterator[Mutant]:
     """The mutants of the right answers to an exercise."""
     sources = [_split(cell.source) for cell in answers]
     seen = {essence(source) for _, source in sources}
-    for magic, source in sources:
+    for number, (magic, source) in enumerate(sources):
         before = ast.unparse(ast.parse(source))
         for code in _break(source):
             if is_new(code, seen):
                 after = ast.unparse(ast.parse(code))
-                yield Mutant(magic + after, *_compare(before, after))
+                change, diff = _compare(before, after)
+                yield Mutant(magic + after, f"{number}.{change}", diff)
 
 
 def _split(source: str) -> tuple[str, str]:
@@ -99,13 +103,14 @@ def _compare(before: str, after: str) -> tuple[str, str]:
     # How far in a line stands matters where lines have only moved.
     unmoved = [sorted({*lines} - {"pass"}) for lines in stripped]
     pair = (old, new) if unmoved[0] == unmoved[1] else stripped
+    same = takewhile(bool, map(operator.eq, *pair))
     changed = [*difflib.unified_diff(*pair, n=0, lineterm="")][2:]
     sides = []
     for sign in "-+":
         side = [line[1:] for line in changed if line.startswith(sign)]
         shown = side if len(side) < 4 else [side[0], "…", side[-1]]
-        sides.append("; ".join(shown))
-    return " → ".join(f"`{side}`" for side in sides), "\n".join(diff)
+        sides.append("`{}`".format("; ".join(shown)))
+    return f"{len([*same]) + 1} {' → '.join(sides)}", "\n".join(diff)
 
 
 def listed(exercise: str) -> str:
@@ -322,7 +327,7 @@ def _play_exercise(
         count.mutants += 1
         count.timeouts += outcome == "timeout"
         if outcome == "right" or outcome.startswith("no verdict"):
-            if mutant.change in equal:
+            if f"- {mutant.change}\n" in equal:
                 count.equal += 1
             else:
                 count.unlisted += 1

@@ -44,15 +44,15 @@ BODIES = ("body", "orelse", "finalbody")
 
 
 class Essence(ast.NodeTransformer):
-    """Leaves out annotations, which no test should assert, and ``pass``."""
+    """Leaves out what does nothing: annotations, docstrings, ``pass``."""
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         super().generic_visit(node)
         for name in BODIES:
             body = getattr(node, name, None)
             if isinstance(body, list):
-                rest = [one for one in body if not isinstance(one, ast.Pass)]
-                setattr(node, name, rest or body[:1])
+                rest = [one for one in body if not _is_idle(one)]
+                setattr(node, name, rest or [ast.Pass()] * len(body[:1]))
         return node
 
     def visit_arg(self, node: ast.arg) -> ast.arg:
@@ -68,6 +68,13 @@ class Essence(ast.NodeTransformer):
         return self.generic_visit(node)
 
     visit_AsyncFunctionDef = visit_FunctionDef
+
+
+def _is_idle(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Pass) or (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+    )
 
 
 def essence(code: str) -> str:

@@ -298,8 +298,11 @@ async def _judge_busy_consumer(answer: Answer, run: Recorder) -> None:
                 await until(lambda: orders.asked > 1, MOMENT)
         if orders.asked > 1:
             raise Wrong("overlapping")
-        feed.put("latte 100", "latte 101")
+        asked = feed.asked
+        feed.put(*[f"latte {price}" for price in range(100, 104)])
         await until(desk.ended.is_set, 2 * MOMENT)
+        if feed.asked > asked + 2:
+            raise Wrong("sends-to-nobody")
         orders.free.set()
         await _judge_leaving(desk, feed, "busy-close-escapes")
 

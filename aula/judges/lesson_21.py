@@ -17,7 +17,7 @@ from websockets.http11 import Request, Response
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
-from aula.judges.mistakes import equal, refuse_none
+from aula.judges.mistakes import UNPACKED, equal, refuse_none
 from aula.judges.servers import (
     Hung,
     Service,
@@ -38,20 +38,26 @@ TOKENS = {
 }
 
 
-@exercise("21.1", answer="prediction", picture="wiretap")
+@exercise("21.1", answer="prediction", picture=None)
 async def doors(answer: Any, program: Program) -> Right:
     await program.run()
-    bill, refused = "Ada owes 12", "refused: 403"
-    if answer == [bill, bill, refused, refused, bill]:
-        equal(answer, program.result, "as-if-slash-were-nothing")
-    if answer == [bill, refused, bill, refused, bill]:
-        equal(answer, program.result, "as-if-http-were-https")
-    if answer == [bill, refused, refused, refused, refused]:
-        equal(answer, program.result, "as-if-none-were-nobody")
-    if answer == [bill, bill, bill, bill, bill]:
-        equal(answer, program.result, "as-if-cookie-sufficed")
-    refuse_other(answer, program.result)
+    result = program.result
+    if isinstance(answer, list) and len(answer) == len(result):
+        bill, refused = "Ada owes 12", "refused: 403"
+        _refuse_row(answer, result, 3, bill, "as-if-cookie-sufficed")
+        _refuse_row(answer, result, 1, bill, "as-if-slash-were-nothing")
+        _refuse_row(answer, result, 2, bill, "as-if-http-were-https")
+        _refuse_row(answer, result, 4, refused, "as-if-none-were-nobody")
+    refuse_other(answer, result)
     return Right()
+
+
+def _refuse_row(
+    answer: list[Any], result: Any, row: int, said: str, mistake: str
+) -> None:
+    """Name the mistake of one who says that of a row where it is not so."""
+    if answer[row : row + 1] == [said] and result[row : row + 1] != [said]:
+        equal(answer, result, mistake)
 
 
 class _Gate:
@@ -61,10 +67,12 @@ class _Gate:
         made: whether the function has made a response this time.
         returned: what it has returned.
         error: what it has raised.
+        header: what it was asked with.
     """
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
+        self.header = ""
         self.made = False
         self.returned: Any = None
         self.error: Exception | None = None
@@ -87,6 +95,7 @@ class _Gate:
     async def ask(self, url: str, header: str | None) -> int | str:
         """The status that a header is refused with, or a name."""
         self.made, self.returned, self.error = False, None, None
+        self.header = header or ""
         headers = {} if header is None else {"Authorization": header}
         try:
             async with calling(url, additional_headers=headers) as websocket:
@@ -123,10 +132,14 @@ async def _judge_gate(door: _Gate, url: str) -> None:
         seen = await door.ask(url, f"Bearer {token}")
         _refuse_error(door)
         _refuse_other_return(door)
+        if seen in (401, 403) and token != "latte-4711":
+            raise Wrong("one-owner", expected=name, seen=seen)
         if seen in (401, 403):
             raise Wrong("owner-refused", expected=name, seen=seen)
         if isinstance(seen, int):
             raise Wrong("owner-answered", expected=name, seen=seen)
+        if token in seen:
+            raise Wrong("token-as-name", expected=name, seen=seen)
         equal(seen, name, "other-name")
     await _judge_stranger(door, url, "Bearer macchiato-1", "any-token")
     await _judge_stranger(door, url, "Bearer ", "other-header")
@@ -137,6 +150,7 @@ async def _judge_gate(door: _Gate, url: str) -> None:
         header = f"{scheme} latte-4711"
         await _judge_stranger(door, url, header, "any-scheme")
     await _judge_stranger(door, url, "Bearer café", "any-token")
+    await _judge_stranger(door, url, "Bearerlatte-4711", "no-space")
     seen = await door.ask(url, "Bearer ristretto-7e")
     _refuse_error(door)
     equal(seen, "Iris", "letters-stripped")
@@ -167,6 +181,8 @@ def _refuse_error(door: _Gate) -> None:
         raise Wrong("key-error", seen=door.error)
     if isinstance(door.error, AttributeError) and door.error.obj is None:
         raise Wrong("none-header", seen=door.error)
+    if isinstance(door.error, ValueError) and UNPACKED in f"{door.error}":
+        raise Wrong("other-pieces", header=door.header, seen=door.error)
     if door.error is not None:
         raise door.error
 
@@ -189,8 +205,12 @@ async def admit(answer: Answer) -> Right:
         for error in service.errors:
             if isinstance(error, TimeoutError):
                 raise Wrong("timeout-escapes", seen=error)
-            if isinstance(error, UnboundLocalError | KeyError):
+            if isinstance(error, UnboundLocalError):
+                raise Wrong("never-came", seen=error)
+            if isinstance(error, KeyError) and mute.close_code == 1008:
                 raise Wrong("goes-on", seen=error)
+            if isinstance(error, KeyError):
+                raise Wrong("token-not-there", seen=error)
         service.raise_errors()
         equal(mute.close_code, 1008, "mute-other-code")
         async with service.connect() as lima:
@@ -305,7 +325,7 @@ def _judge_valid(
         shown = {"text": text, "expected": name, "seen": error}
         if _takes(answer, f"{name}.{FAR}", key, key):
             raise Wrong("own-clock", **shown) from None
-        if _takes(answer, text, LESSON_KEY, key):
+        if _takes(answer, f"{name}.{FAR}", LESSON_KEY, key):
             raise Wrong("own-key", **shown) from None
         raise Wrong(mistake, **shown) from None
     refuse_none(seen, name)

@@ -143,12 +143,12 @@ class Known:
         for line in self._path.read_text("utf-8").splitlines():
             self._outcomes |= json.loads(line)
 
-    def get(self, exercise: str, mutant: Mutant) -> str | None:
-        return self._outcomes.get(_digest(exercise + mutant.code))
+    def get(self, mutant: Mutant) -> str | None:
+        return self._outcomes.get(_digest(mutant.code))
 
-    def add(self, exercise: str, mutant: Mutant, outcome: str) -> None:
+    def add(self, mutant: Mutant, outcome: str) -> None:
         with self._path.open("a", encoding="utf-8") as file:
-            known = {_digest(exercise + mutant.code): outcome}
+            known = {_digest(mutant.code): outcome}
             file.write(json.dumps(known) + "\n")
 
 
@@ -173,17 +173,22 @@ def judge(
     assert asked is not None
     todo = iter(mutants)
     running: dict[Connection, _Trial] = {}
-    while True:
-        while len(running) < WORKERS and (mutant := next(todo, None)):
-            trial = _Trial(mutant, player, exercise, asked.limit + PATIENCE)
-            running[trial.verdict] = trial
-        if not running:
-            return
-        ready = wait([*running], timeout=1)
-        for verdict, trial in [*running.items()]:
-            if verdict in ready or time.monotonic() > trial.deadline:
-                del running[verdict]
-                yield trial.mutant, trial.end()
+    try:
+        while True:
+            while len(running) < WORKERS and (mutant := next(todo, None)):
+                limit = asked.limit + PATIENCE
+                trial = _Trial(mutant, player, exercise, limit)
+                running[trial.verdict] = trial
+            if not running:
+                return
+            ready = wait([*running], timeout=1)
+            for verdict, trial in [*running.items()]:
+                if verdict in ready or time.monotonic() > trial.deadline:
+                    del running[verdict]
+                    yield trial.mutant, trial.end()
+    finally:  # where the run is broken off
+        for trial in running.values():
+            trial.end()
 
 
 class _Trial:
@@ -316,25 +321,35 @@ def _play_exercise(
             raise RuntimeError(f"{outcome} is said of\n{answer.code}")
     equal = listed(answers.name)
     mutants = [*mutants_of(right)]
-    found = [(mutant, known.get(answers.name, mutant)) for mutant in mutants]
-    new = [mutant for mutant, outcome in found if outcome is None]
-    for mutant, outcome in judge(new, player, exercise):
-        known.add(answers.name, mutant, outcome)
-        found.append((mutant, outcome))
-    for mutant, outcome in found:
-        if outcome is None:
-            continue
+    for mutant, outcome in _outcomes(mutants, exercise, player, known):
         count.mutants += 1
         count.timeouts += outcome == "timeout"
-        if outcome == "right" or outcome.startswith("no verdict"):
-            if f"- {mutant.change}\n" in equal:
-                count.equal += 1
-            else:
-                count.unlisted += 1
-                print(
-                    f"{exercise.number} {answers.name}: {outcome}",
-                    mutant.change,
-                    mutant.diff,
-                    sep="\n",
-                    flush=True,
-                )
+        if outcome != "right" and not outcome.startswith("no verdict"):
+            continue
+        if f"- {mutant.change}\n" in equal:
+            count.equal += 1
+            continue
+        count.unlisted += 1
+        print(
+            f"{exercise.number} {answers.name}: {outcome}",
+            mutant.change,
+            mutant.diff,
+            sep="\n",
+            flush=True,
+        )
+
+
+def _outcomes(
+    mutants: list[Mutant], exercise: Exercise, player: Player, known: Known
+) -> Iterator[tuple[Mutant, str]]:
+    """The outcome of each: those that are known, then the others."""
+    new = []
+    for mutant in mutants:
+        outcome = known.get(mutant)
+        if outcome is None:
+            new.append(mutant)
+        else:
+            yield mutant, outcome
+    for mutant, outcome in judge(new, player, exercise):
+        known.add(mutant, outcome)
+        yield mutant, outcome

@@ -84,7 +84,7 @@ def _judge_pauses(
         raise Wrong("no-jitter", seen=shown)
     if all(max(run) - min(run) < 1e-9 for run in ratios):
         raise Wrong("one-jitter", seen=shown)
-    _judge_growth(ratios, bases, shown)
+    _judge_growth(runs, ratios, bases, shown)
     if max(run[-1] for run in ratios) <= 1:
         raise Wrong("capped-after", cap=cap, seen=shown)
     if min(flat) < 0.5 - 1e-9 or max(flat) > 1.5 + 1e-9:
@@ -96,13 +96,20 @@ def _judge_pauses(
 
 
 def _judge_growth(
-    ratios: list[list[float]], bases: list[float], shown: list[float]
+    runs: list[list[float]],
+    ratios: list[list[float]],
+    bases: list[float],
+    shown: list[float],
 ) -> None:
     """Refuse bases that grow otherwise, where chance is as it should be.
 
     Arguments:
+        runs: the pauses of each run.
         ratios: for each run, its pauses by the bases that they should have.
     """
+    spreads = [max(place) - min(place) for place in zip(*runs, strict=True)]
+    if bases[-1] > 10 * bases[0] and 0 < spreads[-1] < 3 * spreads[0]:
+        raise Wrong("added", expected=bases, seen=shown)
     places = [*zip(*ratios, strict=True)]
     if any(max(place) > 3.001 * min(place) for place in places):
         return
@@ -155,9 +162,9 @@ def _goes_on(answer: Answer, error: Exception) -> bool:
             raise Wrong("status-elsewhere", seen=missing) from None
         raise
     except Exception as raised:
-        # The library takes that for a return.
+        # The library takes that for a return, but does not promise to.
         if raised is error:
-            return False
+            raise Wrong("error-raised", seen=raised) from None
         raise
     if seen is not None and not isinstance(seen, BaseException):
         raise Wrong("not-an-exception", seen=seen)
@@ -383,6 +390,7 @@ def _judge_shown(shown: list[Any]) -> None:
 ONCE = ["latte", "mocha", "chai"]
 TWICE = ["latte", "mocha", "mocha", "chai"]
 LOST = ["latte", "chai"]
+FROM_THE_FIRST = ["latte", "mocha", *ONCE]
 
 
 @exercise("19.4", answer="prediction", picture="wiretap")
@@ -393,6 +401,8 @@ async def served_drinks(answer: Any, program: Program) -> Right:
             _judge_drinks([*answer.values()])
         if answer.get("early") == LOST:
             equal(answer, program.result, "as-if-cut-before")
+        if answer.get("late") == FROM_THE_FIRST:
+            equal(answer, program.result, "from-the-first")
         if answer.get("late") == ONCE:
             equal(answer, program.result, "nobody-notices")
         if answer.get("remembered") == TWICE:

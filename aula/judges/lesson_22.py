@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -26,6 +27,8 @@ from aula.judges.mistakes import equal, refuse_none
 from aula.judges.servers import Hung, Service, address, hear, stop, tell
 from aula.judges.waiting import MOMENT, Silence, patiently, until
 
+OUTCOME = re.compile(r"\d+ letters|closed: \d+")
+
 
 @exercise("22.1", answer="prediction", picture="wiretap")
 async def fits(answer: Any, program: Program) -> Right:
@@ -35,6 +38,12 @@ async def fits(answer: Any, program: Program) -> Right:
         isinstance(item, int) for item in answer
     ):
         equal(answer, program.result, "no-texts")
+    if isinstance(answer, list) and not all(
+        isinstance(item, str) and OUTCOME.fullmatch(item) for item in answer
+    ):
+        equal(answer, program.result, "other-spelling")
+    if isinstance(answer, list) and answer[:2] == [fit, fit]:
+        equal(answer, program.result, "as-if-cut-off")
     if answer == [fit, "1001 letters", "600 letters", "500 letters"]:
         equal(answer, program.result, "as-if-compressed")
     if isinstance(answer, list) and "1200 letters" in answer:
@@ -130,6 +139,7 @@ def _refuse_taking(answer: Answer, messages: list[str], mistake: str) -> None:
         raise Wrong(mistake, message=short, seen=seen)
 
 
+BUSY = "a cake"  # the message that keeps a handler at work
 LIMITS = (3, 2)  # a gate that has the lesson's limit of 3 is found out later
 
 
@@ -143,8 +153,9 @@ async def serve_at_most(answer: Answer) -> Right:
 
 async def _judge_server(answer: Answer, limit: int) -> None:
     """A server of the answer's, with room for so many."""
+    work = _Work()
     try:
-        server = await patiently(answer(handler, limit))
+        server = await patiently(answer(work.handler, limit))
     except Silence:
         raise Wrong("not-returned") from None
     if not isinstance(server, Server):
@@ -158,6 +169,7 @@ async def _judge_server(answer: Answer, limit: int) -> None:
     try:
         await _judge_crowd(crowd, limit)
     finally:
+        work.over.set()
         crowd.vanish()
         await stop(server)
 
@@ -177,10 +189,22 @@ def _unlogged() -> Iterator[None]:
         log.removeFilter(passes)
 
 
-async def handler(websocket: ServerConnection) -> None:
-    """Send back what comes; fail when somebody vanishes, as handlers do."""
-    async for message in websocket:
-        await websocket.send(message)
+class _Work:
+    """What the handlers of one server do.
+
+    Attributes:
+        over: set when those that are busy may go on.
+    """
+
+    def __init__(self) -> None:
+        self.over = asyncio.Event()
+
+    async def handler(self, websocket: ServerConnection) -> None:
+        """Send back what comes; fail when somebody vanishes, as they do."""
+        async for message in websocket:
+            if message == BUSY:
+                await self.over.wait()
+            await websocket.send(message)
 
 
 class _Crowd:
@@ -243,14 +267,20 @@ async def _judge_crowd(crowd: _Crowd, limit: int) -> None:
         raise Wrong("limit-ignored", expected=limit, seen=seen)
     if seen == limit + 1:
         raise Wrong("one-too-many", expected=limit, seen=seen)
-    equal(seen, limit, "too-many")
+    if seen > limit:
+        # A gate that waits before it decides refuses whoever comes later.
+        await crowd.come(1)
+        if not crowd.statuses:
+            raise Wrong("never-refuses", expected=limit, seen=seen)
+        raise Wrong("too-many", expected=limit, seen=seen)
     equal({*crowd.statuses}, {503}, "other-status")
     with suppress(Hung, Silence):
-        equal(await tell(crowd.inside[0], "hola"), "hola", "not-served")
+        equal(await tell(crowd.inside[0], "latte"), "latte", "not-served")
         await _judge_places(crowd, limit)
         await _judge_plain(crowd, limit)
+        await _judge_busy(crowd, limit)
         return
-    raise Wrong("not-served", expected="hola")
+    raise Wrong("not-served", expected="latte")
 
 
 async def _judge_places(crowd: _Crowd, limit: int) -> None:
@@ -270,6 +300,16 @@ async def _judge_plain(crowd: _Crowd, limit: int) -> None:
     crowd.inside.clear()
     await crowd.ask(limit + 1)
     await _judge_place(crowd, limit, "plain-counted")
+
+
+async def _judge_busy(crowd: _Crowd, limit: int) -> None:
+    """One vanishes whose handler is at work, and stays so."""
+    await crowd.come(limit - len(crowd.inside))
+    leaver = crowd.inside.pop(0)
+    await leaver.send(BUSY)
+    await asyncio.sleep(MOMENT)
+    leaver.transport.abort()
+    await _judge_place(crowd, limit, "busy-keeps-place")
 
 
 async def _judge_place(crowd: _Crowd, limit: int, mistake: str) -> None:

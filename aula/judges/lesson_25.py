@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import statistics
 import time
@@ -18,6 +19,8 @@ from aula.judges.mistakes import equal, refuse_none
 # Seconds of 100 waits, in no order: multiplied by 37, they are all different.
 WAITS = [(37 * number % 101) / 1000 for number in range(1, 101)]
 FEW = [0.5, 0.02, 0.9, 0.31, 0.07, 0.6, 0.11]
+# Most waits of a real measurement are alike.
+ALIKE = [0.02, 0.4, 0.02, 0.02, 0.9, 0.02, 0.02, 0.02, 0.02, 0.02]
 CASES = [
     (WAITS, 99),
     (WAITS, 90),
@@ -26,6 +29,8 @@ CASES = [
     (FEW, 50),
     (FEW, 90),
     (FEW, 1),
+    (ALIKE, 50),
+    (ALIKE, 90),
     ([0.25], 99),
 ]
 # Seconds of CPU that an action takes, round by round; and seconds it waits,
@@ -34,11 +39,19 @@ ROUNDS = [[0.05, 0.02, 0.06], [0.02, 0.05]]
 CHEAPEST = 0.02
 WAIT = 0.15
 NEAR = 1.6  # times the cheapest; the next is 2.5 times as much
+# Text of which nothing repeats, and more of it than a server's compressor
+# remembers.
+LONG = " ".join(str(number**2 % 99991) for number in range(1000))
 TEXTS = [
     ['{"seat": 31, "drink": "mocha", "name": "Grace Hopper"}'] * 6,
     ["café con piñón " * 40, "ñandú", "café con piñón " * 40],
     ["latte"],
+    [LONG, LONG],
 ]
+# What Python says of an action that is given arguments, and of text where
+# bytes are needed.
+TAKES_NOTHING = "once() takes 1 positional argument"
+NOT_BYTES = ("bytes-like object", "concat str to", "has no attribute 'decode'")
 SLACK = 0.03  # of the bytes, for a compressor that is set otherwise
 
 
@@ -46,7 +59,14 @@ SLACK = 0.03  # of the bytes, for a compressor that is set otherwise
 async def percentile(answer: Answer) -> Right:
     for waits, share in CASES:
         given = [*waits]
-        seen = answer(given, share)
+        try:
+            seen = answer(given, share)
+        except IndexError as error:
+            if len(waits) < share:
+                raise Wrong(
+                    "as-if-a-hundred", count=len(waits), seen=error
+                ) from None
+            raise
         ordered = sorted(waits)
         place = math.ceil(len(waits) * share / 100)
         expected = ordered[place - 1]
@@ -56,6 +76,10 @@ async def percentile(answer: Answer) -> Right:
             raise Wrong("mutates", expected=waits[:5], seen=given[:5])
         if seen == expected:
             continue
+        if isinstance(seen, list | tuple):
+            raise Wrong("many-waits", expected=expected, seen=seen[:5])
+        if seen == _without_equals(waits, share):
+            raise Wrong("equals-dropped", expected=expected, seen=seen)
         if seen == waits[place - 1]:
             raise Wrong("unsorted", expected=expected, seen=seen, **asked)
         if seen == place:
@@ -72,6 +96,14 @@ async def percentile(answer: Answer) -> Right:
     return Right()
 
 
+def _without_equals(waits: list[float], share: int) -> float | None:
+    """The percentile of waits that are all kept once; None without equals."""
+    kept = sorted({*waits})
+    if len(kept) == len(waits):
+        return None
+    return kept[math.ceil(len(kept) * share / 100) - 1]
+
+
 @exercise("25.2", answer="prediction", picture=None)
 async def queue_waits(answer: Any, program: Program) -> Right:
     await program.run()
@@ -81,6 +113,10 @@ async def queue_waits(answer: Any, program: Program) -> Right:
         equal(answer, program.result, "never-recovers")
     if answer == [0, 50, 50, 50, 50, 50]:
         equal(answer, program.result, "times-not-waits")
+    if answer == [0, 50, 40, 30, 20, 10]:
+        equal(answer, program.result, "ten-too-many")
+    if answer == [0, 0.04, 0.03, 0.02, 0.01, 0]:
+        equal(answer, program.result, "in-seconds")
     refuse_other(answer, program.result)
     return Right()
 
@@ -90,6 +126,8 @@ class _Brewing:
 
     def __init__(self, rounds: list[float]) -> None:
         self.count = 0
+        self.overlapped = False
+        self._running = False
         self._rounds = rounds
 
     async def once(self) -> None:
@@ -97,17 +135,27 @@ class _Brewing:
             raise Wrong("too-many-rounds", expected=self.count)
         end = time.process_time() + self._rounds[self.count]
         self.count += 1
+        self.overlapped |= self._running
+        self._running = True
         while time.process_time() < end:
             pass
         await asyncio.sleep(WAIT)
+        self._running = False
 
 
 @exercise("25.3", parameters=2, limit=12)
 async def cost(answer: Answer) -> Right:
     for rounds in ROUNDS:
         brew = _Brewing(rounds)
-        seen = await answer(brew.once, len(rounds))
+        try:
+            seen = await answer(brew.once, len(rounds))
+        except TypeError as error:
+            if TAKES_NOTHING in f"{error}":
+                raise Wrong("gives-arguments", seen=error) from None
+            raise
         equal(brew.count, len(rounds), "too-few-rounds")
+        if brew.overlapped:
+            raise Wrong("all-at-once")
         refuse_none(seen)
         if not isinstance(seen, float | int):
             raise Wrong("no-number", seen=seen)
@@ -130,29 +178,55 @@ def _refuse_cost(seen: float, rounds: list[float]) -> None:
 async def wire_size(answer: Answer) -> Right:
     for texts in TEXTS:
         for compressed in False, True:
-            seen = answer([*texts], compressed)
+            seen = _call(answer, texts, compressed)
+            again = _call(answer, texts, compressed)
             expected = _size(texts, compressed)
-            refuse_none(seen, expected)
-            if isinstance(seen, list | tuple):
-                raise Wrong("no-sum", expected=expected, seen=seen)
-            if abs(seen - expected) > (expected * SLACK if compressed else 0):
+            slack = expected * SLACK if compressed else 0
+            if abs(again - expected) > slack and again != seen:
+                raise Wrong("kept", expected=expected, seen=again)
+            if abs(seen - expected) > slack:
                 _refuse_size(seen, expected, texts, compressed)
     return Right()
 
 
-def _size(texts: list[str], compressed: bool, **options: bool) -> int:
+def _call(answer: Answer, texts: list[str], compressed: bool) -> Any:
+    """What the answer says of some texts, a number.
+
+    Raises:
+        Wrong: printed, no-sum or not-encoded.
+    """
+    try:
+        seen = answer([*texts], compressed)
+    except (TypeError, AttributeError) as error:
+        if any(said in f"{error}" for said in NOT_BYTES):
+            raise Wrong("not-encoded", seen=error) from None
+        raise
+    expected = _size(texts, compressed)
+    refuse_none(seen, expected)
+    if not isinstance(seen, int | float):
+        raise Wrong("no-sum", expected=expected, seen=seen)
+    return seen
+
+
+def _size(
+    texts: list[str],
+    compressed: bool,
+    *,
+    mask: bool = False,
+    forget: bool = False,
+    bits: int = 12,
+    encoding: str = "utf-8",
+) -> int:
     """The bytes on the wire.
 
     Arguments:
-        options: ``mask``, ``fresh`` for a new compressor for each message.
+        forget: whether nothing is remembered from one message to the next.
+        bits: how much is remembered.
     """
-    deflate, total = PerMessageDeflate(False, False, 12, 12), 0
+    deflate, total = PerMessageDeflate(forget, forget, bits, bits), 0
     for text in texts:
-        if options.get("fresh"):
-            deflate = PerMessageDeflate(False, False, 12, 12)
-        frame = Frame(Opcode.TEXT, text.encode())
+        frame = Frame(Opcode.TEXT, text.encode(encoding))
         extensions = [deflate] if compressed else []
-        mask = options.get("mask", False)
         total += len(frame.serialize(mask=mask, extensions=extensions))
     return total
 
@@ -162,18 +236,22 @@ def _refuse_size(
 ) -> None:
     characters = sum(map(len, texts))
     data = sum(len(text.encode()) for text in texts)
-    if not compressed and seen == _size(texts, True):
-        raise Wrong("always-compressed", expected=expected, seen=seen)
-    if seen == _size(texts, compressed, mask=True):
-        raise Wrong("masked", expected=expected, seen=seen)
-    if compressed and seen == _size(texts, False):
-        raise Wrong("never-compressed", expected=expected, seen=seen)
-    if compressed and seen == _size(texts, True, fresh=True):
-        raise Wrong("forgets", expected=expected, seen=seen)
-    if seen in (characters, data):
-        raise Wrong("no-header", expected=expected, seen=seen)
-    if seen == _size(texts[-1:], compressed) or seen == _size(
-        texts[:1], compressed
-    ):
-        raise Wrong("one-only", expected=expected, seen=seen)
+
+    def refuse_size(mistake: str, *sizes: int) -> None:
+        if seen in sizes:
+            raise Wrong(mistake, expected=expected, seen=seen)
+
+    if not compressed:
+        refuse_size("always-compressed", _size(texts, True))
+    refuse_size("masked", _size(texts, compressed, mask=True))
+    refuse_size("never-compressed", _size(texts, False))
+    refuse_size("forgets", _size(texts, compressed, forget=True))
+    refuse_size("remembers-more", _size(texts, compressed, bits=15))
+    refuse_size("no-header", characters, data)
+    headers = 2 * len(texts)
+    refuse_size("short-header", characters + headers, data + headers)
+    refuse_size("other-encoding", _size(texts, compressed, encoding="latin-1"))
+    refuse_size("as-json", _size([*map(json.dumps, texts)], compressed))
+    for text in texts[-1], texts[0]:
+        refuse_size("one-only", _size([text], compressed))
     raise Wrong("other-size", expected=expected, seen=seen)

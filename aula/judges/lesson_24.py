@@ -82,6 +82,8 @@ async def _records() -> list[logging.LogRecord]:
         async for message in websocket:
             if path_of(websocket) in FAILED:
                 raise FAILED[path_of(websocket)]
+            # An error that is no exception.
+            log.error("no milk today", extra={"websocket": websocket})
             await websocket.send(message)
 
     with _keeping() as (log, records):
@@ -132,11 +134,16 @@ def _keeping() -> Iterator[tuple[logging.Logger, list[logging.LogRecord]]]:
 @exercise("24.2", answer="prediction")
 async def lunch_chain(answer: Any, program: Program) -> Right:
     await program.run()
+    if isinstance(answer, list) and any(map(callable, answer)):
+        raise Wrong("functions", seen=answer)
     if answer in (
         ["order", "cook", "chop"],
+        ["order", "cook", "chopping"],
         ["order", "cook", "chop", "sleep"],
     ):
         equal(answer, program.result, "through-the-task")
+    if answer == ["lunch", "order", "cook"]:
+        equal(answer, program.result, "from-outside")
     if answer == ["cook", "order"]:
         equal(answer, program.result, "inside-out")
     if answer == ["order"]:
@@ -148,6 +155,7 @@ async def lunch_chain(answer: Any, program: Program) -> Right:
 @exercise("24.3", parameters=1, limit=9, picture="timeline")
 async def leaks(answer: Answer) -> Right:
     made: list[asyncio.Task[None]] = []
+    finished: list[bool] = []
 
     async def simmer() -> None:
         await asyncio.Event().wait()
@@ -160,31 +168,41 @@ async def leaks(answer: Answer) -> Right:
 
     async def leave_some() -> None:
         made.extend(asyncio.create_task(simmer()) for _ in range(3))
+        # One of before ends, and another of its name is left.
+        ending.cancel()
+        await asyncio.wait({ending})
         made.append(asyncio.create_task(drip()))
         await asyncio.create_task(boil())
         ended = asyncio.create_task(drip())
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.3)
         ended.cancel()
         await asyncio.wait({ended})
+        finished.append(True)
 
     async def leave_none() -> None:
         await asyncio.gather(boil(), boil())
 
     earlier = asyncio.create_task(simmer())
+    ending = asyncio.create_task(drip())
     try:
         await asyncio.sleep(0)
         seen = await answer(leave_some)
         if not made:
             raise Wrong("not-run")
+        if not finished:
+            raise Wrong("leaves-early")
         _judge_count(seen, {"simmer": 3, "drip": 1})
         await asyncio.sleep(0)
         if any(task.done() for task in (earlier, *made)):
             raise Wrong("cancels")
-        equal(await answer(leave_none), {}, "counts-others")
+        none = await answer(leave_none)
+        if none is None:
+            raise Wrong("none-for-none", expected={}, seen=none)
+        equal(none, {}, "counts-others")
     finally:
-        for task in (earlier, *made):
+        for task in (earlier, ending, *made):
             task.cancel()
-        await asyncio.wait({earlier, *made})
+        await asyncio.wait({earlier, ending, *made})
     return Right()
 
 
@@ -205,6 +223,10 @@ def _judge_count(seen: Any, expected: dict[str, int]) -> None:
         raise Wrong("whole-names", expected=expected, seen=names)
     if seen == dict.fromkeys(expected, 1):
         raise Wrong("once-each", expected=expected, seen=seen)
+    if seen in ({"simmer": 3}, {"simmer": 3, "drip": 0}):
+        raise Wrong("subtracts-names", expected=expected, seen=seen)
+    if not {*names} & {*expected}:
+        raise Wrong("fixed-name", expected=expected, seen=seen)
     raise Wrong("counts-others", expected=expected, seen=seen)
 
 
@@ -305,13 +327,14 @@ async def _judge_waiting(process: Process, url: str, ada: Person) -> None:
         before = len(_replies(ada))
         await ada.send("mocha")
         await asyncio.sleep(0.1)
+        early = len(_replies(ada)) > before
         await _reply(process, lima, "people")
         held = len(_replies(ada)) > before
         await _until_more(ada, before)
         if not held:
             break
         if attempt:
-            raise Wrong("holds-the-loop")
+            raise Wrong("ready-at-once" if early else "holds-the-loop")
     replies = _replies(ada)[before:]
     equal(replies, ["mocha ready"], "other-reply", message="mocha")
     await lima.leave()

@@ -431,8 +431,13 @@ async def _judge_error(
             seen=_heard(eva)[before:],
             message=shown,
         )
-    if not all("reason" in error for error in errors):
-        raise Wrong("no-reason", seen=_heard(eva)[-1:])
+    _refuse_no_reason(eva)
+
+
+def _refuse_no_reason(person: Person) -> None:
+    errors = _events(person, type="error")
+    if not all(error.get("reason") for error in errors):
+        raise Wrong("no-reason", seen=_heard(person)[-1:])
 
 
 async def _judge_taken_name(
@@ -453,6 +458,7 @@ async def _judge_taken_name(
         if eva.gone:
             raise Wrong("refused-for-good")
         raise Wrong("name-stolen", expected=ERROR, seen=_heard(eva)[-1:])
+    _refuse_no_reason(eva)
     await eva.send(_request(type="join", name="Eva"))
     await _refuse_silence(
         service, [eva], "no-second-chance", type="joined", name="Eva"
@@ -504,6 +510,7 @@ async def _judge_second_join(answer: Answer) -> None:
         equal(sorted(map(str, members)), [], "two-names")
         if not _events(eva, type="error"):
             raise Wrong("second-join", expected=ERROR, seen=_heard(eva)[-1:])
+        _refuse_no_reason(eva)
 
 
 async def _judge_sleeper(answer: Answer) -> None:

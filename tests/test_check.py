@@ -1674,7 +1674,7 @@ def test_what_a_check_runs_beside_an_answer_is_not_drawn(shown):
     show_verdict(answer)
     *lanes, _ = shown[-1]["text/plain"].split("\n")
     assert [re.split("  +", lane)[0] for lane in lanes] == [
-        "answer(make)",
+        "answer(brew)",
         "brew()",
     ]
 

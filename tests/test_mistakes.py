@@ -311,11 +311,13 @@ def enter(websocket):
         pass
 
 
-@pytest.mark.parametrize("use", [send, enter])
-def test_a_bare_connect(use):
+@pytest.mark.parametrize(
+    ("use", "mistake"), [(send, "not-connected"), (enter, "plain-with")]
+)
+def test_a_bare_connect(use, mistake):
     with pytest.raises((AttributeError, TypeError)) as caught:
         asyncio.run(unconnected(use))
-    with pytest.raises(Wrong, match="not-connected"):
+    with pytest.raises(Wrong, match=mistake):
         refuse_bare_connect(caught.value)
     refuse_bare_connect(TypeError("another"))
 

@@ -144,7 +144,7 @@ class _Brewing:
 
 
 @exercise("25.3", parameters=2, limit=12)
-async def cost(answer: Answer) -> Right:
+async def cpu_time(answer: Answer) -> Right:
     for rounds in ROUNDS:
         brew = _Brewing(rounds)
         try:

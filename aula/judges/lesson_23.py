@@ -66,6 +66,23 @@ async def total(websocket):
     async for price in websocket:
         await websocket.send("nobody expects this")
 """,
+    "late-sum": """
+async def total(websocket):
+    called()
+    result, first = 0, True
+    async for price in websocket:
+        result += int(price)
+        await websocket.send("no sum" if first else str(result))
+        first = False
+""",
+    "equal-prices": """
+async def total(websocket):
+    called()
+    count = 0
+    async for price in websocket:
+        count += 1
+        await websocket.send(str(int(price) * count))
+""",
 }
 CALLED = "called"  # the file that tells that a handler was called
 NOTE = f"""
@@ -121,6 +138,8 @@ async def test_till(script: Script) -> Right:
     _refuse_passed(passed, "first-only")
     _refuse_passed(passed, "one-sum")
     _refuse_passed(passed, "silent-till")
+    _refuse_passed(passed, "late-sum")
+    _refuse_passed(passed, "equal-prices")
     return Right(count=len(TILLS) - 1)
 
 
@@ -170,6 +189,8 @@ def _refuse_first(code: int, said: list[str]) -> None:
     text = "\n".join(said)
     if NOT_SUPPORTED in text:
         raise Wrong("no-mark", seen=text)
+    if "<coroutine object" in text or "'coroutine' object" in text:
+        raise Wrong("never-awaited", seen=text)
     if code:
         failures = [line for line in said if NEVER_AWAITED not in line]
         raise Wrong("refuses-right", seen="\n".join(failures))
@@ -266,7 +287,10 @@ async def _can_send(peer: Any) -> bool:
 async def _judge_recv(answer: Answer, *messages: str) -> None:
     peer = answer(*messages)
     for message in messages:
-        equal(await _next(peer), message, "other-message")
+        try:
+            equal(await _next(peer), message, "other-message")
+        except ConnectionClosed as error:
+            raise Wrong("cut-with-messages", seen=error) from None
     for _ in range(2):
         try:
             seen = await _next(peer)
@@ -407,6 +431,9 @@ async def _judge_default(answer: Answer) -> None:
         except Silence:
             return
         except Hung:
+            for error in service.errors:
+                if "not callable" in f"{error}":
+                    raise Wrong("default-uncallable", seen=error) from None
             service.raise_errors()
             raise Wrong("default-hurries") from None
     raise Wrong("default-hurries", expected="5 min", seen=seen)

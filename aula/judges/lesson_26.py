@@ -34,6 +34,7 @@ SILENCE = 1.3  # seconds, more than its client waits for a message by default
 # a subject that is none.
 STR_PUBLISHED = "can't concat str to bytes"
 BAD_SUBJECT = "BadSubjectError"
+CLOSED_BROKER = "ConnectionClosedError"
 # What it says of a number that no message bears.
 NO_SUCH_START = "BadRequestError"
 
@@ -112,7 +113,7 @@ class Broker:
     async def subscriptions(self) -> int:
         """How many there are, of all clients."""
         for client in self._clients:
-            await at_the_broker(client)
+            await _flush(client)
         report = await self.look("/connz")
         return sum(one["subscriptions"] for one in report["connections"])
 
@@ -134,6 +135,22 @@ async def at_the_broker(client: Any) -> None:
     """
     await client.flush()
     await client.flush()
+
+
+async def _flush(client: Any) -> None:
+    """As ``at_the_broker``, of a client that an answer may have closed.
+
+    Raises:
+        Wrong: closes-broker.
+    """
+    if not client.is_closed:
+        flushing = asyncio.ensure_future(at_the_broker(client))
+        await until(lambda: flushing.done() or client.is_closed)
+        if not client.is_closed:
+            await flushing
+            return
+        flushing.cancel()
+    raise Wrong("closes-broker")
 
 
 async def _say_nothing(error: Exception) -> None:
@@ -158,6 +175,10 @@ def _raise_errors(*services: Service) -> None:
         for error in service.errors:
             if STR_PUBLISHED in f"{error}":
                 raise Wrong("str-published", seen=error)
+            if type(error).__module__ == "nats.errors" and (
+                type(error).__name__ == CLOSED_BROKER
+            ):
+                raise Wrong("closes-broker", seen=error)
         service.raise_errors()
 
 
@@ -210,6 +231,7 @@ async def hall(answer: Answer) -> Right:
     async with Broker() as broker, _two_processes(broker, answer) as both:
         here, there = both
         services = here.service, there.service
+        mute = await there.service.visit()
         ada = await here.service.visit()
         await ada.send("Ada")
         await ada.hears("+Ada")
@@ -245,13 +267,16 @@ async def hall(answer: Answer) -> Right:
         await _refuse_more(broker, ada, ["+Ada", "+Lima", *said])
         await _refuse_more(broker, lima, ["+Lima", *said])
         await _refuse_more(broker, eva, said)
+        if mute.heard:
+            raise Wrong("hears-unnamed", expected=[], seen=mute.heard)
         eva.vanish()
-        await _judge_absence(there, ada, "-Eva", "silent-when-cut", 1)
+        await _judge_absence(there, [ada, lima], "-Eva", "silent-when-cut", 1)
         await lima.leave()
-        await _judge_absence(there, ada, "-Lima", "silent-farewell", 0)
-        await until(lambda: not there.service.running)
+        await _judge_absence(there, [ada], "-Lima", "silent-farewell", 0)
+        await until(lambda: there.service.running <= 1)
         if there.service.closed:
             raise Wrong("closed-escapes")
+        await _judge_nameless(there, ada, mute)
         _raise_errors(*services)
     return Right()
 
@@ -272,14 +297,34 @@ async def _refuse_more(
 
 
 async def _judge_absence(
-    process: _Process, ada: Person, farewell: str, mistake: str, left: int
+    process: _Process,
+    staying: list[Person],
+    farewell: str,
+    mistake: str,
+    left: int,
 ) -> None:
+    ada = staying[0]
     heard = await ada.hears(farewell)
     _raise_errors(process.service)
     if not heard:
+        if any(farewell in one.heard for one in staying):
+            raise Wrong("farewell-here", expected=farewell, seen=ada.heard)
         raise Wrong(mistake, expected=farewell, seen=ada.heard)
     equal(ada.heard.count(farewell), 1, "farewell-twice")
     equal(len(process.connected), left, "still-connected")
+
+
+async def _judge_nameless(
+    process: _Process, ada: Person, mute: Person
+) -> None:
+    """One who was there from the first, gave no name, and leaves."""
+    known = len(ada.heard)
+    await mute.leave()
+    await until(lambda: not process.service.running)
+    await until(lambda: len(ada.heard) > known, MOMENT)
+    equal(ada.heard[known:], [], "nameless-announced")
+    if process.service.closed:
+        raise Wrong("closed-before-name")
 
 
 @exercise("26.2", answer="prediction")
@@ -324,11 +369,17 @@ async def _judge_room(
     await until(lambda: len(lima.heard) >= 2)
     await until(lambda: len(ada.heard) >= 2)
     _raise_errors(here, there)
+    if ada.gone and not eva.gone:
+        raise Wrong("digit-refused", seen=ada.code)
     if ada.gone or eva.gone:
         raise Wrong("turned-away", seen=ada.code or eva.code)
     if ada.heard == said and not lima.heard:
         raise Wrong("this-process-only", expected=said, seen=lima.heard)
+    if not ada.heard and not lima.heard:
+        raise Wrong("heard-nothing", expected=said, seen=[])
     for person in ada, lima:
+        if len(person.heard) > len({*person.heard}):
+            raise Wrong("heard-twice", expected=said, seen=person.heard)
         equal(_texts(person), said, "other-words")
     await eva.send("sopa")
     await eva.hears("sopa")
@@ -353,6 +404,8 @@ async def _judge_names(broker: Broker, here: Service, ada: Person) -> None:
             raise Wrong("lets-in", path=path)
         for error in here.errors:
             if type(error).__name__ == BAD_SUBJECT:
+                if spy.code == 1008:
+                    raise Wrong("goes-on", path=path, seen=error)
                 raise Wrong("broker-refuses", path=path, seen=error)
         _raise_errors(here)
         equal(spy.code, 1008, "other-code", path=path)
@@ -531,11 +584,15 @@ class _Backends:
             self.stop(port)
 
     async def counts(
-        self, answer: Answer, ports: list[int], order: list[int]
+        self,
+        answer: Answer,
+        ports: list[int],
+        order: list[int],
+        people: int = 6,
     ) -> list[int]:
-        """Six connect; how many came to each port, in the given order."""
+        """They connect; how many came to each port, in the given order."""
         self.taken.clear()
-        for _ in range(6):
+        for _ in range(people):
             await self._connect(answer, ports)
         return [self.taken.get(port, 0) for port in order]
 
@@ -572,10 +629,15 @@ async def _judge_turns(
     if sorted(seen) == [0, 0, 6]:
         raise Wrong("always-one", expected=[2, 2, 2], seen=seen)
     equal(seen, [2, 2, 2], "no-turns")
+    for _ in range(3):  # nor is it luck
+        seen = await backends.counts(answer, ports, order, 3)
+        equal(seen, [1, 1, 1], "no-turns")
     backends.stop(order[1])
     try:
         seen = await backends.counts(answer, ports, order)
     except OSError as error:
+        if error.errno is None:  # the answer's own
+            raise Wrong("gives-up-at-once", seen=error) from None
         raise Wrong("dead-port-raises", seen=error) from None
     if sorted(ports) != places:
         raise Wrong("deleted", expected=places, seen=sorted(ports))
@@ -587,6 +649,12 @@ async def _judge_turns(
     except OSError as error:
         raise Wrong("gives-up-early", seen=error) from None
     equal(seen, [0, 0, 6], "gives-up-early")
+    for turn in range(3):  # the one that lives stands in each place once
+        ports[:] = order[2 - turn :] + order[: 2 - turn]
+        try:
+            await backends.counts(answer, ports, order, 1)
+        except OSError as error:
+            raise Wrong("gives-up-early", seen=error) from None
     backends.stop_all()
     await _judge_none(answer, ports)
     for port in order:

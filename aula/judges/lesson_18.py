@@ -266,7 +266,29 @@ async def work_through(answer: Answer, run: Recorder) -> Right:
         raise Wrong("never-ends", done=len(bench.done))
     equal(len(bench.done), len(ORDERS), "orders-left")
     equal(bench.done, ORDERS, "other-orders")
+    await _judge_cut(answer)
     return Right()
+
+
+async def _judge_cut(answer: Answer) -> None:
+    """The line is cut while an order is in work."""
+    bench = _Bench()
+
+    async def cut(websocket: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            await websocket.send(ORDERS[0])
+        await until(lambda: bench.begun)
+        websocket.transport.abort()
+
+    async with serving(cut) as url, calling(url) as websocket:
+        task = asyncio.create_task(answer(websocket, bench.work))
+        if not await ends(task, 2 * PATIENCE):
+            task.cancel()
+            raise Wrong("waits-after-cut")
+    error = task.exception()
+    for leaf in leaves(error) if error else []:
+        if not isinstance(leaf, ConnectionClosed):
+            raise leaf
 
 
 def _raise(task: asyncio.Task[Any], bench: _Bench) -> None:

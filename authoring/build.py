@@ -138,9 +138,19 @@ def execute(notebook: NotebookNode, source: Path, path: Path) -> NotebookNode:
                 f"{_where(source, notebook, number)}: tagged "
                 "raises-exception, but nothing was raised"
             )
+    for number, cell in enumerate(_code(notebook)):
+        cell.outputs = [_tidy(output) for output in cell.outputs]
+        for output in cell.outputs:
+            for image in output.get("data", {}):
+                if image.startswith("image/"):
+                    if cell.metadata.aula.get("alt") is None:
+                        raise BuildError(
+                            f"{_where(source, notebook, number)}: an image "
+                            "needs words (:alt: {es: ..., en: ...})"
+                        )
+                    output.metadata[image] = {"alt": cell.metadata.aula.alt}
     for cell in _code(notebook):
         del cell.metadata["aula"]
-        cell.outputs = [_tidy(output) for output in cell.outputs]
     notebook.metadata.language_info = {"name": "python"}
     return notebook
 

@@ -73,8 +73,9 @@ def edition(
         lang: ``"es"`` or ``"en"``.
         kind: ``"notebooks"`` (stubs, outputs folded) or ``"solutions"``.
 
-    Every code cell carries ``metadata.aula.line``, the line of its source,
-    until the build has executed it.
+    Every code cell carries ``metadata.aula.line``, the line of its source, and
+    ``metadata.aula.alt``, the words for its image, until the build has
+    executed it.
     """
     left_out = {"solution" if kind == "notebooks" else "exercise"}
     cells = []
@@ -96,7 +97,8 @@ def _code_cell(
     cell: Cell, lang: str, outputs_hidden: bool = False
 ) -> NotebookNode:
     code = cell.source.replace("from aula.en ", f"from aula.{lang} ")
-    metadata: dict[str, Any] = {"aula": {"line": cell.line}}
+    alt = cell.options.get("alt", {}).get(lang)
+    metadata: dict[str, Any] = {"aula": {"line": cell.line, "alt": alt}}
     if cell.tags:
         metadata["tags"] = cell.tags
     folds = {}

@@ -36,7 +36,7 @@ TAGS = OF_EXERCISES | {
     "nbval-ignore-output",
     "scenery",
 }
-OPTIONS = {"tags", "reason"}
+OPTIONS = {"tags", "reason", "alt"}
 
 # The sections every lesson has, in this order.
 ANATOMY = {
@@ -293,6 +293,13 @@ class Reader:
                 cell.line,
                 "a cell whose output is not compared, and no other, says "
                 "why (:reason: ...)",
+            )
+        alt = cell.options.get("alt", dict.fromkeys(LANGUAGES, ""))
+        if not isinstance(alt, dict) or set(alt) != set(LANGUAGES):
+            self.refuse(
+                cell.line,
+                "what an image shows is told in each language "
+                "(:alt: {es: ..., en: ...})",
             )
         self.check_code(cell)
 

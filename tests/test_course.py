@@ -66,6 +66,12 @@ def without_cell(tag):
             "no Spanish twin",
         ),
         (replaced(":tags: [exercise]", ":tags: [excercise]"), "unknown tag"),
+        (
+            replaced(
+                ":tags: [exercise]", ":tags: [exercise]\n:alt: {es: olas}"
+            ),
+            "in each language",
+        ),
         (replaced('"lang": "es"', '"lang": "fr"'), "prose cell begins"),
         (without_cell("solution"), "has 0 solutions"),
         (without_cell("check"), "has no check"),
@@ -362,6 +368,16 @@ class TestBuild:
         )
         assert build.main(["00"]) == 1
         assert "nothing was raised" in capsys.readouterr().err
+        assert self.snapshot(house) == first
+        # An image that nobody tells.
+        self.edit(
+            house,
+            ":tags: [raises-exception]\nimport asyncio",
+            "display({'image/png': '', 'text/plain': 'olas'}, raw=True)\n"
+            "import asyncio",
+        )
+        assert build.main(["00"]) == 1
+        assert "an image needs words" in capsys.readouterr().err
         assert self.snapshot(house) == first
 
     def test_unknown_lesson(self, capsys):

@@ -217,7 +217,8 @@ def _judge_count(seen: Any, expected: dict[str, int]) -> None:
     names = [str(name) for name in seen]
     if not names:
         raise Wrong("sees-nothing", expected=expected, seen=seen)
-    if any(name.startswith("Task-") for name in names):
+    # Python 3.13.0 calls a task "None" where the loop has a task factory.
+    if any(name.startswith("Task-") or name == "None" for name in names):
         raise Wrong("names-of-tasks", expected=expected, seen=names)
     if any("<locals>" in name for name in names):
         raise Wrong("whole-names", expected=expected, seen=names)

@@ -140,16 +140,11 @@ def execute(notebook: NotebookNode, source: Path, path: Path) -> NotebookNode:
             )
     for number, cell in enumerate(_code(notebook)):
         cell.outputs = [_tidy(output) for output in cell.outputs]
-        for output in cell.outputs:
-            for image in output.get("data", {}):
-                if image.startswith("image/"):
-                    if cell.metadata.aula.get("alt") is None:
-                        raise BuildError(
-                            f"{_where(source, notebook, number)}: an image "
-                            "needs words (:alt: {es: ..., en: ...})"
-                        )
-                    output.metadata[image] = {"alt": cell.metadata.aula.alt}
-    for cell in _code(notebook):
+        if not _tell_images(cell):
+            raise BuildError(
+                f"{_where(source, notebook, number)}: an image needs words "
+                "(:alt: {es: ..., en: ...})"
+            )
         del cell.metadata["aula"]
     notebook.metadata.language_info = {"name": "python"}
     return notebook
@@ -202,6 +197,17 @@ def sanitize_patterns() -> list[tuple[re.Pattern[str], str]]:
         (re.compile(config[name]["regex"]), config[name]["replace"])
         for name in config.sections()
     ]
+
+
+def _tell_images(cell: NotebookNode) -> bool:
+    """Put its words beside each image of a cell: whether there are any."""
+    for output in cell.outputs:
+        for kind in output.get("data", {}):
+            if kind.startswith("image/"):
+                output.metadata[kind] = {"alt": cell.metadata.aula.alt}
+                if not cell.metadata.aula.alt:
+                    return False
+    return True
 
 
 def _tidy(output: NotebookNode) -> NotebookNode:

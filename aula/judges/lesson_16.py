@@ -379,15 +379,20 @@ async def _judge_other(app: web.Application, other: Any) -> None:
     equal(seen, "1", "shared")
 
 
-async def _judge_change(board: _Board) -> None:
-    """One leaves, who was sent it already, while another is being sent to."""
-    hasty, slow = await board.listen(), await board.listen()
-    last = await board.listen()
-    transport = board.transports[-2]
+def _hold_back(transport: asyncio.Transport) -> asyncio.Protocol:
+    """Whoever sends waits, as if nobody read at the other end."""
     transport.set_write_buffer_limits(high=2 * len(LONG))
     protocol = transport.get_protocol()
     assert isinstance(protocol, asyncio.Protocol)
     protocol.pause_writing()
+    return protocol
+
+
+async def _judge_change(board: _Board) -> None:
+    """One leaves, who was sent it already, while another is being sent to."""
+    hasty, slow = await board.listen(), await board.listen()
+    last = await board.listen()
+    protocol = _hold_back(board.transports[-2])
     saying = asyncio.create_task(board.say(LONG))
     await board.heard(slow)
     first = await board.said(hasty, MOMENT) == LONG
@@ -418,11 +423,7 @@ async def _judge_reset(board: _Board) -> None:
     """One is lost who is being sent a text: no ConnectionResetError."""
     slow = await board.listen()
     await board.say("mate")
-    transport = board.transports[-1]
-    transport.set_write_buffer_limits(high=2 * len(LONG))
-    protocol = transport.get_protocol()
-    assert isinstance(protocol, asyncio.Protocol)
-    protocol.pause_writing()
+    _hold_back(board.transports[-1])
     saying = asyncio.create_task(board.say(LONG))
     while await board.said(slow) not in (LONG, None):
         pass

@@ -173,6 +173,7 @@ def _connections(room: Any) -> int:
 
 GOOD = [
     {"type": "join", "name": "Ada"},
+    {"type": "join", "name": ""},
     {"type": "say", "text": "hola"},
     {"type": "say", "text": ""},
 ]
@@ -304,6 +305,7 @@ async def _judge_chat(answer: Answer, run: Recorder) -> None:
         if not await until(lambda: all(map(_is_over, run.lanes[1:]))):
             raise Wrong("delivery-stays")
     await _judge_second_join(answer)
+    await _judge_empty_name(answer)
     await _judge_sleeper(answer)
 
 
@@ -511,6 +513,25 @@ async def _judge_second_join(answer: Answer) -> None:
         if not _events(eva, type="error"):
             raise Wrong("second-join", expected=ERROR, seen=_heard(eva)[-1:])
         _refuse_no_reason(eva)
+
+
+async def _judge_empty_name(answer: Answer) -> None:
+    """Somebody joins under the empty name, says something and leaves."""
+    async with Service(answer, {}) as service:
+        ada = await _join(service, "Ada")
+        await _hears(ada, type="joined", name="Ada")
+        nobody = await _join(service, "")
+        await _refuse_silence(
+            service, [ada], "empty-name", type="joined", name=""
+        )
+        await nobody.send(_request(type="say", text="hola"))
+        await _refuse_silence(
+            service, [ada], "empty-name", type="said", name="", text="hola"
+        )
+        await nobody.leave()
+        await _refuse_silence(
+            service, [ada], "empty-name", type="left", name=""
+        )
 
 
 async def _judge_sleeper(answer: Answer) -> None:

@@ -82,6 +82,8 @@ nobodys = tempfile.TemporaryDirectory(prefix="aula-")
 def pytest_configure():
     # What tests solve is not what whoever runs them has solved.
     os.environ["JUPYTER_DATA_DIR"] = nobodys.name
+    # Nor do its kernels serve a notebook from which the tests were started.
+    os.environ.pop("JPY_SESSION_NAME", None)
     # A shell that runs this in the background may have it ignore Ctrl+C, and
     # so would every process that a lesson starts and stops.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -272,15 +272,16 @@ def _package(words: dict[str, str], name: str, asked: str, found: str) -> Row:
     """
     if not asked:
         return name, found, ""
-    install = _install(words, _course(), f"'{asked}'")
+    install = how_to_install(words, course(), f"'{asked}'")
     cure = words["package-cure"].format(need=asked, install=install)
     return name, found, cure
 
 
-def _install(words: dict[str, str], folder: Path, what: str) -> str:
+def how_to_install(words: dict[str, str], folder: Path, what: str) -> str:
     """How to install something into this environment.
 
     Arguments:
+        words: ``TEXT`` in a language.
         folder: where the course stands that the notebook belongs to.
         what: as ``%pip`` wants it.
     """
@@ -288,12 +289,12 @@ def _install(words: dict[str, str], folder: Path, what: str) -> str:
     clone, place = prefix.parent, "anywhere"
     if "google.colab" in sys.modules:
         place = "colab"
+    elif "JUPYTERHUB_API_TOKEN" in os.environ:
+        place = "hub"
     elif prefix.name == ".venv" and (clone / "aula/diagnose.py").exists():
         has_pip = (prefix / "bin" / "pip").exists()
         place = "make" if has_pip else "uv"
         place = "windows" if sys.platform == "win32" else place
-    elif "JUPYTERHUB_API_TOKEN" in os.environ:
-        place = "hub"
     elif (prefix / "conda-meta").is_dir():
         place = "conda"
     if place == "conda" and not (folder / "pyproject.toml").exists():
@@ -301,27 +302,30 @@ def _install(words: dict[str, str], folder: Path, what: str) -> str:
     return words[place].format(folder=folder, pip=f"%pip install {what}")
 
 
-def _course() -> Path:
+def course() -> Path:
     """Where the course stands that this kernel imports."""
     return Path(__file__).resolve().parent.parent
 
 
+def clone_of(folder: Path) -> Path | None:
+    """The clone of the course that a folder is in, if it is in one."""
+    for above in (folder, *folder.parents):
+        if (above / "aula" / "diagnose.py").exists():
+            return above.resolve()
+    return None
+
+
 def _kernel(words: dict[str, str]) -> Row:
     """Whether the notebook stands in the clone that its kernel imports."""
-    here = Path.cwd()
-    clones = [
-        folder
-        for folder in (here, *here.parents)
-        if (folder / "aula" / "diagnose.py").exists()
-    ]
-    if clones and clones[0].resolve() != _course():
-        cure = words["kernel-cure"].format(
-            found=_course(),
-            here=clones[0],
-            install=_install(words, clones[0], f"-e '{clones[0]}'"),
-        )
-        return words["kernel"], words["other"], cure
-    return words["kernel"], words["course"], ""
+    clone = clone_of(Path.cwd())
+    if clone is None or clone == course():
+        return words["kernel"], words["course"], ""
+    cure = words["kernel-cure"].format(
+        found=course(),
+        here=clone,
+        install=how_to_install(words, clone, f"-e '{clone}'"),
+    )
+    return words["kernel"], words["other"], cure
 
 
 async def _echo(words: dict[str, str], is_bad: bool) -> Row:

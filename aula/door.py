@@ -34,6 +34,7 @@ def open_door(spoken: str) -> Door:
     diagnose = Diagnose(spoken)
     try:
         require_websockets()
+        from aula.agreement import Agreement
         from aula.exercises.check import Check
         from aula.exercises.progress import Progress
         from aula.instruments.timeline import Timeline
@@ -60,7 +61,7 @@ def open_door(spoken: str) -> Door:
 
     be_honest(spoken)
     return Door(
-        check=Check(spoken),
+        check=Check(spoken, before=Agreement(spoken)),
         diagnose=diagnose,
         fresh=Fresh(spoken),
         progress=Progress(spoken),

@@ -3,7 +3,8 @@
 ``python -m authoring.build`` builds the course, ``python -m authoring.build
 02`` one lesson. nbclient executes each edition beside its place, so that a
 cell finds what it would find in JupyterLab; nothing is written until all
-editions of a lesson have run. The words of verdicts go to aula/words/.
+editions of a lesson have run. The words of verdicts go to aula/words/, and a
+stamp of what judges a lesson stands there and in its editions.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
-from authoring import editions, names, size, source, words
+from aula.exercises.words import Words
+from authoring import editions, names, size, source, stamps, words
 
 CELL_TIMEOUT = 30  # seconds, as in the validation
 SANITIZE = source.ROOT / "tests" / "sanitize.cfg"
@@ -40,19 +42,24 @@ def main(arguments: list[str]) -> int:
         texts = words.read_words([lesson.number for lesson in lessons])
         for name, found in texts.items():
             _replace(words.words_path(name), words.dumps(found))
-        build(lessons, arguments)
+        build(lessons, arguments, texts)
     except (source.SourceError, BuildError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def build(lessons: list[source.Lesson], numbers: list[str]) -> None:
+def build(
+    lessons: list[source.Lesson],
+    numbers: list[str],
+    texts: dict[str, Words],
+) -> None:
     """Execute and write editions, pages, and the tables of the READMEs.
 
     Arguments:
         lessons: the whole course.
         numbers: the lessons to build, such as ``["02"]``; none for all.
+        texts: the words of the lessons, which their stamps tell apart.
 
     Raises:
         BuildError: for a number that no lesson has and for a cell that
@@ -64,6 +71,8 @@ def build(lessons: list[source.Lesson], numbers: list[str]) -> None:
             raise BuildError(
                 f"no lesson {number!r}; there are {', '.join(known)}"
             )
+    stamped = stamps.renewed(known, numbers or known, texts)
+    _replace(stamps.path(), stamped)
     new_names = names.new_names(lessons)
     for lesson in lessons:
         if not numbers or lesson.number in numbers:
@@ -119,8 +128,9 @@ def execute(notebook: NotebookNode, source: Path, path: Path) -> NotebookNode:
     )
     try:
         with tempfile.TemporaryDirectory() as nobodys:
-            # Not what the author has solved.
-            client.execute(env={**os.environ, "JUPYTER_DATA_DIR": nobodys})
+            # Not what the author has solved, nor a notebook they are in.
+            own = {"JUPYTER_DATA_DIR": nobodys, "JPY_SESSION_NAME": ""}
+            client.execute(env=os.environ | own)
     except CellExecutionError as error:
         number = sum(
             cell.get("execution_count") is not None for cell in notebook.cells

@@ -17,7 +17,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from aula.exercises.progress import part
-from authoring import names, source
+from authoring import names, source, stamps
 from authoring.source import (
     LANGUAGES,
     Cell,
@@ -75,7 +75,7 @@ def edition(
 
     Every code cell carries ``metadata.aula.line``, the line of its source, and
     ``metadata.aula.alt``, the words for its image, until the build has
-    executed it.
+    executed it. Its metadata bear the lesson's stamp, once it has one.
     """
     left_out = {"solution" if kind == "notebooks" else "exercise"}
     cells = []
@@ -90,7 +90,10 @@ def edition(
             cells.append(nbformat.v4.new_markdown_cell(text))
         elif cell.kind == "code" and not left_out & set(cell.tags):
             cells.append(_code_cell(cell, lang, kind == "notebooks"))
-    return new_notebook(cells, lesson=lesson.path.stem)
+    about: dict[str, Any] = {"lesson": lesson.path.stem}
+    if stamp := stamps.read().get(lesson.number):
+        about["exercises"] = dict(stamp)
+    return new_notebook(cells, **about)
 
 
 def _code_cell(
@@ -112,7 +115,7 @@ def _code_cell(
     return built
 
 
-def new_notebook(cells: list[NotebookNode], **about: str) -> NotebookNode:
+def new_notebook(cells: list[NotebookNode], **about: Any) -> NotebookNode:
     """A notebook of these cells, with stable ids and the course's metadata.
 
     Arguments:

@@ -6,6 +6,7 @@ judged, and shows the verdict in the learner's language.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -111,12 +112,17 @@ class Check:
         ValueError: for an exercise number that does not exist.
     """
 
-    def __init__(self, language: str) -> None:
+    def __init__(
+        self, language: str, before: Callable[[], None] | None = None
+    ) -> None:
         self.language = language
+        self._before = before  # what is to be said before an answer is judged
 
     async def __call__(
         self, number: str, answer: Any, program: Any = None
     ) -> None:
+        if self._before is not None:
+            self._before()
         found = await self.verdict(number, answer, program)
         self.show(found)
         if found.state == "right":

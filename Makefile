@@ -1,13 +1,16 @@
 # make lab     opens the course in JupyterLab
+# make teach   opens the slides in JupyterLab, for a projector
 # make test    checks everything: code, lessons, every cell of every notebook
 # make lint    checks style, types and imports alone, in seconds
 # make hands   treats notebooks and checks as learners do; half an hour
 # make soak    runs all cells 20 times, and 10 on busy cores (ROUNDS=20)
 # make check-machines  runs all cells on the machines that people bring
 # make check-pythons  judges the answers on this machine's other Pythons
+# make check-slides  shows each slide of the course: does it fit the projector?
 # make mutants breaks the instruments: do their tests notice? an hour; then the
 #              solutions: do the checks? (LESSON=03: of one lesson, 5 minutes)
-# make build   writes notebooks/ and solutions/ from lessons/ (LESSON=02: one)
+# make build   writes notebooks/, solutions/ and slides/ from lessons/
+#              (LESSON=02: one)
 # make update  takes a new version of the course and keeps your answers
 # make fresh   puts a lesson as it came beside yours (LESSON=02)
 # make reset   forgets which exercises were solved
@@ -43,14 +46,18 @@ PACKAGES := $(wildcard $(VENV)/lib/python*/site-packages)
 # been moved or copied since, or has lost its Python, it is made anew.
 MADE_IN := $(shell test -x $(BIN)/python && cat $(VENV)/folder 2>/dev/null)
 ifneq ($(MADE_IN),$(shell pwd -P))
-.PHONY: $(BIN)/pip $(VENV)/for-learners $(VENV)/for-authors
+.PHONY: $(BIN)/pip $(VENV)/for-learners $(VENV)/for-teachers \
+	$(VENV)/for-authors
 endif
 
-.PHONY: lab lint test build bench lock reset update fresh hands release \
-	soak check-machines check-pythons mutants
+.PHONY: lab teach lint test build bench lock reset update fresh hands release \
+	soak check-machines check-pythons check-slides mutants
 
 lab: $(VENV)/for-learners
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/index.ipynb
+
+teach: $(VENV)/for-teachers
+	$(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/slides
 
 lint: $(VENV)/for-authors
 	$(BIN)/ruff check
@@ -73,6 +80,10 @@ check-machines: $(VENV)/for-authors
 
 check-pythons: $(VENV)/for-authors
 	$(BIN)/python tests/pythons.py
+
+check-slides: $(VENV)/for-authors
+	@$(BIN)/python tests/chromium.py
+	$(BIN)/pytest -n0 -m "" tests/test_browser_slides.py
 
 mutants: $(VENV)/for-authors
 	$(BIN)/python tests/mutants.py $(LESSON)
@@ -125,6 +136,10 @@ $(VENV)/for-learners: $(SETTINGS) $(PACKAGES) | $(UV)
 	@$(call install,-e '.[lab]')
 	@touch $@
 
+$(VENV)/for-teachers: $(SETTINGS) $(PACKAGES) | $(UV)
+	@$(call install,-e '.[teach]')
+	@touch $(VENV)/for-learners $@
+
 $(VENV)/for-authors: $(SETTINGS) $(PACKAGES) | $(UV)
 	@$(call install,-e '.[test]')
-	@touch $(VENV)/for-learners $@
+	@touch $(VENV)/for-learners $(VENV)/for-teachers $@

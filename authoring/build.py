@@ -3,8 +3,10 @@
 ``python -m authoring.build`` builds the course, ``python -m authoring.build
 02`` one lesson. nbclient executes each edition beside its place, so that a
 cell finds what it would find in JupyterLab; nothing is written until all
-editions of a lesson have run. The words of verdicts go to aula/words/, and a
-stamp of what judges a lesson stands there and in its editions.
+editions of a lesson have run. Slides have the code of notebooks/ and are
+stored without outputs, so they are not executed again. The words of verdicts
+go to aula/words/, and a stamp of what judges a lesson stands there and in its
+editions.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 from aula.exercises.words import Words
-from authoring import editions, names, size, source, stamps, words
+from authoring import editions, names, size, slides, source, stamps, words
 
 CELL_TIMEOUT = 30  # seconds, as in the validation
 SANITIZE = source.ROOT / "tests" / "sanitize.cfg"
@@ -89,6 +91,9 @@ def build(
                     )
                     took = time.perf_counter() - start
                     print(f"{_name(path)}  {took:.1f} s", flush=True)
+            for lang in source.LANGUAGES:
+                path = slides.slides_path(lesson, lang)
+                built[path] = slides.slides(lesson, lang)
             for path, notebook in built.items():
                 write(path, notebook)
     path = source.ROOT / "notebooks" / "index.ipynb"

@@ -28,6 +28,7 @@ from authoring.source import (
 )
 
 KINDS = ("notebooks", "solutions")
+SLIDES = "slides"
 VERSION: str = tomllib.loads(
     (source.ROOT / "pyproject.toml").read_text(encoding="utf-8")
 )["project"]["version"]
@@ -89,16 +90,22 @@ def edition(
                 text += "\n\n" + _links(lessons, lesson, lang)
             cells.append(nbformat.v4.new_markdown_cell(text))
         elif cell.kind == "code" and not left_out & set(cell.tags):
-            cells.append(_code_cell(cell, lang, kind == "notebooks"))
-    about: dict[str, Any] = {"lesson": lesson.path.stem}
+            cells.append(code_cell(cell, lang, kind == "notebooks"))
+    return new_notebook(cells, **about(lesson))
+
+
+def about(lesson: Lesson) -> dict[str, Any]:
+    """What a notebook of a lesson tells about itself."""
+    told: dict[str, Any] = {"lesson": lesson.path.stem}
     if stamp := stamps.read().get(lesson.number):
-        about["exercises"] = dict(stamp)
-    return new_notebook(cells, **about)
+        told["exercises"] = dict(stamp)
+    return told
 
 
-def _code_cell(
+def code_cell(
     cell: Cell, lang: str, outputs_hidden: bool = False
 ) -> NotebookNode:
+    """A code cell of an edition, not executed."""
     code = cell.source.replace("from aula.en ", f"from aula.{lang} ")
     alt = cell.options.get("alt", {}).get(lang)
     metadata: dict[str, Any] = {"aula": {"line": cell.line, "alt": alt}}
@@ -166,7 +173,7 @@ def _opening(
     to_twin = words["notebook" if twin == "notebooks" else "solutions"]
     line = " · ".join(
         [
-            f"**{_length(lesson, lang)}**",
+            f"**{length(lesson, lang)}**",
             f"[{words['other']}](../{other}/{file})",
             f"[{to_twin}](../../{twin}/{lang}/{file})",
         ]
@@ -209,7 +216,7 @@ def index_notebook() -> NotebookNode:
     for lang in LANGUAGES:
         for cell in cells:
             if cell.kind == "code":
-                built.append(_code_cell(cell, lang))
+                built.append(code_cell(cell, lang))
             elif cell.lang == lang:
                 built.append(nbformat.v4.new_markdown_cell(cell.source))
     return new_notebook(built)
@@ -316,7 +323,7 @@ def fill_table(text: str, table: str) -> str:
     return pattern.sub(lambda m: m[1] + table + m[2], text)
 
 
-def _length(lesson: Lesson, lang: str) -> str:
+def length(lesson: Lesson, lang: str) -> str:
     """Minutes and number of exercises, in words."""
     words = NAVIGATION[lang]
     count = len(lesson.exercises)

@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 from packaging.version import InvalidVersion, Version
 
-from authoring.editions import KINDS, dumps
+from authoring.editions import KINDS, SLIDES, dumps
 from authoring.source import ROOT
 
 UNRELEASED = "## [Unreleased]\n"
@@ -68,7 +68,7 @@ def release(version: str, day: date, root: Path = ROOT) -> None:
 
 def restamp(version: str, root: Path = ROOT) -> None:
     """Write the version into every notebook, and run none of them."""
-    for kind in KINDS:
+    for kind in (*KINDS, SLIDES):
         for path in sorted((root / kind).rglob("*.ipynb")):
             notebook = nbformat.read(path, as_version=4)
             notebook.metadata["aula"]["version"] = version

@@ -37,6 +37,7 @@ TAGS = OF_EXERCISES | {
     "scenery",
 }
 OPTIONS = {"tags", "reason", "alt"}
+INSTRUCTOR = "instructor"
 
 # The sections every lesson has, in this order.
 ANATOMY = {
@@ -57,6 +58,8 @@ ANATOMY = {
         "## Recap",
     ],
 }
+# Of these, too, whoever teaches is told something.
+TAUGHT = ("## From notebook to script", "## Recap")
 EXERCISE_TITLE = {
     "es": "### Ejercicio {number}",
     "en": "### Exercise {number}",
@@ -105,14 +108,38 @@ class Exercise:
 
 
 @dataclass
+class Note:
+    """What is told to whoever teaches a section, and to no learner.
+
+    Attributes:
+        minutes: how long the section takes, exercises included.
+        place: how many cells of the lesson stand before it.
+        heading: the section's, in each language.
+        text: in each language.
+    """
+
+    line: int
+    minutes: int
+    place: int
+    heading: dict[str, str]
+    text: dict[str, str]
+
+
+@dataclass
 class Lesson:
-    """A lesson: its cells in order, its exercises, its title by language."""
+    """A lesson: its cells in order, its exercises, its title by language.
+
+    Attributes:
+        cells: those of learners; notes are not among them.
+        notes: one for each section that has any, in order.
+    """
 
     path: Path
     minutes: int
     cells: list[Cell]
     exercises: list[Exercise]
     titles: dict[str, str]
+    notes: list[Note] = field(default_factory=list)
 
     @property
     def number(self) -> str:
@@ -236,12 +263,17 @@ def read_lesson(path: Path) -> Lesson:
         reader.refuse(1, "the front matter needs aula: {minutes: NN}")
     reader.check_cells(cells)
     reader.check_pairs(cells)
+    cells, notes = reader.take_notes(cells)
     titles = reader.read_titles(cells)
     reader.check_anatomy(cells)
     exercises = reader.read_exercises(cells)
     if reader.problems:
         raise SourceError(reader.problems)
-    return Lesson(path, minutes, cells, exercises, titles)
+    lesson = Lesson(path, minutes, cells, exercises, titles, notes)
+    reader.check_notes(lesson)
+    if reader.problems:
+        raise SourceError(reader.problems)
+    return lesson
 
 
 class Reader:
@@ -264,7 +296,8 @@ class Reader:
                     "scenery is folded: a prose cell directly before it says "
                     "what it sets up",
                 )
-            before = cell.kind
+            if INSTRUCTOR not in cell.tags:
+                before = cell.kind
             if cell.kind == "raw":
                 self.refuse(cell.line, "raw cells have no place in a lesson")
             elif cell.kind == "markdown":
@@ -274,10 +307,22 @@ class Reader:
                         'a prose cell begins with +++ {"lang": "es"} or '
                         '+++ {"lang": "en"}',
                     )
-                for option in cell.options:
-                    self.refuse(cell.line, f"unknown option {option!r}")
+                self._check_prose(cell)
             else:
                 self._check_code(cell)
+
+    def _check_prose(self, cell: Cell) -> None:
+        known = {"tags"} if INSTRUCTOR in cell.tags else set()
+        if known and cell.lang == "es":
+            known.add("minutes")
+            if not isinstance(cell.options.get("minutes"), int):
+                self.refuse(
+                    cell.line,
+                    "the Spanish note tells the minutes of its section: "
+                    '+++ {"lang": "es", "tags": ["instructor"], "minutes": 5}',
+                )
+        for option in set(cell.options) - known:
+            self.refuse(cell.line, f"unknown option {option!r}")
 
     def _check_code(self, cell: Cell) -> None:
         for option in set(cell.options) - OPTIONS:
@@ -325,6 +370,52 @@ class Reader:
             if cell.lang == "en" and waiting is None:
                 self.refuse(cell.line, "this English cell has no Spanish twin")
             waiting = cell if cell.lang == "es" else None
+
+    def take_notes(self, cells: list[Cell]) -> tuple[list[Cell], list[Note]]:
+        """Tell the cells of learners from the notes for whoever teaches."""
+        own: list[Cell] = []
+        notes: list[Note] = []
+        heading = dict.fromkeys(LANGUAGES, "")
+        for cell in cells:
+            lang = cell.lang or ""
+            if INSTRUCTOR not in cell.tags:
+                own.append(cell)
+                for title in re.findall(
+                    "^## .*", without_fences(cell.source), re.M
+                ):
+                    if lang in heading:
+                        heading[lang] = title
+            elif lang == "es":
+                minutes = cell.options.get("minutes", 0)
+                text = {lang: cell.source}
+                note = Note(cell.line, minutes, len(own), {**heading}, text)
+                notes.append(note)
+            elif notes:
+                notes[-1].text[lang] = cell.source
+        return own, notes
+
+    def check_notes(self, lesson: Lesson) -> None:
+        """One note for each section that needs time, and the sum is right."""
+        notes = lesson.notes
+        if not notes:
+            return
+        found = [note.heading["en"] for note in notes]
+        for note in notes:
+            if set(note.text) != set(LANGUAGES):
+                self.refuse(note.line, "a note stands in both languages")
+            if found.count(note.heading["en"]) > 1:
+                heading = note.heading["en"]
+                self.refuse(note.line, f"{heading!r} has a second note")
+        for heading in [*lesson.sections, *TAUGHT]:
+            if heading not in found:
+                self.refuse(notes[0].line, f"{heading!r} has no note")
+        minutes = sum(note.minutes for note in notes)
+        if minutes != lesson.minutes:
+            self.refuse(
+                notes[0].line,
+                f"the notes' minutes add up to {minutes}, and the lesson has "
+                f"{lesson.minutes}",
+            )
 
     def read_titles(self, cells: list[Cell]) -> dict[str, str]:
         titles = {}

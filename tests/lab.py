@@ -87,13 +87,15 @@ def address(pid, folder):
 
 
 @contextlib.contextmanager
-def opened(browser, lab, path, app="lab"):
+def opened(browser, lab, path, app="lab", size=(1200, 1000)):
     """A page with this notebook, and no other, open.
 
     Arguments:
         app: "lab" for JupyterLab, or "notebook" for Notebook 7.
+        size: the page's, in pixels.
     """
-    page = browser.new_page(viewport={"width": 1200, "height": 1000})
+    width, height = size
+    page = browser.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(RUN_ALL)
     # A workspace of its own, or the tabs of the test before come back.
     workspace = path.replace("/", "-").removesuffix(".ipynb")

@@ -20,6 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))[
 ]
 CORE = PROJECT["dependencies"]
 LAB = PROJECT["optional-dependencies"]["lab"]
+TEACHERS = PROJECT["optional-dependencies"]["teach"]
 AUTHORS = PROJECT["optional-dependencies"]["test"]
 # What a kernel brings, and so does whoever runs one.
 KERNEL = {"IPython", "jupyter_client", "jupyter_core", "psutil"}
@@ -57,8 +58,8 @@ def commands(name):
 
 def test_lock_is_in_step_with_pyproject():
     versions, direct = locked()
-    assert AUTHORS[0] == "aula[lab]"
-    wanted = list(map(Requirement, CORE + LAB + AUTHORS[1:]))
+    assert AUTHORS[0] == "aula[teach]" and TEACHERS[0] == "aula[lab]"
+    wanted = list(map(Requirement, CORE + LAB + TEACHERS[1:] + AUTHORS[1:]))
     problems = [
         f"{requirement} asked, {version} locked"
         for requirement in wanted
@@ -215,7 +216,8 @@ def test_guides_name_only_make_targets_that_exist(name):
 
 @pytest.mark.parametrize("name", README)
 def test_readme_starts_jupyterlab_as_make_lab_does(name):
-    (start,) = re.findall(r"\$\(BIN\)/(jupyter lab .+)", read("Makefile"))
+    recipe = read("Makefile").partition("\nlab:")[2].partition("\n\n")[0]
+    (start,) = re.findall(r"\$\(BIN\)/(jupyter lab .+)", recipe)
     starts = [line for line in commands(name) if "jupyter lab" in line]
     assert starts
     assert all(line.endswith(start) for line in starts)

@@ -11,6 +11,11 @@
 #              solutions: do the checks? (LESSON=03: of one lesson, 5 minutes)
 # make build   writes notebooks/, solutions/ and slides/ from lessons/
 #              (LESSON=02: one)
+# make site    builds the site to read from notebooks/, into dist/site/
+# make check-site  builds it, and looks at all its pages in a browser
+# make check-links  asks whether what it links to elsewhere is there
+# make address writes the course's public address wherever it stands, once it
+#              has been set in pyproject.toml
 # make update  takes a new version of the course and keeps your answers
 # make fresh   puts a lesson as it came beside yours (LESSON=02)
 # make reset   forgets which exercises were solved
@@ -47,11 +52,12 @@ PACKAGES := $(wildcard $(VENV)/lib/python*/site-packages)
 MADE_IN := $(shell test -x $(BIN)/python && cat $(VENV)/folder 2>/dev/null)
 ifneq ($(MADE_IN),$(shell pwd -P))
 .PHONY: $(BIN)/pip $(VENV)/for-learners $(VENV)/for-teachers \
-	$(VENV)/for-authors
+	$(VENV)/for-authors $(VENV)/for-site
 endif
 
 .PHONY: lab teach lint test build bench lock reset update fresh hands release \
-	soak check-machines check-pythons check-slides mutants
+	soak check-machines check-pythons check-slides mutants site check-site \
+	check-links address
 
 lab: $(VENV)/for-learners
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/index.ipynb
@@ -85,11 +91,24 @@ check-slides: $(VENV)/for-authors
 	@$(BIN)/python tests/chromium.py
 	$(BIN)/pytest -n0 -m "" tests/test_browser_slides.py
 
+site: $(VENV)/for-site site/node_modules
+	$(BIN)/python -m authoring.site
+
+check-site: $(VENV)/for-site site/node_modules
+	@$(BIN)/python tests/chromium.py
+	$(BIN)/pytest -n0 -m site tests/test_site.py
+
+check-links: $(VENV)/for-site
+	$(BIN)/python -m authoring.site links
+
 mutants: $(VENV)/for-authors
 	$(BIN)/python tests/mutants.py $(LESSON)
 
 build: $(VENV)/for-authors
 	$(BIN)/python -m authoring.build $(LESSON)
+
+address: $(VENV)/for-authors
+	$(BIN)/python -m authoring.address
 
 update: $(VENV)/for-learners
 	$(BIN)/python -m aula.versions update
@@ -143,3 +162,13 @@ $(VENV)/for-teachers: $(SETTINGS) $(PACKAGES) | $(UV)
 $(VENV)/for-authors: $(SETTINGS) $(PACKAGES) | $(UV)
 	@$(call install,-e '.[test]')
 	@touch $(VENV)/for-learners $(VENV)/for-teachers $@
+
+$(VENV)/for-site: $(SETTINGS) $(PACKAGES) | $(UV)
+	@$(call install,-e '.[site]')
+	@touch $(VENV)/for-learners $(VENV)/for-teachers $(VENV)/for-authors $@
+
+site/node_modules: site/package.json site/package-lock.json
+	@command -v npm >/dev/null || { echo "The site needs npm, which comes" \
+		"with Node.js. On Debian or Ubuntu: sudo apt install npm"; exit 1; }
+	cd site && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@

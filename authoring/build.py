@@ -27,7 +27,16 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 from aula.exercises.words import Words
-from authoring import editions, names, size, slides, source, stamps, words
+from authoring import (
+    address,
+    editions,
+    names,
+    size,
+    slides,
+    source,
+    stamps,
+    words,
+)
 
 CELL_TIMEOUT = 30  # seconds, as in the validation
 SANITIZE = source.ROOT / "tests" / "sanitize.cfg"
@@ -44,8 +53,9 @@ def main(arguments: list[str]) -> int:
         texts = words.read_words([lesson.number for lesson in lessons])
         for name, found in texts.items():
             _replace(words.words_path(name), words.dumps(found))
+        address.write()
         build(lessons, arguments, texts)
-    except (source.SourceError, BuildError) as error:
+    except (address.AddressError, source.SourceError, BuildError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -1,7 +1,8 @@
 """Writes a new version where the course bears one.
 
 ``python -m authoring.release 0.3.0`` gives that number to pyproject.toml, to
-what the changelog lists as unreleased, and to the stamp of every notebook.
+what the changelog lists as unreleased, to CITATION.cff and to the stamp of
+every notebook.
 `make release` goes on from there: tests, commit, tag, wheel.
 """
 
@@ -59,10 +60,13 @@ def release(version: str, day: date, root: Path = ROOT) -> None:
     settings = project.read_text(encoding="utf-8")
     changelog = root / "CHANGELOG.md"
     history = changelog.read_text(encoding="utf-8")
+    citation = root / "CITATION.cff"
     settings = _renumbered(settings, version)
     history = _dated(history, version, day)
+    cited = _cited(citation.read_text(encoding="utf-8"), version, day)
     _write(project, settings)
     _write(changelog, history)
+    _write(citation, cited)
     restamp(version, root)
 
 
@@ -95,6 +99,16 @@ def _dated(history: str, version: str, day: date) -> str:
     if not head or not after.partition("\n## ")[0].strip():
         raise ReleaseError("CHANGELOG.md lists nothing under [Unreleased]")
     return f"{before}{head}\n## [{version}] - {day.isoformat()}\n{after}"
+
+
+def _cited(citation: str, version: str, day: date) -> str:
+    """CITATION.cff with another version."""
+    citation = re.sub("(?m)^version: .*$", f"version: {version}", citation)
+    return re.sub(
+        "(?m)^date-released: .*$",
+        f"date-released: {day.isoformat()}",
+        citation,
+    )
 
 
 def _uncommitted(root: Path) -> bool:

@@ -16,9 +16,10 @@ MAKEFILE = (source.ROOT / "Makefile").read_text(encoding="utf-8")
 (PHONY,) = re.findall(r"^\.PHONY: (lab (?:.*\\\n)*.*)", MAKEFILE, re.M)
 TARGETS = PHONY.replace("\\\n", " ").split()
 PACKAGES = ".venv/lib/python3/site-packages"
-STAMPS = [".venv/for-learners", ".venv/for-authors"]
+STAMPS = [".venv/for-learners", ".venv/for-authors", ".venv/for-site"]
 MADE = [".venv/bin/pip", ".venv/tools/bin/uv", *STAMPS]
 SETTINGS = ["pyproject.toml", "requirements.txt", "aula/jupyterlab.json"]
+SITE = ["site/package.json", "site/package-lock.json"]
 
 
 def make(folder, *arguments):
@@ -42,7 +43,7 @@ def folder(request, tmp_path):
     """The course with an environment as make leaves it, but for its files."""
     folder = tmp_path / request.param
     (folder / PACKAGES / "websockets").mkdir(parents=True)
-    for path in ["Makefile", *SETTINGS, *MADE]:
+    for path in ["Makefile", *SETTINGS, *SITE, *MADE]:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).touch()
     shutil.copy(source.ROOT / "Makefile", folder)

@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 import subprocess
 import tomllib
 from datetime import date
 from importlib import metadata
 
 import pytest
+import yaml
 from packaging.version import Version
 
 from authoring import release
@@ -44,6 +46,12 @@ def stamps_of(root):
     }
 
 
+def cited(root):
+    """Version and day of what is to be cited."""
+    told = yaml.safe_load(read(root / "CITATION.cff"))
+    return str(told["version"]), str(told["date-released"])
+
+
 def tags():
     """The versions of the commit that stands here, by its tags."""
     said = subprocess.run(
@@ -58,6 +66,7 @@ def tags():
 def test_version_is_the_same_everywhere():
     version = version_of(ROOT)
     assert history_of(ROOT)[0][0] == version, "CHANGELOG.md"
+    assert cited(ROOT) == history_of(ROOT)[0], "CITATION.cff"
     assert stamps_of(ROOT) == {version}, "run: make build"
     assert metadata.version("aula") == version, "run: make test"
     assert tags() <= {version}
@@ -84,6 +93,7 @@ def course(tmp_path):
         "## [0.9.0] - 2026-11-30\n\n### Fixed\n\n- Another.\n",
         encoding="utf-8",
     )
+    shutil.copy(ROOT / "CITATION.cff", tmp_path)
     for kind in KINDS:
         folder = tmp_path / kind / "es"
         folder.mkdir(parents=True)
@@ -109,6 +119,7 @@ def test_release_writes_the_version_everywhere(course):
     listed = read(course / "CHANGELOG.md").partition("## [0.10.0]")[2]
     assert listed.index("A lesson.") < listed.index("Another.")
     assert stamps_of(course) == {"0.10.0"}
+    assert cited(course) == ("0.10.0", "2026-12-24")
 
 
 def test_release_changes_nothing_of_a_notebook_but_its_stamp(course):

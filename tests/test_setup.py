@@ -14,6 +14,8 @@ from packaging.utils import canonicalize_name
 from playwright.sync_api import Error
 from pythons import supported
 
+from authoring import address, site
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))[
     "project"
@@ -22,6 +24,7 @@ CORE = PROJECT["dependencies"]
 LAB = PROJECT["optional-dependencies"]["lab"]
 TEACHERS = PROJECT["optional-dependencies"]["teach"]
 AUTHORS = PROJECT["optional-dependencies"]["test"]
+SITE = PROJECT["optional-dependencies"]["site"]
 # What a kernel brings, and so does whoever runs one.
 KERNEL = {"IPython", "jupyter_client", "jupyter_core", "psutil"}
 README = ("README.md", "README.es.md")
@@ -58,8 +61,10 @@ def commands(name):
 
 def test_lock_is_in_step_with_pyproject():
     versions, direct = locked()
+    assert SITE[0] == "aula[test]"
     assert AUTHORS[0] == "aula[teach]" and TEACHERS[0] == "aula[lab]"
-    wanted = list(map(Requirement, CORE + LAB + TEACHERS[1:] + AUTHORS[1:]))
+    asked = CORE + LAB + TEACHERS[1:] + AUTHORS[1:] + SITE[1:]
+    wanted = list(map(Requirement, asked))
     problems = [
         f"{requirement} asked, {version} locked"
         for requirement in wanted
@@ -145,7 +150,7 @@ def test_hooks_before_a_commit_are_the_gates_of_make_lint():
 
 def test_ci_runs_what_make_runs():
     named = re.findall(r"\bmake ([a-z-]+)", read(".ci/run").split("fi <")[1])
-    assert named == ["test", "check-pythons"]
+    assert named == ["test", "check-pythons", "check-slides", "check-site"]
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CONTRIBUTING.es.md"])
@@ -243,8 +248,29 @@ def test_jupyterlab_opens_without_the_news_question():
 
 @pytest.mark.parametrize("name", README)
 def test_readme_opens_lessons_that_exist_in_colab(name):
-    opened = re.findall(r"/OWNER/REPO/blob/main/(\S+\.ipynb)", read(name))
+    repository = address.repository()
+    opened = re.findall(rf"/{repository}/blob/main/(\S+\.ipynb)", read(name))
     assert opened and all((ROOT / path).exists() for path in opened)
-    assert "%pip install --quiet git+https://github.com/OWNER/REPO\n" in read(
+    assert f"%pip install --quiet git+{address.HOST}{repository}\n" in read(
         name
     )
+
+
+@pytest.mark.parametrize("name", README)
+def test_readme_has_a_door_of_three_lines_for_each_reader(name):
+    doors = read(name).partition("<!-- /address -->\n\n")[2].split("\n\n")[0]
+    sizes = [door.count("\n") for door in f"\n{doors}".split("\n- ")[1:]]
+    assert len(sizes) == 4 and max(sizes) <= 2
+    assert "[site]" in doors.splitlines()[0]
+
+
+def test_workflow_publishes_what_make_site_builds():
+    workflow = yaml.safe_load(read(".github/workflows/site.yml"))
+    steps = workflow["jobs"]["build"]["steps"]
+    assert any("make site" in step.get("run", "") for step in steps)
+    (path,) = [s["with"]["path"] for s in steps if "pages" in str(s)]
+    assert path == site.OUT.relative_to(ROOT).as_posix()
+    (version,) = [
+        s["with"]["python-version"] for s in steps if "python-" in str(s)
+    ]
+    assert version in supported()

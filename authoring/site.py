@@ -3,8 +3,8 @@
 ``python -m authoring.site`` lays the editions of notebooks/ out as Sphinx and
 MyST-NB read them, once for each language, and builds dist/site/. Nothing is
 executed. ``python -m authoring.site 07 14`` builds these lessons alone, to
-look at them, and ``python -m authoring.site links`` asks whether what the pages
-link to elsewhere is there.
+look at them, and ``python -m authoring.site links`` asks whether what the
+pages link to elsewhere is there.
 """
 
 from __future__ import annotations

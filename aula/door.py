@@ -13,6 +13,7 @@ from aula.display import show
 class Door(NamedTuple):
     """What a lesson may import from its door."""
 
+    board: Any
     check: Any
     diagnose: Diagnose
     fresh: Any
@@ -35,6 +36,7 @@ def open_door(spoken: str) -> Door:
     try:
         require_websockets()
         from aula.agreement import Agreement
+        from aula.board.join import Join
         from aula.exercises.check import Check
         from aula.exercises.progress import Progress
         from aula.instruments.timeline import Timeline
@@ -49,7 +51,7 @@ def open_door(spoken: str) -> Door:
             # What the cell imports next is not to run the learner's program.
             sys.modules[path.stem] = None  # type: ignore[assignment]
         _tell_of_imports(shut)
-        return Door(shut, diagnose, shut, shut, shut, shut)
+        return Door(shut, shut, diagnose, shut, shut, shut, shut)
 
     class timeline(Timeline):
         __doc__ = Timeline.__doc__
@@ -61,6 +63,7 @@ def open_door(spoken: str) -> Door:
 
     be_honest(spoken)
     return Door(
+        board=Join(spoken),
         check=Check(spoken, before=Agreement(spoken)),
         diagnose=diagnose,
         fresh=Fresh(spoken),

@@ -2,6 +2,14 @@
 
 from aula.door import open_door
 
-__all__ = ["check", "diagnose", "fresh", "progress", "timeline", "wiretap"]
+__all__ = [
+    "board",
+    "check",
+    "diagnose",
+    "fresh",
+    "progress",
+    "timeline",
+    "wiretap",
+]
 
-check, diagnose, fresh, progress, timeline, wiretap = open_door("es")
+board, check, diagnose, fresh, progress, timeline, wiretap = open_door("es")

@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -76,6 +76,26 @@ _NUMBERED = {
 }
 
 
+Observer = Callable[[str], None]
+
+_observers: list[Observer] = []
+
+
+def observe(observer: Observer) -> None:
+    """Call an observer with the name of each exercise solved from now on.
+
+    That is each time that a check finds an answer right, also if it has been
+    solved before; not in the solutions editions.
+    """
+    _observers.append(observer)
+
+
+def ignore(observer: Observer) -> None:
+    """Call it no more. Does nothing if it is not called already."""
+    with suppress(ValueError):
+        _observers.remove(observer)
+
+
 def path() -> Path:
     """Where progress is kept.
 
@@ -115,7 +135,7 @@ def _read(file: Path) -> set[str]:
 
 
 def remember(name: str) -> Exception | None:
-    """Keep that an exercise has been solved.
+    """Keep that an exercise has been solved, and tell those who observe it.
 
     Arguments:
         name: the exercise's name, such as ``"shout"``.
@@ -129,7 +149,12 @@ def remember(name: str) -> Exception | None:
     without Jupyter nothing is kept, and nobody is bothered. The solutions
     editions solve no exercise for the learner.
     """
-    if _in_solutions() or name in solved():
+    if _in_solutions():
+        return None
+    for observer in [*_observers]:
+        with suppress(Exception):  # a verdict never fails because of one
+            observer(name)
+    if name in solved():
         return None
     try:
         file = path()
@@ -219,7 +244,7 @@ class Progress:
 
     def __call__(self) -> None:
         words = TEXT[self.language]
-        lessons = _lessons(Path(self.language))
+        lessons = lessons_in(Path(self.language))
         if not lessons:
             show({"text/plain": words["elsewhere"]})
             return
@@ -265,7 +290,7 @@ def part(number: str, lessons: list[str]) -> dict[str, str] | None:
 
 
 @dataclass
-class _Lesson:
+class Lesson:
     """What a lesson's notebook says of itself."""
 
     file: Path
@@ -283,17 +308,17 @@ class _Lesson:
         return link
 
 
-def _lessons(folder: Path) -> list[_Lesson]:
+def lessons_in(folder: Path) -> list[Lesson]:
     """The lessons of a folder, in order; of each, one notebook.
 
     A learner may have copies beside them, and lessons of an older version.
     """
-    lessons: dict[str, _Lesson] = {}
+    lessons: dict[str, Lesson] = {}
     for file in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
         if "." in file.stem:  # a copy, as `make update` keeps it
             continue
         number = file.name[:2]
-        lesson = _Lesson(file, number, file.stem)
+        lesson = Lesson(file, number, file.stem)
         named = None
         with suppress(OSError, ValueError, LookupError, TypeError):
             notebook = json.loads(file.read_text(encoding="utf-8"))

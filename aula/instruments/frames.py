@@ -91,6 +91,11 @@ class Observer:
         """
 
 
+# What the connection of a board says is none of a learner's business with
+# sockets. Nothing is logged here, whatever the learner sets up: its first
+# message holds a token.
+UNHEARD = logging.Logger("aula", logging.CRITICAL + 1)
+
 lock = threading.RLock()  # held while observers are told
 _observers: list[Observer] = []
 _adapters: WeakSet[logging.LoggerAdapter[Any]] = WeakSet()
@@ -142,6 +147,8 @@ class _Debug:
 
 def _listen_to(protocol: Protocol) -> None:
     adapter = protocol.logger
+    if getattr(adapter, "logger", None) is UNHEARD:
+        return
     # A protocol without a connection has no adapter, or one of the learner's.
     if isinstance(adapter, logging.LoggerAdapter) and "websocket" in (
         adapter.extra or ()

@@ -1,5 +1,6 @@
 # make lab     opens the course in JupyterLab
 # make teach   opens the slides in JupyterLab, for a projector
+# make stick   packs stick/, which installs the course without a network
 # make test    checks everything: code, lessons, every cell of every notebook
 # make lint    checks style, types and imports alone, in seconds
 # make hands   treats notebooks and checks as learners do; half an hour
@@ -55,15 +56,18 @@ ifneq ($(MADE_IN),$(shell pwd -P))
 	$(VENV)/for-authors $(VENV)/for-site
 endif
 
-.PHONY: lab teach lint test build bench lock reset update fresh hands release \
-	soak check-machines check-pythons check-slides mutants site check-site \
-	check-links address
+.PHONY: lab teach stick lint test build bench lock reset update fresh hands \
+	release soak check-machines check-pythons check-slides mutants site \
+	check-site check-links address
 
 lab: $(VENV)/for-learners
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/index.ipynb
 
 teach: $(VENV)/for-teachers
 	$(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/slides
+
+stick: $(VENV)/for-teachers
+	$(BIN)/python -m authoring.stick $(UV)
 
 lint: $(VENV)/for-authors
 	$(BIN)/ruff check

@@ -29,6 +29,7 @@ from nbformat import NotebookNode
 from aula.exercises.words import Words
 from authoring import (
     address,
+    classroom,
     editions,
     names,
     size,
@@ -112,6 +113,8 @@ def build(
     for lang in source.LANGUAGES:
         page = editions.names_notebook(lessons, lang)
         write(editions.names_path(lang), page)
+    for path, text in classroom.pages(lessons):
+        _replace(path, text)
     for lang, name in (("en", "README.md"), ("es", "README.es.md")):
         readme = source.ROOT / name
         old = readme.read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ cell finds what it would find in JupyterLab; nothing is written until all
 editions of a lesson have run. Slides have the code of notebooks/ and are
 stored without outputs, so they are not executed again. The words of verdicts
 go to aula/words/, and a stamp of what judges a lesson stands there and in its
-editions.
+editions. The program of the last lesson is aula/board/server.py.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from nbformat import NotebookNode
 from aula.exercises.words import Words
 from authoring import (
     address,
+    board,
     classroom,
     editions,
     names,
@@ -54,6 +55,8 @@ def main(arguments: list[str]) -> int:
         texts = words.read_words([lesson.number for lesson in lessons])
         for name, found in texts.items():
             _replace(words.words_path(name), words.dumps(found))
+        for path, text in board.files(lessons).items():
+            _replace(path, text)
         address.write()
         build(lessons, arguments, texts)
     except (address.AddressError, source.SourceError, BuildError) as error:

@@ -31,10 +31,12 @@ START = "00"  # shows the way around
 CAPSTONE = "27"
 
 OF_EXERCISES = {"exercise", "solution", "check"}
+BOARD = "board"  # of the capstone's program, which is aula/board/server.py
 TAGS = OF_EXERCISES | {
     "raises-exception",
     "nbval-ignore-output",
     "scenery",
+    BOARD,
 }
 OPTIONS = {"tags", "reason", "alt"}
 INSTRUCTOR = "instructor"

@@ -16,7 +16,12 @@ from aula.exercises.check import Check
 from aula.exercises.words import SHARED
 from aula.kernel import SCRIPTS
 from authoring.answers import read_answers
-from authoring.source import OF_EXERCISES, lesson_paths, read_lesson
+from authoring.source import (
+    CAPSTONE,
+    OF_EXERCISES,
+    lesson_paths,
+    read_lesson,
+)
 
 LESSONS = lesson_paths()
 
@@ -60,6 +65,8 @@ class Player:
             if id(cell) in exercises:
                 exercise, answers = exercises[id(cell)]
                 failures += await self.try_answers(exercise, answers)
+                if lesson.number == CAPSTONE:  # its parts use each other
+                    await self.run(exercise.solution.source)
             elif cell.kind == "code" and not OF_EXERCISES & {*cell.tags}:
                 result = await self.run(cell.source)
                 if result.success == ("raises-exception" in cell.tags):

@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from authoring import build, editions, source, words
+from authoring import board, build, editions, source, words
 
 MODEL = source.lesson_paths()[0]
 EDITIONS = [
@@ -142,6 +142,11 @@ def test_edition_is_what_its_source_builds(lessons, path, lang, kind):
     )
 
 
+def test_board_is_what_its_lesson_builds(lessons):
+    [(path, text)] = board.files(lessons).items()
+    assert path.read_text(encoding="utf-8") == text, "run: make build"
+
+
 def test_index_is_what_its_source_builds():
     stored = nbformat.read(
         source.ROOT / "notebooks" / "index.ipynb", as_version=4
@@ -272,8 +277,13 @@ def test_scenery_is_folded_in_every_edition(tmp_path):
 
 
 def test_cells_stay_small(lessons):
-    """But for folded ones and for files, which are programs of their own."""
+    """But for folded ones and for files, which are programs of their own.
+
+    So is what the capstone's cells are parts of.
+    """
     for lesson in lessons:
+        if lesson.number == source.CAPSTONE:
+            continue
         lengths = [
             len(cell.source.splitlines())
             for cell in lesson.cells

@@ -1,6 +1,7 @@
-"""The board's server. `make build` writes it from the cells of lesson 27.
+"""The server of the classroom's board: lesson 27's program.
 
-Edit lessons/27_a_live_board.md, and nothing here.
+`make build` writes it from the cells of the lesson that are tagged `board`.
+Change it there.
 """
 
 import asyncio
@@ -61,6 +62,12 @@ def read_solved(message):
     return exercise
 
 
+def event(row):
+    """What the screens are sent of a new row."""
+    nick, exercise, when = row
+    return json.dumps({"nick": nick, "exercise": exercise, "time": when})
+
+
 async def show(websocket, rows, screens):
     """Send a screen all rows, then leave it registered until it goes."""
     snapshot = [*rows]
@@ -73,12 +80,6 @@ async def show(websocket, rows, screens):
         raise ValueError("a screen does not post")
     finally:
         screens.discard(websocket)
-
-
-def event(row):
-    """What the screens are sent of a new row."""
-    nick, exercise, when = row
-    return json.dumps({"nick": nick, "exercise": exercise, "time": when})
 
 
 def publish(row, rows, screens):
@@ -131,6 +132,20 @@ class Book:
         self.connection.close()
 
 
+async def listen(websocket, nick, queue):
+    """Take what a learner has solved, and say what became of it."""
+    async for message in websocket:
+        exercise = read_solved(message)
+        kept = asyncio.Future()
+        queue.put_nowait(([nick, exercise, time.time()], kept))
+        why = await kept
+        if why is None:
+            answer = {"kept": exercise}
+        else:
+            answer = {"refused": exercise, "why": why}
+        await websocket.send(json.dumps(answer))
+
+
 async def write(queue, book, tell):
     """Keep what gathers in a queue of pairs: a row, and its future.
 
@@ -151,20 +166,6 @@ async def write(queue, book, tell):
         for _, kept in batch:
             if not kept.done():
                 kept.set_result(why)
-
-
-async def listen(websocket, nick, queue):
-    """Take what a learner has solved, and say what became of it."""
-    async for message in websocket:
-        exercise = read_solved(message)
-        kept = asyncio.get_running_loop().create_future()
-        queue.put_nowait(([nick, exercise, time.time()], kept))
-        why = await kept
-        if why is None:
-            answer = {"kept": exercise}
-        else:
-            answer = {"refused": exercise, "why": why}
-        await websocket.send(json.dumps(answer))
 
 
 @asynccontextmanager

@@ -112,6 +112,8 @@ class Reporter(logging.Handler):
         """An event loop's exception handler (``set_exception_handler``)."""
         error = context.get("exception")
         task = context.get("task") or context.get("future")
+        if is_goodbye_of_windows(context):
+            return
         if error is None:
             # Such as "Task was destroyed but it is pending".
             self._show(context["message"])
@@ -140,6 +142,18 @@ class Reporter(logging.Handler):
         context = _latest_cell or contextvars.copy_context()
         # A copy, because a context cannot be entered while it is entered.
         context.copy().run(print, text, file=sys.stderr, flush=True)
+
+
+def is_goodbye_of_windows(context: dict[str, Any]) -> bool:
+    """Whether asyncio tells of a connection that was cut, which is no news.
+
+    On Windows its loop says goodbye on it all the same, and lets the error
+    through (python/cpython #83191).
+    """
+    return isinstance(context.get("exception"), ConnectionResetError) and (
+        "_ProactorBasePipeTransport._call_connection_lost"
+        in context["message"]
+    )
 
 
 def _bypass_proxy() -> None:

@@ -35,6 +35,13 @@ START = tuple(
     for kind in NOTEBOOKS
     for lang in ("es", "en")
 )
+# What runs on learners' machines beside the notebooks.
+FOR_WINDOWS = (
+    "tests/test_progress.py",
+    "tests/test_keeping.py",
+    "tests/test_diagnose.py",
+    "tests/test_script.py",
+)
 OLDER = ("12.0", "15.0.1")  # of websockets, without and with what lessons use
 
 # As in Google Colab, August 2026.
@@ -185,6 +192,17 @@ def locale_c() -> Round:
     return play(kept | {"LANG": "C", "LC_ALL": "C"})
 
 
+def like_windows() -> Round:
+    """Windows, as far as tests/windows_like can play it; verdicts, too."""
+    if not sys.platform.startswith("linux"):
+        raise Skipped("the layer looks at /proc")
+    layer = ROOT / "tests" / "windows_like"
+    return play(
+        os.environ | {"PYTHONPATH": str(layer)},
+        what=(*NOTEBOOKS, pythons.VERDICTS, *FOR_WINDOWS),
+    )
+
+
 def older_kernel() -> Round:
     """Colab's ipykernel 6.17 and IPython 7.34, without JupyterLab."""
     python = _install_older_kernel(ROOT / ".venv" / "colab")
@@ -293,6 +311,7 @@ def main() -> int:
         a_zip,
         shadowing_file,
         locale_c,
+        like_windows,
         older_kernel,
         many_at_once,
     ):

@@ -115,6 +115,26 @@ def test_english(tmp_path):
     assert "An exception that nobody caught, in the event loop:" in shown
 
 
+CUT = """
+class {}:
+    def _call_connection_lost(self, error):
+        raise ConnectionResetError(10054, "forcibly closed")
+
+loop = asyncio.get_running_loop()
+loop.call_soon({}()._call_connection_lost, None)
+await asyncio.sleep(0.05)
+"""
+
+
+def test_a_cut_connection_is_no_news_on_windows(running):
+    name = "_ProactorBasePipeTransport"
+    ran = running.run("import asyncio\n" + CUT.format(name, name))
+    assert ran.status == "ok"
+    assert not ran.stderr()
+    ran = running.run(CUT.format("OfALearner", "OfALearner"))
+    assert "forcibly closed" in ran.stderr()
+
+
 SERVER = (
     "async def silent(websocket):\n    await websocket.wait_closed()\n\n"
     "server = await serve(silent, '127.0.0.1', 0)\n"

@@ -17,6 +17,7 @@ from typing import Any
 from aula.exercises.exercise import Wrong
 from aula.instruments import tasks
 from aula.instruments.record import Recorder
+from aula.kernel import is_goodbye_of_windows
 
 # What an exception handler is given, and what it is.
 Report = dict[str, Any]
@@ -159,6 +160,8 @@ class Scope(tasks.Observer):
         """
 
         def hear(loop: asyncio.AbstractEventLoop, report: Report) -> None:
+            if is_goodbye_of_windows(report):
+                return
             if self._owns(report):
                 if self.heard is not None:
                     self.heard.append(report)

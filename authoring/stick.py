@@ -26,10 +26,13 @@ class System:
     Attributes:
         name: as uv calls it.
         tags: the platforms whose wheels install on it, as pip calls them.
+        locked: whether there are wheels of the versions in requirements.txt;
+            a system that some projects have left gets the last ones it has.
     """
 
     name: str
     tags: list[str]
+    locked: bool = True
 
 
 SYSTEMS = [
@@ -38,8 +41,8 @@ SYSTEMS = [
         ["manylinux2014_x86_64", "linux_x86_64"]
         + [f"manylinux_2_{minor}_x86_64" for minor in range(5, 29)],
     ),
-    System("aarch64-apple-darwin", ["macosx_13_0_arm64"]),
-    System("x86_64-apple-darwin", ["macosx_13_0_x86_64"]),
+    System("aarch64-apple-darwin", ["macosx_14_0_arm64"]),
+    System("x86_64-apple-darwin", ["macosx_14_0_x86_64"], locked=False),
     System("x86_64-pc-windows-msvc", ["win_amd64"]),
 ]
 TARGETS = [(system, python) for system in SYSTEMS for python in PYTHONS]
@@ -118,9 +121,12 @@ def required(uv: str, system: System, python: str) -> list[str]:
         uv: where uv is; pip tells what is needed on another system by the
             markers of this one.
     """
+    lock: list[str | Path] = []
+    if system.locked:
+        lock = ["--constraint", ROOT / "requirements.txt"]
     text = _run(
         *(uv, "pip", "compile", "--quiet", "--no-header", "--no-annotate"),
-        *("--extra", "teach", "--constraint", ROOT / "requirements.txt"),
+        *("--extra", "teach", "--only-binary", ":all:", *lock),
         *("--python-platform", system.name, "--python-version", python),
         ROOT / "pyproject.toml",
     )

@@ -307,7 +307,11 @@ class _Pages:
             shown = f"<p><em>{self._words['page']}</em></p>"
         elif "/proxy/" in data.get("text/markdown", ""):
             # Links to servers that have closed long ago.
-            text = re.sub(r"\[(.*?)\]\(.*?\)", r"\1", data["text/markdown"])
+            text = re.sub(
+                r"<(.*?)>|\[(.*?)\]\(.*?\)",
+                lambda m: f"`{m[1] or m[2]}`",
+                data["text/markdown"],
+            )
             return nbformat.v4.new_output(
                 "display_data", {"text/markdown": text}
             )

@@ -97,7 +97,7 @@ async def read_hello(answer: Answer) -> Right:
             {"token": "LATTE-4711"},
             {"token": "café"},
             {"token": 4711, "nick": "Ada"},
-            "[" * 2000,
+            "[" * 100_000,
         ):
             await _judge_uninvited(door, hello, "lets-in")
         for token, role in zip(TOKENS.values(), ("screen", None), strict=True):

@@ -21,7 +21,7 @@
 # make fresh   puts a lesson as it came beside yours (LESSON=02)
 # make reset   forgets which exercises were solved
 # make release gives the course a version: notebooks, tag, wheel (VERSION=0.3.0)
-# make bench   measures imports, pictures, recording, sizes and validation
+# make bench   measures imports, pictures, recording, sizes, the board, validation
 # make lock    moves requirements.txt to the newest versions, or to the oldest
 #              that pyproject.toml admits (RESOLUTION=lowest-direct)
 

@@ -1,4 +1,4 @@
-"""Measures what the course costs: imports, pictures, recording, validation.
+"""Measures what the course costs: imports, pictures, load, validation.
 
 ``make bench`` prints it, each line with what it may be at most where there
 is a target. What is compared is run by turns, and the median counts, so that
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
 
+import load
 import nbformat
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook, new_output
@@ -36,6 +37,7 @@ VALIDATIONS = 3
 IMPORTS = 15
 PICTURES = 5
 RECORDINGS = 9
+LOADS = 5
 ECHOES = 1000
 TASKS, TURNS = 10, 1000
 
@@ -108,6 +110,16 @@ for _ in range(2):
     print(time.process_time() - start)
 """
 
+# What a crowd on the board is asked: unit, scale, and what it may be at most.
+LOAD = {
+    "joined": (f"{load.PEOPLE} people join the board", "s", 1, ""),
+    "flood": (f"they solve {load.PEOPLE * load.EACH} at once", "s", 1, ""),
+    "answer": ("an answer meanwhile, median", "ms", 1000, ""),
+    "single": ("an event on the last screen, median", "ms", 1000, "50"),
+    "slowest": ("an event, 99th percentile", "ms", 1000, ""),
+    "memory": ("the board with all of them", "MiB", 1, "150"),
+}
+
 
 @dataclass
 class Ran:
@@ -130,6 +142,7 @@ def main(wanted):
         "pictures": print_pictures,
         "recording": print_recording,
         "size": print_size,
+        "load": print_load,
         "validation": print_validation,
     }
     print(
@@ -185,6 +198,21 @@ def print_size():
     line("a stored notebook, on average", mean(sizes.values()), "kB", "80")
     largest = max(sizes, key=lambda path: sizes[path])
     line("the largest", sizes[largest], f"kB, {name_of(largest)}")
+
+
+def print_load():
+    """The classroom's board beside a server that keeps nothing."""
+    rounds = [(load.run_board(), load.run_bare()) for _ in range(LOADS)]
+    for name in ("joined", "flood", "answer", "single", "slowest", "memory"):
+        ours, bare = (
+            median(getattr(seen, name) for seen in side)
+            for side in zip(*rounds, strict=True)
+        )
+        what, unit, scale, most = LOAD[name]
+        line(what, ours * scale, unit, most)
+        line("  a server that only broadcasts", bare * scale, unit)
+    ratio = median(ours.slowest / bare.slowest for ours, bare in rounds)
+    line("99th percentile / that server's", ratio, "", "2")
 
 
 def print_validation():

@@ -96,7 +96,7 @@ def test_a_solved_exercise_is_told_from_then_on(board, notebook):
     notebook.run(SETUP.format(language="en"))
     before = notebook.run(CHECK)
     joined = notebook.run(joining(board, "Ada"))
-    for words in ("is sent your nickname, `Ada`", "Nothing else is sent"):
+    for words in ("is sent your nickname (`Ada`)", "Nothing else is sent"):
         assert words in joined.text()
     assert board.tokens["class"] not in joined.text()
     later(notebook, joined, "You are on the board as `Ada`")

@@ -53,12 +53,18 @@ def visit(browser, board):
 
         wrong = []
 
+        def hear(message):
+            # A line that is lost is no fault of the page's.
+            if message.type == "error" and "WebSocket" not in message.text:
+                wrong.append(message.text)
+
         def visit(address=board.page, token=None, lang="en-GB", **options):
             context = browser.new_context(locale=lang, **options)
             stack.enter_context(closing(context))
             page = context.new_page()
             page.set_default_timeout(20_000)
             page.on("pageerror", lambda error: wrong.append(str(error)))
+            page.on("console", hear)
             page.on("dialog", lambda dialog: wrong.append("dialog"))
             page.on(
                 "request",

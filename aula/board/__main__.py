@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from aula.board.file import NotABoard, export, forget, tokens_in
 from aula.board.page import answering
 from aula.board.server import Book, serve_board
+from aula.kernel import LOOPBACK
 
 FILE = "board.sqlite"
 EVERYWHERE = "0.0.0.0"
@@ -272,7 +273,7 @@ async def run(
             )
         if context:
             tell("named", host=host)
-        elif not prefix and asked.host != "127.0.0.1":
+        elif not prefix and asked.host not in LOOPBACK:
             tell("plain")
         await stopped.wait()
     finally:

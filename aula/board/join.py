@@ -36,8 +36,8 @@ PASSING = {408, 425, 429, 500, 502, 503, 504}
 TEXT = {
     "es": {
         "sent": "A partir de ahora, cada vez que una comprobación dé por "
-        "buena una respuesta tuya, se envía al tablero `{address}`: tu apodo, "
-        "`{nick}`, y el nombre del ejercicio, como `shout`. El tablero los "
+        "buena una respuesta tuya, se envían al tablero `{address}` tu apodo "
+        "(`{nick}`) y el nombre del ejercicio (como `shout`). El tablero los "
         "guarda con la hora en que llegan y los muestra a toda la clase. "
         "**No se envía nada más**: ni lo que resolviste antes, ni tus "
         "respuestas, ni ninguna otra cosa.\n\nPara salir, ejecuta "
@@ -66,8 +66,8 @@ TEXT = {
     },
     "en": {
         "sent": "From now on, each time that a check finds an answer of yours "
-        "right, the board at `{address}` is sent your nickname, `{nick}`, and "
-        "the exercise's name, such as `shout`. The board keeps them with the "
+        "right, the board at `{address}` is sent your nickname (`{nick}`) and "
+        "the exercise's name (such as `shout`). The board keeps them with the "
         "time at which they come, and shows them to the whole class. "
         "**Nothing else is sent**: nothing that you solved earlier, none of "
         "your answers, nothing whatsoever.\n\nTo leave, run `board.leave()`. "
@@ -123,10 +123,10 @@ class Join:
     def __call__(self, address: str, *, token: str, nick: str) -> None:
         address = self._checked(address)
         context = contextvars.copy_context()  # shown below this cell
-        self._say(context, "sent", address=address, nick=nick)
         member = _Member(
             address, token, nick, lambda *a, **k: self._say(context, *a, **k)
         )
+        self._say(context, "sent", address=address, nick=nick)
         before, self._member = self._member, member
         if before is not None:
             before.leave()

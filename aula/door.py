@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from functools import cached_property
 from types import TracebackType
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from aula.diagnose import LIBRARIES, Diagnose, require_websockets, shadows
 from aula.display import show
+
+if TYPE_CHECKING:
+    from aula.board.join import Join
 
 
 class Door(NamedTuple):
@@ -36,7 +40,6 @@ def open_door(spoken: str) -> Door:
     try:
         require_websockets()
         from aula.agreement import Agreement
-        from aula.board.join import Join
         from aula.exercises.check import Check
         from aula.exercises.progress import Progress
         from aula.instruments.timeline import Timeline
@@ -63,7 +66,7 @@ def open_door(spoken: str) -> Door:
 
     be_honest(spoken)
     return Door(
-        board=Join(spoken),
+        board=Board(spoken),
         check=Check(spoken, before=Agreement(spoken)),
         diagnose=diagnose,
         fresh=Fresh(spoken),
@@ -71,6 +74,43 @@ def open_door(spoken: str) -> Door:
         timeline=timeline,
         wiretap=wiretap,
     )
+
+
+class Board:
+    """Join the classroom's board: ``board("wss://…", token="…", nick="…")``.
+
+    Arguments:
+        address: the board's, as it stands on the blackboard.
+        token: the class's, which stands beside it.
+        nick: a nickname of 1 to 20 characters, which the class will see.
+
+    From then on, until the kernel ends or ``board.leave()``, the board is
+    sent the nickname and the exercise's name each time that a check finds an
+    answer right. Nothing else is, and without this call nothing is at all;
+    nor is it from a notebook of the solutions. What is solved while the board
+    cannot be reached is sent once it can.
+
+    Called again, it leaves and joins anew.
+
+    Raises:
+        ValueError: for something that is no address.
+    """
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+
+    def __call__(self, address: str, *, token: str, nick: str) -> None:
+        self._join(address, token=token, nick=nick)
+
+    def leave(self) -> None:
+        """Leave the board. What it has not received yet is not sent."""
+        self._join.leave()
+
+    @cached_property
+    def _join(self) -> Join:
+        from aula.board.join import Join  # most never join any
+
+        return Join(self._language)
 
 
 class NotInstalled(ImportError):

@@ -178,11 +178,12 @@ def test_nothing_is_sent_by_who_has_not_joined(notebook):
     )
     notebook.run(SETUP.format(language="en"))
     assert "✔" in notebook.run(CHECK).text()
-    threads = (
-        "import threading\n"
-        "asked, [t for t in threading.enumerate() if 'aula' in t.name]"
+    left = (
+        "import sys, threading\n"
+        "asked, [t for t in threading.enumerate() if 'aula' in t.name], "
+        "[name for name in sys.modules if name.startswith('aula.board')]"
     )
-    assert notebook.run(threads).text() == "([], [])"
+    assert notebook.run(left).text() == "([], [], [])"
 
 
 class Fake:

@@ -97,23 +97,10 @@ TEXT = {
 
 
 class Join:
-    """Join the classroom's board: ``board("wss://…", token="…", nick="…")``.
+    """What ``board`` does in a notebook: see ``aula.door``.
 
     Arguments:
-        address: the board's, as it stands on the blackboard.
-        token: the class's, which stands beside it.
-        nick: a nickname of 1 to 20 characters, which the class will see.
-
-    From then on, until the kernel ends or ``board.leave()``, the board is
-    sent the nickname and the exercise's name each time that a check finds an
-    answer right. Nothing else is, and without this call nothing is at all;
-    nor is it from a notebook of the solutions. What is solved while the board
-    cannot be reached is sent once it can.
-
-    Called again, it leaves and joins anew.
-
-    Raises:
-        ValueError: for something that is no address.
+        language: ``"es"`` or ``"en"``.
     """
 
     def __init__(self, language: str) -> None:
@@ -135,7 +122,7 @@ class Join:
         member.start()
 
     def leave(self) -> None:
-        """Leave the board. What it has not received yet is not sent."""
+        """Leave the board, if on any."""
         member, self._member = self._member, None
         is_in = member is not None and not member.over
         if member is not None:

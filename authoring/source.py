@@ -30,6 +30,8 @@ MOST_PREDICTIONS = 1
 START = "00"  # shows the way around
 CAPSTONE = "27"
 
+# A cell that shows something else on Windows, as the prose after it says.
+DIFFERS = "differs-on-windows"
 OF_EXERCISES = {"exercise", "solution", "check"}
 BOARD = "board"  # of the capstone's program, which is aula/board/server.py
 TAGS = OF_EXERCISES | {
@@ -37,6 +39,7 @@ TAGS = OF_EXERCISES | {
     "nbval-ignore-output",
     "scenery",
     BOARD,
+    DIFFERS,
 }
 OPTIONS = {"tags", "reason", "alt"}
 INSTRUCTOR = "instructor"
@@ -265,6 +268,7 @@ def read_lesson(path: Path) -> Lesson:
         reader.refuse(1, "the front matter needs aula: {minutes: NN}")
     reader.check_cells(cells)
     reader.check_pairs(cells)
+    reader.check_windows(cells)
     cells, notes = reader.take_notes(cells)
     titles = reader.read_titles(cells)
     reader.check_anatomy(cells)
@@ -372,6 +376,19 @@ class Reader:
             if cell.lang == "en" and waiting is None:
                 self.refuse(cell.line, "this English cell has no Spanish twin")
             waiting = cell if cell.lang == "es" else None
+
+    def check_windows(self, cells: list[Cell]) -> None:
+        """Where a cell differs on Windows, the prose after it says so."""
+        for number, cell in enumerate(cells):
+            if cell.kind == "code" and DIFFERS in cell.tags:
+                for lang in LANGUAGES:
+                    after = [c for c in cells[number:] if c.lang == lang][:1]
+                    if not any("Windows" in prose.source for prose in after):
+                        self.refuse(
+                            cell.line,
+                            "the prose after a cell that differs on Windows "
+                            f"says how ({lang!r})",
+                        )
 
     def take_notes(self, cells: list[Cell]) -> tuple[list[Cell], list[Note]]:
         """Tell the cells of learners from the notes for whoever teaches."""

@@ -8,7 +8,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from aula.exercises.words import SHARED
 from authoring import board, build, editions, source, words
+from authoring.answers import read_answers
 
 MODEL = source.lesson_paths()[0]
 EDITIONS = [
@@ -17,6 +19,23 @@ EDITIONS = [
     for lang in source.LANGUAGES
     for kind in editions.KINDS
 ]
+
+
+ASKS = re.compile(r"hasattr\(|except ImportError")
+# Signals but those that Windows knows, and what else one system alone has.
+ONE_SYSTEM = re.compile(
+    r"""
+    \bSIG(?!ABRT|FPE|ILL|INT|SEGV|TERM|_)[A-Z]+[12]?\b | CTRL_(C|BREAK)_EVENT
+    | \bos\.(fork|forkpty|kill|killpg|nice|mkfifo|uname|wait|getuid|geteuid
+        |getpgid|setsid|sched_\w+|getloadavg|sysconf|posix_spawn\w*)\b
+    | add_signal_handler | add_reader | add_writer | \bfaulthandler\.register
+    | AF_UNIX | unix_(server|connection|serve|connect)\b | reuse_port
+    | SO_REUSEPORT | preexec_fn | start_new_session | creationflags | tzset
+    | \bimport\ (resource|fcntl|pwd|grp|termios|pty|tty|msvcrt|winreg|uvloop)
+    | /dev/\w | /proc/\w | /tmp\b
+    """,
+    re.VERBOSE,
+)
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +85,13 @@ def without_cell(tag):
             "no Spanish twin",
         ),
         (replaced(":tags: [exercise]", ":tags: [excercise]"), "unknown tag"),
+        (
+            replaced(
+                "```{code-cell}\n",
+                "```{code-cell}\n:tags: [differs-on-windows]\n",
+            ),
+            "differs on Windows",
+        ),
         (
             replaced(
                 ":tags: [exercise]", ":tags: [exercise]\n:alt: {es: olas}"
@@ -393,3 +419,39 @@ class TestBuild:
     def test_unknown_lesson(self, capsys):
         assert build.main(["77"]) == 1
         assert "no lesson '77'" in capsys.readouterr().err
+
+
+def test_names_of_one_system_only_where_a_cell_says_so(lessons):
+    """It is tagged so, or asks whether they are there."""
+    found = []
+    for lesson in lessons:
+        answers = read_answers(lesson.number)
+        answers.pop(SHARED, None)
+        cells = [cell for cell in lesson.cells if cell.kind == "code"]
+        for one in answers.values():
+            cells += [*one.right, *(cell for _, cell in one.wrong)]
+        for cell in cells:
+            names = ONE_SYSTEM.findall(cell.source)
+            says_so = source.DIFFERS in cell.tags or ASKS.search(cell.source)
+            if names and not says_so:
+                found.append(f"{lesson.path.name}, line {cell.line}: {names}")
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("code", "named"),
+    [
+        ("signal.signal(signal.SIGHUP, f)", True),
+        ("from signal import SIGKILL", True),
+        ("os.kill(process.pid, signal.SIGINT)", True),
+        ("loop.add_signal_handler(15, f)", True),
+        ("await serve(f, port=8765, reuse_port=True)", True),
+        ("async with unix_serve(f, path):", True),
+        ("signal.raise_signal(signal.SIGINT)", False),
+        ("signal.signal(signal.SIGTERM, f)", False),
+        ("process.kill()", False),
+        ("os.environ.get('HOME')", False),
+    ],
+)
+def test_which_names_one_system_has(code, named):
+    assert bool(ONE_SYSTEM.search(code)) == named

@@ -54,6 +54,7 @@ PROGRAMS = {
     "killpg": ("import os\nos.killpg", "AttributeError"),
     "uname": ("import os\nos.uname()", "AttributeError"),
     "tzset": ("import time\ntime.tzset()", "AttributeError"),
+    "a module of Unix": ("import resource", "ModuleNotFoundError"),
     "AF_UNIX": ("import socket\nsocket.AF_UNIX", "AttributeError"),
     "a traceback on a signal": (
         "import faulthandler, signal\nfaulthandler.register(10)",
@@ -140,6 +141,12 @@ except ConnectionRefusedError:
     assert time.perf_counter() - start < 1
 """,
         "AssertionError",
+    ),
+    "SO_LINGER": (
+        "import socket, struct\n"
+        "socket.socket().setsockopt(\n"
+        "    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0)\n)",
+        "struct.error",
     ),
     # Processes.
     "terminate": (

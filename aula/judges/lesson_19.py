@@ -262,6 +262,7 @@ class _Line:
                 for seen in range(last, min(last + count, len(self._texts))):
                     await websocket.send(f"{seen + 1} {self._texts[seen]}")
             if fate == CUT:
+                await asyncio.sleep(0)  # what was sent is on its way
                 websocket.transport.abort()
             elif fate != END_OF_ALL:
                 await websocket.close(fate)

@@ -47,6 +47,7 @@ def change() -> None:
     _hide(socket, UNIX_OF_SOCKET)
     _hide_signals()
     _hide_reports()
+    sys.meta_path.insert(0, _NoModules)  # type: ignore[arg-type]
     _say_windows()
 
 
@@ -120,6 +121,21 @@ def _hide_reports() -> None:
     _hide(faulthandler, {"register", "unregister"})
 
 
+class _NoModules:
+    """Modules of Unix, which code on Windows imports in vain.
+
+    https://docs.python.org/3/library/unix.html
+    """
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        frame: FrameType | None = sys._getframe(1)
+        while frame and frame.f_code.co_filename.startswith("<frozen imp"):
+            frame = frame.f_back
+        if name in UNIX_MODULES and frame and on_windows(frame):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
 def _say_windows() -> None:
     """What system this is: for the course and its learners, Windows.
 
@@ -131,6 +147,7 @@ def _say_windows() -> None:
     _tell(os, {"name": "nt", "linesep": "\r\n"})
 
 
+UNIX_MODULES = {"fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"}
 # "Availability: Unix", or "not Windows", in
 # https://docs.python.org/3/library/os.html
 UNIX_OF_OS = set(

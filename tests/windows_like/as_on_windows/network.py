@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 import time
 from typing import Any
 from weakref import WeakSet
@@ -12,6 +13,7 @@ REFUSED = 2.0  # seconds until an attempt has been refused three times
 RESET = "An existing connection was forcibly closed by the remote host"
 _connect = socket.socket.connect
 _shutdown = socket.socket.shutdown
+_setsockopt = socket.socket.setsockopt
 reset: WeakSet[socket.socket] = WeakSet()
 
 
@@ -24,6 +26,7 @@ def change() -> None:
     del socket.SO_REUSEPORT
     socket.socket.connect = connect  # type: ignore[method-assign]
     socket.socket.shutdown = shutdown  # type: ignore[method-assign]
+    socket.socket.setsockopt = setsockopt  # type: ignore[method-assign]
 
 
 def connect(self: socket.socket, address: Any) -> None:
@@ -56,3 +59,15 @@ def shutdown(self: socket.socket, how: int) -> None:
     except OSError as error:
         if error.errno != errno.ENOTCONN:
             raise
+
+
+def setsockopt(
+    self: socket.socket, level: int, name: int, *value: Any
+) -> None:
+    """What SO_LINGER takes is shorter there.
+
+    https://learn.microsoft.com/en-us/windows/win32/api/winsock/ns-winsock-linger
+    """
+    if name == socket.SO_LINGER and level == socket.SOL_SOCKET:
+        value = (struct.pack("ii", *struct.unpack("hh", *value)),)
+    _setsockopt(self, level, name, *value)

@@ -25,10 +25,18 @@ class Silence(Exception):
 async def until(
     condition: Callable[[], Any], seconds: float = PATIENCE
 ) -> bool:
-    """Wait until a condition holds, and tell whether it does."""
-    for _ in range(round(seconds / TURN)):
+    """Wait until a condition holds, and tell whether it does.
+
+    A slow machine takes more than the seconds. One whose clock is coarse has
+    turns that take no time, and gets more of them.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    turns = round(seconds / TURN)
+    while turns > 0 or loop.time() < end:
         if condition():
             return True
+        turns -= 1
         await asyncio.sleep(TURN)
     return bool(condition())
 

@@ -96,6 +96,7 @@ async def read_hello(answer: Answer) -> Right:
             {"token": ""},
             {"token": "LATTE-4711"},
             {"token": "café"},
+            {"token": "\ud800"},
             {"token": 4711, "nick": "Ada"},
             "[" * 100_000,
         ):

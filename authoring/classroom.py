@@ -112,9 +112,9 @@ WORDS = {
         "break": "pausa",
         "end": "fin",
         "term": "Un trimestre",
-        "whom": "El curso entero, un encuentro por semana de {most} minutos "
-        "como mucho (una lección que pasa de ahí va sola). La lección "
-        "{start} se hace en casa antes de empezar.",
+        "whom": "El curso entero, en un encuentro semanal de {most} minutos "
+        "como mucho (una lección más larga va sola). La lección {start} "
+        "se hace en casa antes de empezar.",
         "weeks": "| Semana | Lecciones | Minutos | Ejercicios |",
         "notes": "Notas para quien enseña",
         "about": "Salen de `lessons/`, sección por sección, y no están en "

@@ -63,8 +63,8 @@ ANATOMY = {
         "## Recap",
     ],
 }
-# Of these, too, whoever teaches is told something.
-TAUGHT = ("## From notebook to script", "## Recap")
+# Of these whoever teaches need not be told anything.
+UNTAUGHT = ("## Before you start", "## Common mistakes")
 EXERCISE_TITLE = {
     "es": "### Ejercicio {number}",
     "en": "### Exercise {number}",
@@ -162,11 +162,12 @@ class Lesson:
     @property
     def sections(self) -> list[str]:
         """The headings, in English, of the sections that teach."""
-        prose = [cell.source for cell in self.cells if cell.lang == "en"]
         return [
-            line
-            for line in without_fences("\n".join(prose)).splitlines()
-            if line.startswith("## ") and line not in ANATOMY["en"]
+            heading
+            for cell in self.cells
+            if cell.lang == "en" and cell.kind == "markdown"
+            for heading in headings(cell)
+            if heading not in ANATOMY["en"]
         ]
 
     def full_title(self, lang: str) -> str:
@@ -399,9 +400,7 @@ class Reader:
             lang = cell.lang or ""
             if INSTRUCTOR not in cell.tags:
                 own.append(cell)
-                for title in re.findall(
-                    "^## .*", without_fences(cell.source), re.M
-                ):
+                for title in headings(cell):
                     if lang in heading:
                         heading[lang] = title
             elif lang == "es":
@@ -425,9 +424,11 @@ class Reader:
             if found.count(note.heading["en"]) > 1:
                 heading = note.heading["en"]
                 self.refuse(note.line, f"{heading!r} has a second note")
-        for heading in [*lesson.sections, *TAUGHT]:
-            if heading not in found:
-                self.refuse(notes[0].line, f"{heading!r} has no note")
+        for cell in lesson.cells:
+            titles = headings(cell) if cell.lang == "en" else []
+            # One that shares its cell with the next is told of there.
+            if titles[-1:] and titles[-1] not in [*found, *UNTAUGHT]:
+                self.refuse(cell.line, f"{titles[-1]!r} has no note")
         minutes = sum(note.minutes for note in notes)
         if minutes != lesson.minutes:
             self.refuse(
@@ -574,6 +575,11 @@ class Reader:
                 f"no cell above exercise {exercise.number} defines "
                 f"{exercise.program}()",
             )
+
+
+def headings(cell: Cell) -> list[str]:
+    """The headings of sections in a prose cell."""
+    return re.findall("^## .*", without_fences(cell.source), re.M)
 
 
 def without_fences(text: str) -> str:

@@ -104,6 +104,11 @@ def build(numbers: list[str], out: Path = OUT) -> None:
         raise SiteError(f"{MERMAID} is missing: use make site")
     lessons = source.read_course()
     wanted = [one for one in lessons if not numbers or one.number in numbers]
+    for lesson in wanted:
+        for lang in LANGUAGES:
+            path = editions.edition_path(lesson, lang, "notebooks")
+            if not path.exists():
+                raise SiteError(f"{path} is missing: run make build")
     shutil.rmtree(out, ignore_errors=True)
     for lang in LANGUAGES:
         folder = SOURCES / lang

@@ -98,6 +98,11 @@ def add_switch(app, pagename, templatename, context, doctree):
         "title": words["other"],
         "href": relative_uri(f"{language}/{here}", f"{other}/{here}"),
     }
+    alternate = (
+        f'<link rel="alternate" hreflang="{other}" '
+        f'href="{context["switch"]["href"]}">'
+    )
+    context["metatags"] = context.get("metatags", "") + alternate
     context["lessons_title"] = words["lessons"]
 
 

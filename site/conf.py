@@ -43,6 +43,7 @@ myst_heading_anchors = 3
 # What a program shows is not Python.
 highlight_language = "none"
 
+nb_mime_priority_overrides = [("linkcheck", "text/html", 1)]
 linkcheck_ignore = [
     r"https?://(127\.0\.0\.1|localhost)",
     r"https://github\.com/OWNER/REPO",

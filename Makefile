@@ -7,6 +7,7 @@
 # make soak    runs all cells 20 times, and 10 on busy cores (ROUNDS=20)
 # make check-machines  runs all cells on the machines that people bring
 # make check-pythons  judges the answers on this machine's other Pythons
+# make check-hub    gives a class of two in a JupyterHub (npm brings its proxy)
 # make check-slides  shows each slide of the course: does it fit the projector?
 # make mutants breaks the instruments: do their tests notice? an hour; then the
 #              solutions: do the checks? (LESSON=03: of one lesson, 5 minutes)
@@ -57,8 +58,8 @@ ifneq ($(MADE_IN),$(shell pwd -P))
 endif
 
 .PHONY: lab teach stick lint test build bench lock reset update fresh hands \
-	release soak check-machines check-pythons check-slides mutants site \
-	check-site check-links address
+	release soak check-machines check-pythons check-hub check-slides mutants \
+	site check-site check-links address
 
 lab: $(VENV)/for-learners
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/index.ipynb
@@ -90,6 +91,10 @@ check-machines: $(VENV)/for-authors
 
 check-pythons: $(VENV)/for-authors
 	$(BIN)/python tests/pythons.py
+
+check-hub: $(VENV)/for-authors
+	@$(BIN)/python tests/chromium.py
+	$(BIN)/pytest -n0 -m hub tests/test_hub.py
 
 check-slides: $(VENV)/for-authors
 	@$(BIN)/python tests/chromium.py

@@ -154,10 +154,9 @@ def renamed(text: str, old: str, new: str) -> str:
         before, after = (form.format(*one.split("/")) for one in (old, new))
         changes[before] = after
     forms = "|".join(re.escape(one) for one in changes)
-    # No part of a longer name.
-    return re.sub(
-        rf"(?<![\w.-])(?:{forms})(?![\w-])", lambda m: changes[m[0]], text
-    )
+    # No part of a longer name; of a link within a link, %2F ends one as well.
+    begin, end = r"(?:(?<![\w.-])|(?<=%2F))", r"(?:(?<=/)|(?<=%2F)|(?![\w-]))"
+    return re.sub(f"{begin}(?:{forms}){end}", lambda m: changes[m[0]], text)
 
 
 def main() -> int:

@@ -96,6 +96,15 @@ def opened(browser, lab, path, app="lab", size=(1200, 1000)):
     """
     width, height = size
     page = browser.new_page(viewport={"width": width, "height": height})
+    try:
+        show(page, lab, path, app)
+        yield page
+    finally:
+        page.close()
+
+
+def show(page, lab, path, app="lab"):
+    """Open this notebook, and no other, in a page."""
     page.set_default_timeout(RUN_ALL)
     # A workspace of its own, or the tabs of the test before come back.
     workspace = path.replace("/", "-").removesuffix(".ipynb")
@@ -114,10 +123,6 @@ def opened(browser, lab, path, app="lab", size=(1200, 1000)):
             await widget.sessionContext.session.kernel.info;
         }"""
     )
-    try:
-        yield page
-    finally:
-        page.close()
 
 
 def start(page, command):

@@ -90,6 +90,14 @@ def test_a_name_within_a_longer_one_stays():
     )
 
 
+def test_a_link_within_a_link_is_renamed():
+    text = "repo=https%3A%2F%2Fgithub.com%2F{}&urlpath=lab%2Ftree%2F{}%2Fnote"
+    before = text.format("OWNER%2FREPO", "REPO")
+    after = text.format("ada%2Faula", "aula")
+    assert address.renamed(before, "OWNER/REPO", "ada/aula") == after
+    assert address.renamed(after, "ada/aula", "OWNER/REPO") == before
+
+
 def test_no_other_file_names_it():
     said = subprocess.run(
         ["git", "grep", "-lI", "-e", "OWNER/REPO", "-e", "OWNER%2FREPO"],

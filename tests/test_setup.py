@@ -5,6 +5,7 @@ import re
 import sys
 import tomllib
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import chromium
 import pytest
@@ -150,7 +151,8 @@ def test_hooks_before_a_commit_are_the_gates_of_make_lint():
 
 def test_ci_runs_what_make_runs():
     named = re.findall(r"\bmake ([a-z-]+)", read(".ci/run").split("fi <")[1])
-    assert named == ["test", "check-pythons", "check-slides", "check-site"]
+    checks = ["check-pythons", "check-hub", "check-slides", "check-site"]
+    assert named == ["test", *checks]
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CONTRIBUTING.es.md"])
@@ -274,3 +276,24 @@ def test_workflow_publishes_what_make_site_builds():
         s["with"]["python-version"] for s in steps if "python-" in str(s)
     ]
     assert version in supported()
+
+
+@pytest.mark.parametrize("name", ["hub.en.md", "hub.es.md"])
+def test_the_link_for_a_hub_leads_to_the_index(name):
+    text = read(f"classroom/{name}")
+    (link,) = re.findall(r"https://HUB/hub/user-redirect/git-pull\?\S+", text)
+    asked = dict(parse_qsl(urlsplit(link).query))
+    folder = asked["repo"].rpartition("/")[2]
+    assert not folder.endswith(".git")
+    assert asked["branch"] == "main"
+    path = asked["urlpath"].removeprefix(f"lab/tree/{folder}/")
+    assert (ROOT / path).exists()
+
+
+def test_both_pages_on_hubs_say_the_same_to_a_machine():
+    spoken = [read(f"classroom/hub.{lang}.md") for lang in ("es", "en")]
+    blocks = [re.findall(r"```\w+\n.*?```", t, re.S) for t in spoken]
+    assert blocks[0] == blocks[1]
+    settings = read("classroom/jupyterhub_config.py")
+    for argument in re.findall(r'"(--Mapping.*?)"', settings):
+        assert all(argument in text for text in spoken)

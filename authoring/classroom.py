@@ -18,7 +18,6 @@ from aula.exercises.progress import part
 from authoring import editions, source
 from authoring.source import Lesson
 
-FOLDER = source.ROOT / "classroom"
 READMES = {"es": "README.es.md", "en": "README.md"}
 
 AT_ONCE = 100  # minutes of lessons without a break, at most
@@ -144,11 +143,12 @@ def pages(lessons: list[Lesson]) -> Iterator[tuple[Path, str]]:
     Arguments:
         lessons: the whole course.
     """
+    folder = source.ROOT / "classroom"
     for lang, name in READMES.items():
-        path = FOLDER / name
+        path = folder / name
         text = path.read_text(encoding="utf-8")
         yield path, _fill(text, plans(lessons, lang))
-        yield FOLDER / f"notes.{lang}.md", notes(lessons, lang)
+        yield folder / f"notes.{lang}.md", notes(lessons, lang)
 
 
 def plans(lessons: list[Lesson], lang: str) -> str:
@@ -158,7 +158,7 @@ def plans(lessons: list[Lesson], lang: str) -> str:
     for plan in PLANS:
         texts += [f"### {plan.title[lang]}", plan.whom[lang]]
         for session in plan.sessions:
-            taught = [known[number] for number in session.numbers]
+            taught = [known[n] for n in session.numbers if n in known]
             if len(plan.sessions) > 1:
                 texts.append(f"**{session.name[lang]}**")
             texts.append(_timetable(taught, session.starts, lang))
@@ -216,7 +216,7 @@ def weeks(lessons: list[Lesson]) -> list[list[Lesson]]:
         if found[-1] and full:
             found.append([])
         found[-1].append(lesson)
-    return found
+    return [week for week in found if week]
 
 
 def notes(lessons: list[Lesson], lang: str) -> str:

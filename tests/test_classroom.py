@@ -64,6 +64,7 @@ def test_the_stick_is_for_every_python_of_the_course():
     assert set(stick.PYTHONS) == set(supported())
     assert stick.README.isascii()
     for name in classroom.READMES.values():
-        text = (classroom.FOLDER / name).read_text(encoding="utf-8")
+        path = source.ROOT / "classroom" / name
+        text = path.read_text(encoding="utf-8")
         (command,) = re.findall(r"pip (install .+)", text)
         assert stick.README.count(command) == 2

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from aula.exercises.words import SHARED
-from authoring import board, build, editions, source, words
+from authoring import board, build, classroom, editions, source, words
 from authoring.answers import read_answers
 
 MODEL = source.lesson_paths()[0]
@@ -136,6 +136,46 @@ def test_refused_with_file_and_line(tmp_path, change, message):
     assert message in said
     for line in said.splitlines():
         assert re.match(rf".*{MODEL.name}:\d+: ", line)
+
+
+NOTE = '+++ {"lang": "es", "tags": ["instructor"], "minutes": 5}'
+OF_NOTES = (
+    r'\+\+\+ {"lang": "es", "tags": \["instructor"\].*?'
+    r'(?=\+\+\+ {"lang": "en", "tags")'
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (replaced(NOTE, NOTE.replace("5", "7")), "add up to 22"),
+        (replaced(', "minutes": 5', ""), "tells the minutes"),
+        (replaced('"instructor"', '"teacher"'), "unknown option 'tags'"),
+        (
+            lambda t: re.sub(OF_NOTES, "", t, count=1, flags=re.S),
+            "no Spanish twin",
+        ),
+        (replaced("## Your turn", "Your turn"), "has a second note"),
+        (
+            lambda t: re.sub(
+                rf"{re.escape(NOTE)}.*?(?=```)", "", t, count=1, flags=re.S
+            ),
+            "has no note",
+        ),
+    ],
+)
+def test_notes_that_are_refused(tmp_path, change, message):
+    assert message in refusal(tmp_path, change)
+
+
+def test_notes_are_no_cells_of_learners():
+    lesson = source.read_lesson(MODEL)
+    assert lesson.notes
+    text = "\n".join(cell.source for cell in lesson.cells)
+    for note in lesson.notes:
+        assert set(note.text) == set(note.heading) == set(source.LANGUAGES)
+        assert not any(told in text for told in note.text.values())
+        assert all(heading in text for heading in note.heading.values())
 
 
 def test_refusal_names_the_right_line(tmp_path):
@@ -339,6 +379,11 @@ class TestBuild:
             (tmp_path / name).write_text(
                 "<!-- lessons -->\n<!-- /lessons -->\n", encoding="utf-8"
             )
+        (tmp_path / "classroom").mkdir()
+        for name in classroom.READMES.values():
+            (tmp_path / "classroom" / name).write_text(
+                "<!-- plans -->\n<!-- /plans -->\n", encoding="utf-8"
+            )
         lessons = tmp_path / "lessons"
         lessons.mkdir()
         # Only the cells that any exercise needs, for the sake of time.
@@ -375,8 +420,8 @@ class TestBuild:
         said = capsys.readouterr().out
         assert said.count(".ipynb") == 4
         first = self.snapshot(house)
-        assert len(first) == 7
-        for path in first:
+        assert len(first) == 9
+        for path in {*first} - {*house.glob("slides/*/*")}:
             for cell in nbformat.read(path, as_version=4).cells:
                 assert cell.get("execution_count", 1) is not None
         # A second build stores nothing new, although the pictures differ.

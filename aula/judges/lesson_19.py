@@ -318,7 +318,7 @@ async def _watch(line: _Line, task: asyncio.Task[Any]) -> None:
     while not task.done() and not line.silent:
         attempts = line.attempts
         going = await until(moved)
-        if attempts in REFUSED and not line.asked:
+        if attempts in REFUSED and not line.asked and not task.done():
             task.cancel()
             raise Wrong("other-pauses")
         if not going or line.attempts > max(FATE):

@@ -8,6 +8,7 @@ skipped, and said so.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -196,11 +197,35 @@ def like_windows() -> Round:
     """Windows, as far as tests/windows_like can play it; verdicts, too."""
     if not sys.platform.startswith("linux"):
         raise Skipped("the layer looks at /proc")
-    layer = ROOT / "tests" / "windows_like"
-    return play(
-        os.environ | {"PYTHONPATH": str(layer)},
-        what=(*NOTEBOOKS, pythons.VERDICTS, *FOR_WINDOWS),
-    )
+    with _a_copy() as root:
+        _readmes_lines(root)
+        layer = root / "tests" / "windows_like"
+        return play(
+            os.environ | {"PYTHONPATH": str(layer)},
+            python=root / ".venv" / "bin" / "python",
+            root=root,
+            what=(*NOTEBOOKS, pythons.VERDICTS, *FOR_WINDOWS),
+        )
+
+
+def _readmes_lines(root: Path) -> None:
+    """Run what the README has people type on Windows, in this shell.
+
+    Of JupyterLab's line it is only asked whether there is such a program; the
+    tests are run afterwards.
+    """
+    text = (root / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```powershell\n(.*?)```", text, re.DOTALL)
+    for line in "".join(blocks).splitlines():
+        if line.endswith("pytest"):
+            continue
+        line = re.sub(r"^py ", f"{sys.executable} ", line)
+        line = line.replace(r".venv\Scripts" + "\\", ".venv/bin/")
+        if "jupyter lab" in line:
+            line += " --version"
+        subprocess.run(
+            ["sh", "-ec", line], cwd=root, check=True, capture_output=True
+        )
 
 
 def older_kernel() -> Round:

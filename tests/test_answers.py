@@ -6,7 +6,7 @@ source says of them. A verdict speaks both languages.
 """
 
 import asyncio
-import time
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,8 +25,13 @@ from authoring.source import (
 )
 
 LESSONS = lesson_paths()
-# Without it (on Windows) local time stays what it is, which may be UTC.
-UNTOLD = set() if hasattr(time, "tzset") else {"other-time"}
+# What no check can tell on Windows: local time stays what it is, which may be
+# UTC; and its event loop says goodbye on a connection that is to be reset.
+UNTOLD = (
+    {("clock", "other-time"), ("make_board", "narrow-except")}
+    if sys.platform == "win32"
+    else set()
+)
 
 
 class Player:
@@ -81,7 +86,7 @@ class Player:
         given += [
             (cell, "wrong", mistake)
             for mistake, cell in answers.wrong
-            if mistake not in UNTOLD
+            if (answers.name, mistake) not in UNTOLD
         ]
         given += [(cell, "right", None) for cell in answers.right]
         given.append((exercise.solution, "right", None))

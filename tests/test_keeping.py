@@ -223,6 +223,8 @@ def rename_the_notebooks_folder(folder, notebooks):
 )
 def test_the_verdict_comes_first(folder, harm, language, keeps):
     """In a kernel whose notebook's folder goes while it is open."""
+    if sys.platform == "win32" and harm.__name__.startswith("delete"):
+        pytest.skip("nobody deletes the folder of a running process there")
     notebooks = folder / "notebooks"
     notebooks.mkdir()
     with kernel(notebooks) as started:

@@ -22,6 +22,7 @@ READMES = {"es": "README.es.md", "en": "README.md"}
 
 AT_ONCE = 100  # minutes of lessons without a break, at most
 BREAK = 15
+INSTALLING = 30  # minutes, from a stick, for a room where nothing is there
 MORNING, AFTERNOON = "09:00", "14:00"
 WEEK = 120  # minutes of a term's week; no part begins within one
 
@@ -34,11 +35,13 @@ class Session:
         name: in each language.
         starts: the hour, as ``"09:00"``.
         numbers: those of the lessons.
+        installs: whether the room installs the course before them.
     """
 
     name: dict[str, str]
     starts: str
     numbers: list[str]
+    installs: bool = False
 
 
 @dataclass
@@ -92,6 +95,24 @@ PLANS = [
         ],
     ),
     Plan(
+        {
+            "es": "Un día, sin nada instalado",
+            "en": "A day, with nothing installed",
+        },
+        {
+            "es": "Hasta un servidor que recibe y envía a la vez. Su mañana "
+            "sola ocupa media jornada.",
+            "en": "As far as a server that receives and sends at once. Its "
+            "morning alone makes half a day.",
+        },
+        [
+            Session(
+                MORNING_OF, MORNING, ["00", "01", "02", "03"], installs=True
+            ),
+            Session(AFTERNOON_OF, AFTERNOON, ["04", "05", "07", "10"]),
+        ],
+    ),
+    Plan(
         {"es": "Dos días", "en": "Two days"},
         {
             "es": "Hasta un chat que aguanta clientes lentos, y su página.",
@@ -109,6 +130,7 @@ WORDS = {
     "es": {
         "heads": "| Hora | | Minutos | Ejercicios |",
         "break": "pausa",
+        "installing": "instalar",
         "end": "fin",
         "term": "Un trimestre",
         "whom": "El curso entero, en un encuentro semanal de {most} minutos "
@@ -123,6 +145,7 @@ WORDS = {
     "en": {
         "heads": "| Time | | Minutes | Exercises |",
         "break": "break",
+        "installing": "installing",
         "end": "end",
         "term": "A term",
         "whom": "The whole course, one meeting a week of {most} minutes at "
@@ -152,25 +175,35 @@ def pages(lessons: list[Lesson]) -> Iterator[tuple[Path, str]]:
 
 
 def plans(lessons: list[Lesson], lang: str) -> str:
-    """The plans, from half a day to a term."""
+    """The plans, from half a day to a term, whose lessons are all there."""
     known = {lesson.number: lesson for lesson in lessons}
     texts = []
     for plan in PLANS:
+        needed = {number for one in plan.sessions for number in one.numbers}
+        if not needed <= known.keys():
+            continue
         texts += [f"### {plan.title[lang]}", plan.whom[lang]]
         for session in plan.sessions:
-            taught = [known[n] for n in session.numbers if n in known]
+            taught = [known[number] for number in session.numbers]
             if len(plan.sessions) > 1:
                 texts.append(f"**{session.name[lang]}**")
-            texts.append(_timetable(taught, session.starts, lang))
-    texts += [f"### {WORDS[lang]['term']}", _term(lessons, lang)]
+            texts.append(_timetable(session, taught, lang))
+    if weeks(lessons):
+        texts += [f"### {WORDS[lang]['term']}", _term(lessons, lang)]
     return "\n\n".join(texts)
 
 
-def _timetable(lessons: list[Lesson], starts: str, lang: str) -> str:
+def _timetable(session: Session, lessons: list[Lesson], lang: str) -> str:
     words = WORDS[lang]
-    now = datetime.strptime(starts, "%H:%M")
+    now = datetime.strptime(session.starts, "%H:%M")
     rows = [words["heads"], "|---|---|---:|---:|"]
     at_once = 0
+    if session.installs:
+        rows.append(
+            f"| {now:%H:%M} | *{words['installing']}* | {INSTALLING} | |"
+        )
+        now += timedelta(minutes=INSTALLING)
+        at_once = INSTALLING
     for lesson in lessons:
         if at_once and at_once + lesson.minutes > AT_ONCE:
             rows.append(f"| {now:%H:%M} | *{words['break']}* | {BREAK} | |")
@@ -209,14 +242,14 @@ def _term(lessons: list[Lesson], lang: str) -> str:
 def weeks(lessons: list[Lesson]) -> list[list[Lesson]]:
     """All lessons but the first, as many a week as there is time for."""
     numbers = [lesson.number for lesson in lessons]
-    found: list[list[Lesson]] = [[]]
+    found: list[list[Lesson]] = []
     for lesson in lessons[1:]:
-        spent = sum(one.minutes for one in found[-1])
-        full = spent + lesson.minutes > WEEK or part(lesson.number, numbers)
-        if found[-1] and full:
+        week = found[-1] if found else []
+        full = sum(one.minutes for one in week) + lesson.minutes > WEEK
+        if not week or full or part(lesson.number, numbers):
             found.append([])
         found[-1].append(lesson)
-    return [week for week in found if week]
+    return found
 
 
 def notes(lessons: list[Lesson], lang: str) -> str:

@@ -78,6 +78,8 @@ def main(arguments: list[str]) -> int:
     """
     (uv,) = arguments
     if STICK.exists():
+        for path in (STICK / "aula" / ".git").rglob("*"):
+            path.chmod(0o755)  # Windows deletes nothing that is read-only
         shutil.rmtree(STICK)
     wheels = STICK / "wheels"
     wheels.mkdir(parents=True)

@@ -60,11 +60,52 @@ def test_notes_are_in_the_guide(lessons, lang):
             assert note.text[lang] in text
 
 
+def test_a_course_that_has_just_begun_has_no_plans(lessons):
+    assert classroom.plans(lessons[:1], "en") == ""
+    some = classroom.plans(lessons[:5], "en")
+    assert re.findall("^### (.+)", some, re.M) == [
+        "Half a day: asyncio",
+        "A term",
+    ]
+
+
 def test_the_stick_is_for_every_python_of_the_course():
     assert set(stick.PYTHONS) == set(supported())
     assert stick.README.isascii()
-    for name in classroom.READMES.values():
-        path = source.ROOT / "classroom" / name
-        text = path.read_text(encoding="utf-8")
-        (command,) = re.findall(r"pip (install .+)", text)
-        assert stick.README.count(command) == 2
+
+
+def test_guides_give_the_same_commands():
+    english, spanish = (
+        [
+            line.replace("aula.es", "aula.en")
+            for block in re.findall(
+                r"```(?:sh|powershell|python)\n(.+?)```", guide(lang), re.S
+            )
+            for line in block.splitlines()
+        ]
+        for lang in ("en", "es")
+    )
+    assert english == spanish
+
+
+@pytest.mark.parametrize("lang", source.LANGUAGES)
+def test_guides_say_what_a_stick_and_the_readme_say(lang):
+    said = [line.strip() for line in guide(lang).splitlines()]
+    for line in stick.README.splitlines():
+        if line.startswith("    "):
+            assert said.count(line.strip()) >= 1
+    readme = (source.ROOT / classroom.READMES[lang]).read_text("utf-8")
+    mail = re.search(r"```text\n(.+?)```", guide(lang), re.S)[1]
+    commands = [
+        line.strip().removeprefix("py -3.13 ")
+        for line in mail.splitlines()
+        if line.startswith("     ")
+    ]
+    assert len(commands) == 6
+    for command in commands[2:]:
+        assert command in readme
+
+
+def guide(lang):
+    path = source.ROOT / "classroom" / classroom.READMES[lang]
+    return path.read_text(encoding="utf-8")

@@ -63,6 +63,12 @@ def test_all_in_order(capsys, language):
     assert rest.strip() == TEXT[language]["fine"]
 
 
+@pytest.fixture(autouse=True)
+def not_on_windows(monkeypatch):
+    """Whose cure is another (``in_windows``)."""
+    monkeypatch.setattr(sys, "platform", "linux")
+
+
 def test_another_front_ends_kernel_is_left_alone(capsys, elsewhere):
     table, rest = diagnose(capsys)
     assert {CORE, "aiohttp"} <= declared("") < table.keys()

@@ -18,7 +18,7 @@ LIBRARIES = (
     *site.getsitepackages(),
 )
 # Libraries that do the same as on Windows where they are told that it is.
-AWARE = ("ipykernel/thread.py",)
+AWARE = ("ipykernel/thread.py", "_pytest/monkeypatch.py")
 _known: dict[str, bool] = {}
 
 # https://docs.python.org/3/library/signal.html#signal.signal

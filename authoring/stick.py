@@ -158,7 +158,10 @@ def try_target(
     """
     with tempfile.TemporaryDirectory() as target:
         _pip(
-            *("install", "--dry-run", "--no-index", "--find-links", wheels),
+            # Which Python a package requires, pip asks of the one it runs on;
+            # uv has asked for the right one.
+            *("install", "--dry-run", "--ignore-requires-python"),
+            *("--no-index", "--find-links", wheels),
             *("--target", target),
             *wanted(system, python, [*names, "aula"]),
         )

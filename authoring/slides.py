@@ -310,7 +310,8 @@ def _question(paragraph: str) -> str:
 
 def is_rule(sentence: str) -> bool:
     """Whether a sentence says in bold what to remember."""
-    return any(len(b.split()) >= RULE for b in _BOLD.findall(sentence))
+    prose = _MASKED.sub("code", sentence)
+    return any(len(bold.split()) >= RULE for bold in _BOLD.findall(prose))
 
 
 def sentences(paragraph: str) -> list[str]:

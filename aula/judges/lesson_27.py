@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import html
+import inspect
 import json
+import logging
 import shutil
 import socket
 import sqlite3
 import sys
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from html.parser import HTMLParser
@@ -19,9 +24,17 @@ from typing import Any
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
+from aula.exercises.answer import is_started
 from aula.exercises.exercise import UNSET, Answer, Right, Wrong, exercise
-from aula.judges.mistakes import CHANGED_SIZE, equal, refuse_none
+from aula.judges.mistakes import (
+    CHANGED_SIZE,
+    awaits_none,
+    equal,
+    named,
+    refuse_none,
+)
 from aula.judges.servers import SMALL, Person, Service, address
 from aula.judges.waiting import MOMENT, PATIENCE, ends, until
 
@@ -36,10 +49,12 @@ class _Door:
 
     Attributes:
         outcomes: what it returned or raised, in the order in which it ended.
+        closed: whether it had closed the last connection itself.
     """
 
     def __init__(self, answer: Answer) -> None:
         self.outcomes: list[Any] = []
+        self.closed = False
         self._seconds = AGES
 
         async def handler(websocket: ServerConnection) -> None:
@@ -47,6 +62,7 @@ class _Door:
                 hello = await answer(websocket, TOKENS.copy(), self._seconds)
             except Exception as error:
                 hello = error
+            self.closed = websocket.state is not State.OPEN
             self.outcomes.append(hello)
 
         self.service = Service(handler)
@@ -68,7 +84,7 @@ def _text(message: Any) -> str:
     return message if isinstance(message, str) else json.dumps(message)
 
 
-@exercise("27.1", parameters=3, limit=15, picture="wiretap")
+@exercise("27.1", parameters=3, limit=15, picture=None)
 async def read_hello(answer: Answer) -> Right:
     door = _Door(answer)
     hello: Any
@@ -77,6 +93,7 @@ async def read_hello(answer: Answer) -> Right:
             {"token": TOKENS["class"], "nick": "Ada"},
             {"token": TOKENS["screen"], "role": "screen"},
             {"token": TOKENS["class"], "nick": "Lima", "more": [1, None]},
+            {"token": TOKENS["class"], "nick": "Eva", "role": "teacher"},
         ):
             seen = await door.outcome(hello)
             if isinstance(seen, PermissionError):
@@ -85,7 +102,6 @@ async def read_hello(answer: Answer) -> Right:
                 raise seen
             refuse_none(seen, hello)
             equal(seen, hello, "other-hello")
-        await _judge_uninvited(door, None, "lets-in")
         for hello in (
             "hola",
             "null",
@@ -106,6 +122,9 @@ async def read_hello(answer: Answer) -> Right:
             await _judge_uninvited(door, hello, "other-role")
         path = "/?token=latte-4711"
         await _judge_uninvited(door, {"nick": "Ada"}, "token-in-url", path)
+        seen = await door.outcome(None)
+        if not isinstance(seen, PermissionError):
+            raise Wrong("silence", seen=seen)
     return Right()
 
 
@@ -114,8 +133,10 @@ async def _judge_uninvited(
 ) -> None:
     """One who must be refused."""
     seen = await door.outcome(hello, path)
-    shown = "nothing" if hello is None else _text(hello)[:60]
+    shown = _text(hello)[:60]
     if isinstance(seen, PermissionError):
+        if door.closed:
+            raise Wrong("closes", hello=shown)
         return
     if isinstance(seen, Exception):
         raise Wrong("hello-escapes", hello=shown, seen=seen)
@@ -130,7 +151,7 @@ async def read_nick(answer: Answer) -> Right:
         _judge_nick(answer, nick, nick, "nick-refused")
     for nick in SCRIPT, "Ada & <b>Lima</b>":
         _judge_nick(answer, nick, nick, "html-changed")
-    for nick in " Ada", "Ada  ", f"   {'x' * 20}\n":
+    for nick in " Ada", "Ada  ", "\tAda", f"   {'x' * 20}\n":
         _judge_nick(answer, nick, nick.strip(), "spaces-kept")
     for nick in "x" * 21, "é" * 400:
         _refuse_nick(answer, nick, "too-long")
@@ -150,23 +171,27 @@ def _judge_nick(
     try:
         seen = answer({"token": "x", "nick": nick})
     except ValueError as error:
-        raise Wrong(mistake, expected=expected, seen=error) from None
+        raise Wrong(
+            mistake, nick=ascii(nick), expected=expected, seen=error
+        ) from None
     refuse_none(seen, expected)
-    equal(seen, expected, mistake)
+    equal(seen, expected, mistake, nick=ascii(nick))
 
 
 def _refuse_nick(answer: Answer, nick: Any, mistake: str) -> None:
     hello = {"token": "x"} if nick is UNSET else {"token": "x", "nick": nick}
-    nick = hello.get("nick")
+    shown = ascii(hello.get("nick"))
     try:
         seen = answer(hello)
     except ValueError:
         return
     except Exception as error:
-        raise Wrong("other-error", nick=nick, seen=error) from None
+        raise Wrong("other-error", nick=shown, seen=error) from None
     if not seen or isinstance(seen, Exception):
-        raise Wrong("not-raised", nick=nick, seen=seen)
-    raise Wrong(mistake, nick=nick, seen=seen)
+        raise Wrong("not-raised", nick=shown, seen=seen)
+    if mistake == "too-long" and seen != nick:
+        raise Wrong("cut-short", seen=seen)
+    raise Wrong(mistake, nick=shown, seen=seen)
 
 
 def _row(number: int, nick: str = "Ada", exercise: str = "shout") -> list[Any]:
@@ -191,7 +216,8 @@ async def show(answer: Answer) -> Right:
         for number in 2, 3:
             stage.publish(_row(number, "Eva", f"ex{number}"))
         await lobby.hears(*map(_event, rows[2:]))
-        _judge_story(stage, lobby)
+        _judge_story(stage, lobby, "double")
+        await _judge_busy(stage, lobby)
         await _judge_slow(stage)
         await lobby.leave()
         if await until(lambda: lobby.gone) and screens:
@@ -203,18 +229,26 @@ async def show(answer: Answer) -> Right:
 
 
 class _Stage:
-    """A server of the learner's show, which begins when it is told to."""
+    """A server of the learner's show, which begins when it is told to.
+
+    Attributes:
+        ends: what its calls raised, or None.
+        busy: how many times a row still comes while a ``send`` waits.
+    """
 
     def __init__(
         self, answer: Answer, rows: list[Any], screens: set[ServerConnection]
     ) -> None:
         self.rows, self.screens = rows, screens
         self.ends: list[Any] = []
+        self.busy = 0
         self._door = asyncio.Event()
 
         async def handler(websocket: ServerConnection) -> None:
             await self._door.wait()
             self._door.clear()
+            if self.busy:
+                self._wait_in_send(websocket)
             try:
                 await answer(websocket, rows, screens)
             except (ConnectionClosed, ValueError) as error:
@@ -232,6 +266,20 @@ class _Stage:
     def publish(self, row: list[Any]) -> None:
         self.rows.append(row)
         broadcast(self.screens, _event(row))
+
+    def _wait_in_send(self, websocket: ServerConnection) -> None:
+        """Let rows come while a message waits for the network."""
+        send = websocket.send
+
+        @functools.wraps(send)
+        async def wait(message: Any) -> None:
+            await send(message)
+            if self.busy:
+                self.busy -= 1
+                self.publish(_row(self.busy, "Eva", f"busy{self.busy}"))
+                await asyncio.sleep(0)
+
+        websocket.send = wait  # type: ignore[assignment,method-assign]
 
 
 async def _judge_first(
@@ -254,6 +302,27 @@ async def _judge_registered(stage: _Stage, screen: Person, many: int) -> None:
     equal(len(stage.screens), many, "not-registered")
 
 
+async def _judge_busy(stage: _Stage, lobby: Person) -> None:
+    """Rows come while each message to a new screen waits."""
+    stage.busy = 3
+    late = await stage.service.visit()
+    await stage.admit()
+    await until(lambda: late.heard)
+    stage.service.raise_errors()
+    await _judge_registered(stage, late, 2)
+    stage.busy = 0
+    stage.publish(_row(9, "Eva", "busy9"))
+    await late.hears(_event(stage.rows[-1]))
+    await lobby.hears(*map(_event, stage.rows[2:]))
+    _judge_story(stage, late, "double")
+    _judge_story(stage, lobby, "others-twice")
+    await late.leave()
+    await until(lambda: stage.ends)
+    if not await until(lambda: len(stage.screens) < 2):
+        raise Wrong("still-registered", seen=len(stage.screens))
+    stage.ends.clear()
+
+
 async def _judge_slow(stage: _Stage) -> None:
     """Rows come while a snapshot waits for a screen that does not read."""
     stage.rows += [_row(n, "x" * 400, f"e{n}") for n in range(4, 2000)]
@@ -271,19 +340,26 @@ async def _judge_slow(stage: _Stage) -> None:
     stage.publish(_row(3, "Eva", "late3"))
     await slow.hears(_event(stage.rows[-1]))
     assert len(stage.rows) == before + 3
-    _judge_story(stage, slow)
+    _judge_story(stage, slow, "double")
     await slow.leave()
     await until(lambda: stage.ends)
     stage.ends.clear()
 
 
-def _judge_story(stage: _Stage, screen: Person) -> None:
+def _judge_story(stage: _Stage, screen: Person, mistake: str) -> None:
     """What a screen has heard, put together, is all rows in their order."""
     stage.service.raise_errors()
     heard: list[Any] = []
-    for message in screen.heard:
-        said = json.loads(message)
-        if "snapshot" in said and heard:
+    for number, message in enumerate(screen.heard):
+        try:
+            said = json.loads(message)
+        except ValueError:
+            said = None
+        if not isinstance(said, dict):
+            raise Wrong("other-event", seen=f"{message!r}"[:60])
+        if "snapshot" in said and number:
+            if '"snapshot"' in f"{screen.heard[0]!r}":
+                raise Wrong("two-snapshots", seen=f"{message!r}"[:60])
             raise Wrong("event-first", seen=heard[0][:2])
         if "snapshot" in said:
             heard += said["snapshot"]
@@ -295,7 +371,7 @@ def _judge_story(stage: _Stage, screen: Person) -> None:
         if row not in heard:
             raise Wrong("gap", name=row[1])
         if heard.count(row) > 1:
-            raise Wrong("double", name=row[1])
+            raise Wrong(mistake, name=row[1])
     raise Wrong("other-order", seen=[row[1] for row in heard[-3:]])
 
 
@@ -336,9 +412,13 @@ async def publish(answer: Answer) -> Right:
         )
         for number in range(250):
             row = _row(number, "x" * 4000, f"e{number}")
+            before = asleep.transport.get_write_buffer_size()
+            was_open = not asleep.transport.is_closing()
             _publish(answer, row, rows, screens)
             size = asleep.transport.get_write_buffer_size()
             most[0] = max(most[0], size)
+            if was_open and asleep.transport.is_closing():
+                _judge_cut(before, size, len(_event(row)))
             if number > 2 and number % 5:
                 continue
             # Who reads has read it before many more come.
@@ -356,7 +436,36 @@ async def publish(answer: Answer) -> Right:
         if asleep in screens:
             raise Wrong("kept-in-set", seen=len(screens))
         equal(len(screens), 2, "kept-in-set")
+        await _judge_two(service, answer, rows, screens)
     return Right()
+
+
+def _judge_cut(before: int, size: int, more: int) -> None:
+    """A screen was cut for which so many bytes were waiting."""
+    if size > LIMIT // 2:
+        raise Wrong("waits-to-close", waiting=size)
+    if before + more + 20 < LIMIT:
+        raise Wrong("cut-too-soon", waiting=before, limit=LIMIT)
+
+
+async def _judge_two(
+    service: Service,
+    answer: Answer,
+    rows: list[Any],
+    screens: set[ServerConnection],
+) -> None:
+    """Two fall asleep at once."""
+    known = {*screens}
+    people = [await service.visit() for _ in range(2)]
+    await until(lambda: len(screens) == len(known) + 2)
+    for person in people:
+        person.sleep()
+    asleep = screens - known
+    broadcast(asleep, "x" * 50 * LIMIT)
+    _publish(answer, _row(-1), rows, screens)
+    left = sum(not one.transport.is_closing() for one in asleep)
+    if left:
+        raise Wrong("one-cut", left=left)
 
 
 def _publish(
@@ -365,17 +474,29 @@ def _publish(
     rows: list[Any],
     screens: set[ServerConnection],
 ) -> None:
+    known = [*screens]
+    for one in known:
+        one.close = _refuse_goodbye  # type: ignore[method-assign]
     try:
         answer(row, rows, screens)
     except RuntimeError as error:
         if CHANGED_SIZE in f"{error}":
             raise Wrong("set-changed", seen=error) from None
         raise
+    finally:
+        for one in known:
+            del one.close
+
+
+def _refuse_goodbye(*_: Any, **__: Any) -> Any:
+    raise Wrong("says-goodbye")
 
 
 def _judge_row(row: list[Any], rows: list[Any], awake: list[Person]) -> None:
     if row not in rows:
         raise Wrong("row-not-kept", seen=len(rows))
+    if rows.count(row) > 1:
+        raise Wrong("row-twice", times=rows.count(row))
     for one in awake:
         if one.gone:
             raise Wrong("reader-cut", seen=one.code)
@@ -458,7 +579,9 @@ async def book(answer: Answer) -> Right:
         _judge_killed(answer, kept, path, "killed2.db", rows)
         if (left := sum(map(_is_open, opened)) - at_start) > 0:
             raise Wrong("left-open", left=left)
+        await _judge_reopened(answer, path, rows)
         await _judge_full(answer, kept, path, rows)
+        await _judge_broken(answer, kept, path)
         kept.close()
         if left := sum(map(_is_open, opened)):
             raise Wrong("left-open", left=left)
@@ -472,12 +595,16 @@ async def _judge_new(kept: Any, rows: list[Any], expected: Any) -> None:
     except sqlite3.IntegrityError as error:
         raise Wrong("repeat-raises", seen=error) from None
     except sqlite3.Error as error:
+        if "closed database" in f"{error}":
+            raise Wrong("closed-early", seen=error) from None
         if "'" in f"{rows}":
             raise Wrong("glued-text", seen=error) from None
         raise
     if expected == "first":
         expected = rows[:1]
     refuse_none(seen, expected)
+    if not isinstance(seen, list | tuple):
+        raise Wrong("other-rows", expected=expected, seen=seen)
     if [[*row] for row in seen] != expected and len(seen) > len(expected):
         raise Wrong("counts-twice", expected=expected, seen=seen)
     equal([[*row] for row in seen], expected, "other-rows")
@@ -503,6 +630,30 @@ def _judge_killed(
     if sorted(row[:2] for row in seen) == sorted(row[:2] for row in rows):
         equal(sorted(seen), sorted(rows), "time-changed")
     equal(seen, rows, "other-rows")
+
+
+async def _judge_reopened(answer: Answer, path: Path, rows: list[Any]) -> None:
+    """Another book on the file is told of a row that is in it."""
+    again = answer(_killed(path, "again.db"))
+    try:
+        seen = await asyncio.to_thread(again.keep, [[*rows[0]]])
+    except sqlite3.IntegrityError as error:
+        raise Wrong("own-memory", seen=error) from None
+    finally:
+        again.close()
+    equal(seen, [], "own-memory")
+
+
+async def _judge_broken(answer: Answer, kept: Any, path: Path) -> None:
+    """A row in the middle of a list cannot be kept."""
+    rows = [_row(200, "Kim"), ["Kim", object(), 1.0]]
+    with suppress(Exception):
+        await asyncio.to_thread(kept.keep, rows)
+    await _judge_new(kept, [_row(201, "Kim", "b")], [_row(201, "Kim", "b")])
+    found = _found(answer, _killed(path, "killed4.db"))
+    of_kim = [row for row in found if row[0] == "Kim"]
+    if len(of_kim) > 1:
+        raise Wrong("half-kept", wanted=1, found=len(of_kim))
 
 
 async def _judge_full(
@@ -534,6 +685,9 @@ async def _judge_full(
         raise Wrong("half-kept", wanted=expected, found=len(found))
     if len(found) < expected:
         raise Wrong("not-committed", wanted=expected, found=len(found))
+    seen = await asyncio.to_thread(kept.keep, [[*many[0]]])
+    if not seen:
+        raise Wrong("own-memory", expected=[many[0]], seen=seen)
 
 
 class _Book:
@@ -578,16 +732,27 @@ class _Book:
 async def write(answer: Answer) -> Right:
     book = _Book()
     told: list[Any] = []
+    answered: dict[str, asyncio.Future[Any]] = {}
+    early: list[Any] = []
     queue: asyncio.Queue[Any] = asyncio.Queue()
 
     def put(row: list[Any]) -> asyncio.Future[Any]:
         kept = asyncio.get_running_loop().create_future()
+        answered[f"{row}"] = kept
         queue.put_nowait((row, kept))
         return kept
 
-    writer = asyncio.ensure_future(answer(queue, book, told.append))
+    def tell(row: list[Any]) -> None:
+        told.append(row)
+        kept = answered.get(f"{[*row]}")
+        if kept is not None and kept.done() and not kept.cancelled():
+            early.append(row)
+
+    writer = asyncio.ensure_future(answer(queue, book, tell))
     try:
         await _judge_writing(writer, book, told, put)
+        if early:
+            raise Wrong("answers-first", seen=early[0])
         await _judge_refusal(writer, book, told, put)
     finally:
         book.disk.set()
@@ -605,6 +770,8 @@ async def _judge_writing(
     rows = [_row(0), _row(1, "Lima"), _row(2), _row(3, "Eva")]
     kept = [put(rows[0])]
     await until(lambda: book.batches or writer.done())
+    if book.on_loop and writer.done() and writer.exception():
+        raise Wrong("keep-called", seen=writer.exception())
     _refuse_writer_end(writer, "writer-ends")
     if not book.batches:
         raise Wrong("nothing-kept")
@@ -622,11 +789,11 @@ async def _judge_writing(
     await until(lambda: all(one.done() for one in kept) or writer.done())
     _refuse_writer_end(writer, "writer-ends")
     await _refuse_silence(kept)
+    if len(book.batches) > 2:
+        raise Wrong("one-by-one", seen=len(book.batches))
     equal(told, [rows[0], rows[1], rows[3]], "told-other")
     for one in kept[:3]:
         equal(one.result(), None, "other-result")
-    if len(book.batches) > 2:
-        raise Wrong("one-by-one", seen=len(book.batches))
 
 
 async def _judge_refusal(
@@ -648,7 +815,9 @@ async def _judge_refusal(
             raise Wrong("other-result", seen=one.exception())
         if one.result() is None:
             raise Wrong("said-kept")
-        if "disk is full" not in f"{one.result()}":
+        if not isinstance(one.result(), str):
+            raise Wrong("error-itself", seen=one.result())
+        if "disk is full" not in one.result():
             raise Wrong("other-result", seen=one.result())
     book.full = False
     last = put(_row(6, "Iris"))
@@ -656,6 +825,7 @@ async def _judge_refusal(
     _refuse_writer_end(writer, "writer-dies")
     await _refuse_silence([last])
     equal(told[known:], [_row(6, "Iris")], "told-other")
+    equal(last.result(), None, "still-refused")
 
 
 def _refuse_writer_end(writer: asyncio.Future[Any], mistake: str) -> None:
@@ -664,6 +834,8 @@ def _refuse_writer_end(writer: asyncio.Future[Any], mistake: str) -> None:
     error = None if writer.cancelled() else writer.exception()
     if isinstance(error, asyncio.InvalidStateError):
         raise Wrong("future-gone", seen=error)
+    if error is not None and awaits_none(error):
+        raise Wrong("awaits-tell", seen=error)
     if error is None or mistake == "writer-dies":
         raise Wrong(mistake, seen=error)
     raise error
@@ -702,7 +874,7 @@ class _Items(HTMLParser):
 
 
 CLASSES: tuple[list[str], ...] = (
-    ["Ada", "Lima"],
+    ["Ada", "Lima", "Ada"],
     [SCRIPT, "Eva"],
     ["<img src=x onerror=y>", "</li><li>Eva: all"],
     ["Ada & Lima", "&lt;b&gt;", 'O\'Hara "x"', "5 < 7"],
@@ -715,31 +887,52 @@ async def render(answer: Answer) -> Right:
     pages = []
     for nicks in CLASSES:
         rows = [_row(n, nick, f"ex{n}") for n, nick in enumerate(nicks)]
-        safe = [_row(n, "Ada", f"ex{n}") for n, _ in enumerate(nicks)]
+        safe = [_row(n, f"Ada{n}", f"ex{n}") for n, _ in enumerate(nicks)]
         seen, plain = answer(rows), answer(safe)
         refuse_none(seen)
         if not isinstance(seen, str):
-            raise Wrong("no-items", seen=seen)
+            raise Wrong("no-page", seen=seen)
         page = _Items(seen)
         pages.append((page, [f"{nick}: {name}" for nick, name, _ in rows]))
         if nicks and "li" not in page.tags:
             raise Wrong("no-items", seen=seen)
+        if (found := page.tags.count("li")) < len(rows):
+            raise Wrong("rows-missing", wanted=len(rows), found=found)
         if page.tags != _Items(plain).tags:
             raise Wrong("html-from-nick", seen=seen)
     for page, expected in pages:
-        found = [item.strip() for item in page.items]
-        if found != expected and "&" in "".join(found):
-            raise Wrong("escaped-twice", expected=expected, seen=found)
-        equal(found, expected, "other-text")
+        texts = [item.strip() for item in page.items]
+        if texts != expected and [*map(html.unescape, expected)] == texts:
+            raise Wrong("and-left", expected=expected, seen=texts)
+        if texts != expected and "&" in "".join(texts):
+            raise Wrong("escaped-twice", expected=expected, seen=texts)
+        equal(texts, expected, "other-text")
     return Right()
 
 
 @exercise("27.8", answer="function", parameters=2, limit=45, picture=None)
 async def serve_board(answer: Answer) -> Right:
+    with _uncaught() as errors:
+        try:
+            rows = await _attack(answer, errors)
+        except Exception as error:
+            _refuse_unwritten(answer)
+            if isinstance(error, Wrong):
+                _refuse_uncaught(errors, also_refusals=False)
+            raise
+    return Right(learners=MANY, rows=len(rows))
+
+
+async def _attack(answer: Answer, errors: list[Exception]) -> list[Any]:
+    """Attack a board, kill it, and open it again.
+
+    Returns: the rows that it should have kept, and has.
+    """
     with _descriptors(), _folder() as folder:
         path = folder / "board.db"
         async with _board(answer, path) as (server, url):
             await _attack_door(url)
+            _refuse_uncaught(errors)
             expected = await _attack_class(server, url)
             await _judge_found(answer, path, "killed.db", expected, "killed")
         await _judge_found(answer, path, path.name, expected, "restarted")
@@ -748,8 +941,57 @@ async def serve_board(answer: Answer) -> Right:
             if not await until(lambda: silent.gone):
                 silent.vanish()
                 raise Wrong("no-deadline")
-            equal(silent.code, 4401, "other-code", hello="")
-    return Right(learners=MANY, rows=len(expected))
+            equal(silent.code, 4401, "other-code", hello="...")
+    _refuse_uncaught(errors)
+    return expected
+
+
+@contextmanager
+def _uncaught() -> Iterator[list[Exception]]:
+    """What leaves the handlers, which the server would only write down."""
+    errors: list[Exception] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, Exception) and "handler" in record.msg:
+            errors.append(error)
+        return False
+
+    logger = logging.getLogger("websockets.server")
+    logger.addFilter(keep)
+    try:
+        yield errors
+    finally:
+        logger.removeFilter(keep)
+
+
+def _refuse_uncaught(
+    errors: list[Exception], also_refusals: bool = True
+) -> None:
+    """Refuse a handler that exceptions leave.
+
+    Arguments:
+        also_refusals: whether to speak of those, too, that stand for the code
+            with which a connection is closed.
+    """
+    for error in errors:
+        if isinstance(error, ConnectionClosed):
+            raise Wrong("closed-escapes", times=len(errors), seen=error)
+        if not isinstance(error, PermissionError | ValueError):
+            raise named(error)
+        if also_refusals:
+            raise Wrong("raises-again", seen=error)
+
+
+def _refuse_unwritten(answer: Answer) -> None:
+    """Speak of the part that a board needs and that is not written yet."""
+    scope = getattr(inspect.unwrap(answer), "__globals__", {})
+    for name in "read_hello", "read_nick", "show", "publish", "write":
+        if name in scope and not is_started(scope[name]):
+            raise Wrong("part-missing", part=name)
+    keep = getattr(scope.get("Book"), "keep", None)
+    if keep is not None and not is_started(keep):
+        raise Wrong("part-missing", part="Book")
 
 
 MANY = 200  # learners at once
@@ -800,9 +1042,11 @@ async def _board(
     leaving.result()
 
 
-async def _enter(url: str, hello: Any = None, small: bool = False) -> Person:
+async def _enter(
+    url: str, hello: Any = None, small: bool = False, **options: Any
+) -> Person:
     websocket = await connect(
-        url, compression=None, max_size=None, close_timeout=0.5
+        url, compression=None, max_size=None, close_timeout=0.5, **options
     )
     if small:
         sock = websocket.transport.get_extra_info("socket")
@@ -822,6 +1066,7 @@ AS_SCREEN = {"token": TOKENS["screen"], "role": "screen"}
 
 async def _attack_door(url: str) -> None:
     """Hellos that must not get in, and messages that must not be kept."""
+    reasons = []
     for code, hello, then in (
         (4401, "hola", None),
         (4401, [TOKENS["class"]], None),
@@ -846,11 +1091,13 @@ async def _attack_door(url: str) -> None:
         if then is not None and hello is AS_SCREEN and not guest.gone:
             guest.vanish()
             raise Wrong("screen-posts", seen=heard)
-        if not guest.gone or guest.code != code:
+        if not guest.gone:
             guest.vanish()
-            raise Wrong(
-                "other-code", hello=said, expected=code, seen=guest.code
-            )
+            raise Wrong("not-closed", hello=said)
+        equal(guest.code, code, "other-code", hello=said)
+        reasons.append(guest.reason)
+    if not any(reasons):  # somebody's own error may have no text
+        raise Wrong("no-reason")
 
 
 async def _attack_class(server: Any, url: str) -> list[Any]:
@@ -866,6 +1113,8 @@ async def _attack_class(server: Any, url: str) -> list[Any]:
     screen = await _enter(url, AS_SCREEN)
     sleeper = await _enter(url, AS_SCREEN, small=True)
     await until(lambda: screen.heard and sleeper.heard)
+    if screen.gone and not screen.heard:
+        raise Wrong("no-snapshot", seen=f"{screen.code} {screen.reason}")
     equal(_said(screen)[:1], [{"snapshot": []}], "no-snapshot")
     sleeper.sleep()
     spy = await _enter(url)
@@ -935,6 +1184,7 @@ async def _judge_many(
     url: str, screen: Person, learners: list[Person]
 ) -> None:
     names = [f"{'exercise_' * 4}{number}" for number in range(6)]
+    reading = _readers_of_queues()
     for first in range(0, MANY, 50):
         learners += await asyncio.gather(
             *(
@@ -943,13 +1193,25 @@ async def _judge_many(
             )
         )
     workers = learners[-MANY:]
+    await _judge_work(screen, workers, names[:3])
+    await _judge_late(url, screen, learners[1])
+    await _judge_work(screen, workers, names[3:])
+    if (more := _readers_of_queues() - reading) > MANY // 2:
+        raise Wrong("many-writers", many=more)
+
+
+async def _judge_work(
+    screen: Person, workers: list[Person], names: list[str]
+) -> None:
+    known = len(screen.heard)
+    before = sum(len(one.heard) for one in workers)
     for name in names:
         for one in workers:
             await one.send(json.dumps({"solved": name}))
     expected = MANY * len(names)
 
     def acknowledged() -> int:
-        return sum(len(one.heard) for one in workers)
+        return sum(len(one.heard) for one in workers) - before
 
     await _while_it_grows(acknowledged, expected)
     for one in workers:
@@ -957,10 +1219,61 @@ async def _judge_many(
             raise Wrong("no-ack", seen=one.code)
     if acknowledged() < expected:
         raise Wrong("sleeper-stops", wanted=expected, answered=acknowledged())
-    await _while_it_grows(lambda: len(screen.heard) - 2, expected)
+    await _while_it_grows(lambda: len(screen.heard) - known, expected)
     if screen.gone:
         raise Wrong("reader-cut", seen=screen.code)
-    equal(len(screen.heard) - 2, expected, "events-lost")
+    equal(len(screen.heard) - known, expected, "events-lost")
+
+
+def _readers_of_queues() -> int:
+    """How many tasks of one kind wait for something in a queue."""
+    kinds: Counter[Any] = Counter()
+    for task in asyncio.all_tasks():
+        coroutine: Any = task.get_coro()
+        kind = getattr(coroutine, "__qualname__", None)
+        while inspect.iscoroutine(coroutine):
+            if coroutine.cr_code is asyncio.Queue.get.__code__:
+                kinds[kind] += 1
+            coroutine = coroutine.cr_await
+    return max(kinds.values(), default=0)
+
+
+async def _judge_late(url: str, screen: Person, learner: Person) -> None:
+    """Rows come while a long snapshot waits for a screen that is slow.
+
+    One that is cut meanwhile would come back, and get another snapshot.
+    """
+    host, port = url.removeprefix("ws://").split(":")
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL // 16)
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(sock, (host, int(port)))
+        late = await _enter(url, sock=sock)
+        try:
+            late.sleep()
+            await late.send(_text(AS_SCREEN))
+            await asyncio.sleep(2 * MOMENT)
+            wanted = len(screen.heard) + 2
+            for number in 1, 2:
+                await learner.send(json.dumps({"solved": f"late{number}"}))
+            await until(lambda: len(screen.heard) >= wanted, 5 * PATIENCE)
+            with suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
+            late.wake()
+            await until(lambda: late.gone or late.heard, 5 * PATIENCE)
+            await until(lambda: late.gone or "late2" in f"{late.heard[-1:]}")
+            if late.gone:
+                return
+        finally:
+            late.vanish()
+    heard = "".join(map(str, late.heard))
+    for number in 1, 2:
+        times = heard.count(f'"late{number}"')
+        if not times:
+            raise Wrong("late-gap")
+        if times > 1:
+            raise Wrong("late-double", times=times)
 
 
 async def _while_it_grows(count: Callable[[], int], wanted: int) -> None:

@@ -225,6 +225,11 @@ class Person:
         """The code its connection was closed with."""
         return self._websocket.close_code
 
+    @property
+    def reason(self) -> str | None:
+        """The reason its connection was closed with."""
+        return self._websocket.close_reason
+
     async def send(self, message: Any) -> None:
         """Send a message, if it can still be sent."""
         with suppress(ConnectionClosed):

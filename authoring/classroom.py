@@ -100,10 +100,10 @@ PLANS = [
             "en": "A day, with nothing installed",
         },
         {
-            "es": "Hasta un servidor que recibe y envía a la vez. Su mañana "
-            "sola ocupa media jornada.",
-            "en": "As far as a server that receives and sends at once. Its "
-            "morning alone makes half a day.",
+            "es": "Hasta un servidor que recibe y envía a la vez. Si solo "
+            "tienes media jornada, da solo la mañana.",
+            "en": "As far as a server that receives and sends at once. If you "
+            "have half a day only, give its morning.",
         },
         [
             Session(

@@ -54,7 +54,7 @@ Copia esta carpeta a tu portatil y, en ella, con Python 3.11, 3.12 o 3.13:
 Copy this folder to your laptop and, in it, with Python 3.11, 3.12 or 3.13:
 
   Linux, macOS
-    python3 -m venv aula/.venv
+    python3.13 -m venv aula/.venv
     {posix} -m pip install --no-index --find-links wheels "aula[lab]"
     cd aula
     .venv/bin/jupyter lab notebooks/index.ipynb
@@ -64,6 +64,9 @@ Copy this folder to your laptop and, in it, with Python 3.11, 3.12 or 3.13:
     {windows} -m pip install --no-index --find-links wheels "aula[lab]"
     cd aula
     .venv\\Scripts\\jupyter lab notebooks/index.ipynb
+
+Con Python 3.11 o 3.12, escribe ese numero en lugar de 3.13.
+With Python 3.11 or 3.12, write that number in place of 3.13.
 
 Empieza por la leccion 00: dice si falta algo.
 Begin with lesson 00: it says whether anything is missing.

@@ -219,7 +219,7 @@ def _readmes_lines(root: Path) -> None:
     for line in "".join(blocks).splitlines():
         if line.endswith("pytest"):
             continue
-        line = re.sub(r"^py ", f"{sys.executable} ", line)
+        line = re.sub(r"^py -3\.\d+ ", f"{sys.executable} ", line)
         line = line.replace(r".venv\Scripts" + "\\", ".venv/bin/")
         if "jupyter lab" in line:
             line += " --version"

@@ -42,8 +42,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	-c requirements.txt
 
 # uv is ten times faster, and where it has what is needed it asks no network;
-# pip knows mirrors and certificates that uv does not.
-uv = $(UV) pip install --quiet --python $(BIN)/python -c requirements.txt $(1)
+# pip knows mirrors and certificates that uv does not. Both compile what they
+# install: else the first programs would, all at once.
+uv = $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python \
+	-c requirements.txt $(1)
 install = $(uv) --offline 2>/dev/null || $(uv) || $(PIP) $(1)
 
 # What is installed or removed by hand changes this folder.

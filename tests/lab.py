@@ -15,7 +15,7 @@ import pytest
 
 from authoring import source
 
-START = 60  # seconds JupyterLab may take to answer
+START = 180  # seconds JupyterLab may take to answer
 END = 10  # seconds it may take to end
 RUN_ALL = 60_000  # milliseconds a whole lesson may take
 

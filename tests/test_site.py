@@ -76,7 +76,7 @@ class Reader:
         self.page = self.context.new_page()
         self.page.on("request", self._look)
         if options.get("java_script_enabled", True):
-            self.page.on("requestfailed", lambda r: self.wrong.append(r.url))
+            self.page.on("requestfailed", self._fail)
         self.page.on("pageerror", lambda e: self.wrong.append(str(e)))
         self.page.on(
             "response",
@@ -85,6 +85,12 @@ class Reader:
 
     def _look(self, request):
         if not request.url.startswith((self.served, "data:", "blob:")):
+            self.wrong.append(request.url)
+
+    def _fail(self, request):
+        # A page that sends its reader elsewhere may do so before it has ended.
+        aborted = request.failure == "net::ERR_ABORTED"
+        if not (aborted and request.is_navigation_request()):
             self.wrong.append(request.url)
 
     def go(self, path):

@@ -284,7 +284,7 @@ def run(program, folder, environment):
         cwd=folder,
         env=environment,
         capture_output=True,
-        timeout=30,
+        timeout=120,
     )
 
 

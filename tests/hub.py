@@ -155,7 +155,8 @@ class Hub:
         end = time.monotonic() + START
         while time.monotonic() < end and process.poll() is None:
             with contextlib.suppress(OSError):
-                with urllib.request.urlopen(f"{self.address}hub/health"):
+                health = f"{self.address}hub/health"
+                with urllib.request.urlopen(health, timeout=5):
                     return
             time.sleep(0.2)
         pytest.fail(self.log())

@@ -289,14 +289,14 @@ def test_joining_anew_brings_what_was_not_kept(learner):
             seen.append(json.loads(message)["solved"])
 
     with Fake(handler) as fake:
-        for nick in ("Ada", "Ada", "Eva"):
-            count = len(visits)
+        for count, nick in enumerate(("Ada", "Ada", "Eva")):
             learner(f"ws://{fake.address}", token="t", nick=nick)
             until(lambda count=count: len(visits) > count)
             if count == 0:
                 progress.remember("shout")
-                until(lambda: visits[0][1])
-        until(lambda: visits[1][1])
+            if nick == "Ada":
+                # Whoever leaves sooner sends no more.
+                until(lambda count=count: visits[count][1])
         time.sleep(0.3)
         assert visits == [("Ada", ["shout"]), ("Ada", ["shout"]), ("Eva", [])]
 
@@ -310,7 +310,7 @@ def test_a_verdict_never_waits_for_a_board(learner):
             learner(address, token="t", nick=nick)
             assert progress.remember("shout") is None
         learner.leave()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5  # a handshake has ten
 
 
 def test_an_observer_that_fails_spoils_no_verdict():
@@ -346,9 +346,17 @@ def test_a_board_that_is_not_there_is_named_once(learner, capsys):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     learner(f"ws://127.0.0.1:{port}", token="t", nick="Ada")
-    time.sleep(1)
-    said = capsys.readouterr().out
-    assert said.count("cannot be reached yet (`ConnectionRefusedError") == 1
+    said = ""
+
+    def told():
+        nonlocal said
+        said += capsys.readouterr().out
+        return "cannot be reached yet (`ConnectionRefusedError" in said
+
+    until(told)
+    time.sleep(1)  # for some ten attempts more
+    said += capsys.readouterr().out
+    assert said.count("cannot be reached") == 1
 
 
 def test_nobody_knows_who_answers_with_a_foreign_certificate(

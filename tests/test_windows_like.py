@@ -269,9 +269,9 @@ assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     "short sleeps": (
         "import asyncio, time\n"
         "async def naps():\n"
-        "    for _ in range(20):\n        await asyncio.sleep(0.001)\n"
+        "    for _ in range(100):\n        await asyncio.sleep(0.001)\n"
         "start = time.perf_counter()\nasyncio.run(naps())\n"
-        "assert time.perf_counter() - start < 0.2",
+        "assert time.perf_counter() - start < 0.8",
         "AssertionError",
     ),
 }

@@ -14,6 +14,7 @@ import sys
 import time
 import urllib.request
 
+import lab
 import pytest
 from test_wheel import UV
 
@@ -28,7 +29,6 @@ NPM_PACKAGE = "configurable-http-proxy@5"
 CONFIG = source.ROOT / "classroom" / "jupyterhub_config.py"
 PASSWORD = "correct-horse-battery"
 START = 60  # seconds the hub may take to answer
-END = 30  # seconds it may take to end, with all servers that it has started
 
 # What is of no hub but this one. All of its learners are one user of the
 # system: that is for tests only.
@@ -144,12 +144,7 @@ class Hub:
                 self._wait(process)
                 yield self
             finally:
-                process.terminate()
-                try:
-                    process.wait(END)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+                lab.end(process)
 
     def _wait(self, process):
         end = time.monotonic() + START

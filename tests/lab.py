@@ -16,7 +16,7 @@ import pytest
 from authoring import source
 
 START = 180  # seconds JupyterLab may take to answer
-END = 10  # seconds it may take to end
+END = 30  # seconds it may take to end, with all that it has started
 RUN_ALL = 60_000  # milliseconds a whole lesson may take
 
 
@@ -53,13 +53,18 @@ def jupyterlab(folder):
         try:
             yield address(server.pid, folder)
         finally:
-            server.terminate()
-            try:
-                server.wait(END)
-            except subprocess.TimeoutExpired:
-                # It may wait for ever for a kernel that was just starting.
-                server.kill()
-                server.wait()
+            end(server)
+
+
+def end(server):
+    """End a Jupyter server's process, and all that it has started."""
+    server.terminate()
+    try:
+        server.wait(END)
+    except subprocess.TimeoutExpired:
+        # It may wait for ever for a kernel that was just starting.
+        server.kill()
+        server.wait()
 
 
 def environment(folder):

@@ -54,8 +54,23 @@ async def greet(answer: Answer) -> Right:
         raise Wrong("too-short")
     if too_long:
         raise Wrong("too-long")
-    equal(await answer("Lima"), "Hola, Lima", "always-the-same")
+    await _judge_other_name(answer, seen)
     return Right()
+
+
+async def _judge_other_name(answer: Answer, first: str) -> None:
+    """A long name, which is in no answer and takes no longer than a short."""
+    expected = "Hola, Maximiliana"
+    long = timer(0.6, slack=True)
+    try:
+        seen = await answer("Maximiliana")
+    except LookupError as error:
+        raise Wrong("known-names", expected=expected, seen=error) from None
+    if seen == first:
+        equal(seen, expected, "always-the-same")
+    equal(seen, expected, "known-names")
+    if long.is_set():
+        raise Wrong("too-long-then")
 
 
 def _refuse_known(error: Exception) -> None:

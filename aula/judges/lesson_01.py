@@ -28,32 +28,47 @@ from aula.judges.mistakes import (
     refuse_unawaited,
     runs_second_loop,
 )
-from aula.judges.waiting import timer
+from aula.judges.waiting import MOMENT, timer, until
 
 SHORTEST = 0.025  # seconds; a pause of 0.05 is never as short
 
 
 @exercise("01.1", parameters=1)
 async def breakfast(answer: Answer) -> Right:
+    await _judge_breakfast(answer, "#7", seconds=0.05)
+    # No fixed pause is right for this wait and the one before.
+    await _judge_breakfast(answer, "#8", seconds=0.25)
+    return Right()
+
+
+async def _judge_breakfast(answer: Answer, mark: str, seconds: float) -> None:
     events: list[str] = []
+    rests: list[asyncio.Event] = []  # one for each drink that is ready
+    rested = False
 
     async def brew(drink: str) -> str:
+        nonlocal rested
+        rested = rested or any(rest.is_set() for rest in rests)
         events.append(f'brew("{drink}")')
-        await asyncio.sleep(0.05)
-        events.append(f"{drink} #7")
-        return f"{drink} #7"
+        await asyncio.sleep(seconds)
+        events.append(f"{drink} {mark}")
+        rests.append(timer(MOMENT, slack=True))
+        return f"{drink} {mark}"
 
     brew.__qualname__ = "brew"  # a TypeError names it
-    results = ["latte #7", "mocha #7"]
-    expected = ['brew("latte")', "latte #7", 'brew("mocha")', "mocha #7"]
+    results = [f"latte {mark}", f"mocha {mark}"]
+    expected = ['brew("latte")', results[0], 'brew("mocha")', results[1]]
     try:
         seen = await answer(brew)
     except TypeError as error:
         _refuse_call_of_brew(error)
         raise
+    rested = rested or (bool(rests) and rests[-1].is_set())
     refuse_unawaited(seen, "not-awaited")
     if holds_futures(seen):
         raise Wrong("not-awaited")
+    if mark != "#7" and "#7" in f"{seen}":
+        raise Wrong("kept-between-calls", expected=results, seen=seen)
     if not events:
         raise Wrong("never-brewed", expected=results, seen=seen)
     if sorted(events) == sorted(expected):
@@ -65,7 +80,8 @@ async def breakfast(answer: Answer) -> Right:
     if not isinstance(seen, list) or len(seen) != 2:
         raise Wrong("no-list", expected=results, seen=seen)
     equal(seen, results, "other-results")
-    return Right()
+    if rested:
+        raise Wrong("fixed-wait")
 
 
 def _refuse_call_of_brew(error: TypeError) -> None:
@@ -99,9 +115,10 @@ async def kitchen_lines(answer: Any, program: Program) -> Right:
 
 @exercise("01.3", parameters=2)
 async def countdown(answer: Answer, run: Recorder) -> Right:
-    expected = [3, 30, 2, 20, 1, 10]
+    short, tall = [2, 1, 0], [10, 30, 30]
+    expected = [2, 10, 1, 30, 0, 30]
     said: list[int] = []
-    times: dict[int, list[float]] = {3: [], 30: []}  # by a first number
+    times: dict[int, list[float]] = {2: [], 10: []}  # by a first number
 
     def note(first: int, *_: Any) -> None:
         times[first].append(time.monotonic())
@@ -109,13 +126,13 @@ async def countdown(answer: Answer, run: Recorder) -> Right:
     def say(number: int) -> str:
         said.append(number)
         if isinstance(number, int):
-            note(3 if number < 10 else 30)
+            note(2 if number < 10 else 10)
         return ""  # in a TypeError, not to be taken for another call's None
 
     long = timer(1, slack=True)
     tasks = []
-    for numbers in ([3, 2, 1], [30, 20, 10]):
-        task = asyncio.create_task(answer(numbers, say), name=f"{numbers}")
+    for numbers in (short, tall):
+        task = asyncio.create_task(answer([*numbers], say), name=f"{numbers}")
         task.add_done_callback(functools.partial(note, numbers[0]))
         tasks.append(task)
     try:
@@ -127,17 +144,23 @@ async def countdown(answer: Answer, run: Recorder) -> Right:
                     discard(failed)
             _refuse_awaiting_say(error)
         raise
-    too_long = long.is_set()
+    too_long, in_time = long.is_set(), [*said]
+    if len(said) < len(expected) and await until(
+        lambda: len(said) > len(in_time), MOMENT
+    ):
+        raise Wrong("leaves-early", expected=expected, seen=in_time)
     if not said:
         raise Wrong("never-said")
+    if sorted([*said, 0], key=str) == sorted(expected, key=str):
+        raise Wrong("stops-at-zero", expected=expected, seen=said)
     if sorted(said, key=str) != sorted(expected, key=str):
         raise Wrong("other-numbers", expected=expected, seen=said)
-    if [n for n in said if n < 10] != [3, 2, 1] or (
-        [n for n in said if n >= 10] != [30, 20, 10]
+    if [n for n in said if n < 10] != short or (
+        [n for n in said if n >= 10] != tall
     ):
         raise Wrong("other-order", expected=expected, seen=said)
     steps = [lane.steps for lane in run.lanes if lane.task in tasks]
-    if said == [3, 2, 1, 30, 20, 10]:
+    if said == [*short, *tall]:
         others = [x for x in run.lanes if x.shown and x.task not in tasks]
         if len(others) > len(expected):  # the judge's own lane among them
             equal(said, expected, "numbers-at-once")
@@ -202,7 +225,9 @@ async def run_all(answer: Answer) -> Right:
         raise Wrong("other-loop")
     seen = ", ".join(log)
     if seen == expected:
-        _judge_error(answer, log)
+        _judge_error(answer, log, IndexError("latte"))
+        _judge_error(answer, log, KeyError("latte"))
+        _judge_number(answer, log)
         return Right(value=seen)
     if seen == "a0, a1, a fin, b0, b fin, c0, c1, c2, c fin":
         raise Wrong("one-by-one", expected=expected, seen=seen)
@@ -222,23 +247,54 @@ async def run_all(answer: Answer) -> Right:
     raise Wrong("stops-early", expected=expected, seen=seen)
 
 
-def _judge_error(answer: Answer, log: list[str]) -> None:
-    """What a coroutine raises, other than its end, leaves the answer."""
+def _judge_error(answer: Answer, log: list[str], error: Exception) -> None:
+    """What a coroutine raises, other than its end, leaves the answer.
+
+    Arguments:
+        error: such as a list or a dictionary of the answer itself may raise.
+    """
 
     async def spill() -> None:
         await asyncio.sleep(0)
         log.append("spilt")
-        raise LookupError("latte")
+        raise error
 
     coroutines = [spill(), spill()]
     try:
         _call(answer, list(coroutines), log)
-    except (LookupError, _NeverEnds) as error:
-        if isinstance(error, LookupError):
+    except (LookupError, RuntimeError, _NeverEnds) as raised:
+        if raised is error:
             return
     finally:
         close_unawaited(coroutines)
-    raise Wrong("hides-error")
+    raise Wrong("hides-error", error=type(error).__name__)
+
+
+def _judge_number(answer: Answer, log: list[str]) -> None:
+    """One coroutine that takes many rounds; and no coroutine at all."""
+    rounds, turns = 0, 50
+
+    async def talk() -> None:
+        nonlocal rounds
+        for _ in range(turns):
+            rounds += 1
+            log.append(f"{rounds}")
+            await asyncio.sleep(0)
+        rounds += 1
+
+    coroutines = [talk()]
+    try:
+        _call(answer, list(coroutines), log)
+    finally:
+        close_unawaited(coroutines)
+    if rounds <= turns:
+        raise Wrong("fixed-rounds", rounds=rounds)
+    try:
+        _call(answer, [], log)
+    except _NeverEnds:
+        raise Wrong("never-ends") from None
+    except Exception as error:
+        raise Wrong("no-coroutines", seen=error) from None
 
 
 class _NeverEnds(BaseException):

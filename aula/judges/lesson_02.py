@@ -19,6 +19,7 @@ from aula.judges.mistakes import (
     NEEDS_COROUTINE,
     NEVER_AWAITED,
     NO_LOOP,
+    SECOND_LOOP,
     equal,
     gathers_results,
     holds_futures,
@@ -27,7 +28,7 @@ from aula.judges.mistakes import (
     refuse_none,
     refuse_unawaited,
 )
-from aula.judges.waiting import MOMENT, PATIENCE, ends_before
+from aula.judges.waiting import MOMENT, PATIENCE, ends_before, timer
 
 RESULT = "mocha #7"  # what the future of 02.4 brings
 # Seconds between the two calls of 02.1, if they are under way at once; one
@@ -35,6 +36,14 @@ RESULT = "mocha #7"  # what the future of 02.4 brings
 # bring any gap, so that an answer is refused only after some.
 GAP = 0.2
 RUNS = 3
+# Seconds that an answer of 02.2 may take after the searches, and those of the
+# searches: no fixed pause is right for both.
+REST = 0.5
+SEARCHES = [
+    ("latte", "té", 0.1),
+    ("té", "mocha", 0.1 + 1.1 * REST),
+    ("té", "té", 0.1),
+]
 
 
 @exercise("02.1", answer="script", picture=None, limit=15)
@@ -51,6 +60,10 @@ async def two_calls(script: Script) -> Right:
             equal(seen, expected, "one-after-other")
         if seen == ["fin"]:
             equal(seen, expected, "ends-first")
+        if seen == ["fin", "Lima", "Ada"]:
+            equal(seen, expected, "fin-first")
+        if seen in (["Lima"], ["Lima", "fin"]):
+            equal(seen, expected, "leaves-ada")
         equal(seen, expected, "other-lines")
         if GAP / 2 < gap < 1.5 * GAP:
             return Right()
@@ -84,6 +97,8 @@ def _refuse_start(process: Process) -> None:
         raise Wrong("plain-main", seen=seen) from None
     if AWAIT_OUTSIDE in errors:
         raise Wrong("top-level-await", seen=seen) from None
+    if any(said in errors for said in SECOND_LOOP):
+        raise Wrong("second-loop", seen=seen) from None
     # Of a gather without a loop, each Python says something else.
     if any(said in errors for said in (*NO_LOOP, "_GatheringFuture")):
         raise Wrong("gather-without-main", seen=seen) from None
@@ -97,13 +112,16 @@ class _Library:
     Attributes:
         blocks: whether the event loop stood still during a search.
         together: set when two searches have been under way at once.
+        rests: one for each search that is over, set some time later.
     """
 
-    def __init__(self, edition: int) -> None:
+    def __init__(self, edition: int, seconds: float) -> None:
         self.titles: list[str] = []
         self.blocks = False
         self.together = threading.Event()
+        self.rests: list[asyncio.Event] = []
         self._edition = edition
+        self._seconds = seconds
         self._searching = 0
         self._loop = asyncio.get_running_loop()
         self._thread = threading.current_thread()
@@ -122,7 +140,11 @@ class _Library:
             self._look_around()
         with self._lock:
             self._searching -= 1
+        self._loop.call_soon_threadsafe(self._rest)
         return self.result(title)
+
+    def _rest(self) -> None:
+        self.rests.append(timer(REST, slack=True))
 
     def _look_around(self) -> None:
         turned = threading.Event()
@@ -130,7 +152,7 @@ class _Library:
         if not turned.wait(PATIENCE):
             self.blocks = True
         elif self.together.wait(PATIENCE):
-            time.sleep(0.2)
+            time.sleep(self._seconds)
 
     def result(self, title: str) -> str:
         return f"{title}, p. {len(title) * self._edition}"
@@ -138,8 +160,8 @@ class _Library:
 
 @exercise("02.2", parameters=3, limit=10)
 async def look_up(answer: Answer) -> Right:
-    for edition, titles in enumerate([("latte", "té"), ("té", "mocha")], 7):
-        library = _Library(edition)
+    for edition, (*titles, seconds) in enumerate(SEARCHES, 7):
+        library = _Library(edition, seconds)
 
         def search(title: str, *, library: _Library = library) -> str:
             return library.search(title)
@@ -156,6 +178,9 @@ async def look_up(answer: Answer) -> Right:
                 raise Wrong("gather-of-results", seen=error) from None
             refuse_no_star(error)
             raise
+        except asyncio.InvalidStateError as error:
+            raise Wrong("too-early", seen=error) from None
+        rested = bool(library.rests) and library.rests[-1].is_set()
         refuse_unawaited(seen, "not-awaited")
         if holds_futures(seen):
             raise Unawaited("gather-unawaited")
@@ -171,6 +196,8 @@ async def look_up(answer: Answer) -> Right:
         if seen == [expected]:
             equal(seen, expected, "list-in-list")
         equal(seen, expected, "other-results")
+        if rested:
+            raise Wrong("fixed-wait")
     return Right()
 
 
@@ -213,15 +240,16 @@ async def patience(answer: Answer, run: Recorder) -> Right:
     def start(
         seconds: float,
         comes_after: float | None = None,
-        error: Exception | None = None,
+        outcome: str | Exception = RESULT,
     ) -> asyncio.Task[Any]:
         """The answer, waiting for a future that comes, or never does."""
         nonlocal future
         future = _Future()
         if comes_after is not None:
-            loop.call_later(comes_after, _complete, future, error)
+            loop.call_later(comes_after, _complete, future, outcome)
         return asyncio.create_task(answer(future, seconds), name="patience")
 
+    short = timer(0.05)
     waiting = start(0.1)
     in_time = await ends_before(waiting, 0.3)
     if not await ends_before(waiting, 2):
@@ -236,6 +264,7 @@ async def patience(answer: Answer, run: Recorder) -> Right:
         raise named(error) from None
     if isinstance(late, asyncio.Future):
         raise Wrong("not-awaited", seen=late)
+    at_once = not short.is_set() and not future.awaited
     completed = future.done() and not future.cancelled()
 
     await ends_before(start(0.1, comes_after=0.02), 0.3)
@@ -256,6 +285,8 @@ async def patience(answer: Answer, run: Recorder) -> Right:
     if not waiting.done():
         raise Wrong("sleeps-first")
     soon = waiting.result()
+    if at_once and late == "tarde":
+        raise Wrong("never-waits", expected=RESULT, seen=soon)
     if not future.awaited:
         raise Wrong("keeps-asking")
     both_late = (late, soon) == ("tarde", "tarde")
@@ -269,14 +300,19 @@ async def patience(answer: Answer, run: Recorder) -> Right:
         raise Wrong("late-not-returned", expected="tarde", seen=late)
     equal((late, soon), ("tarde", RESULT), "other-results")
 
-    spilt = LookupError("mocha")
-    waiting = start(3, comes_after=0.02, error=spilt)
-    await ends_before(waiting, 1)
-    if waiting.exception() is not spilt:
-        seen = waiting.exception() or waiting.result()
-        if seen is spilt:
-            raise Wrong("error-returned")
-        raise Wrong("failure-is-not-late", expected=spilt, seen=seen)
+    waiting = start(3, comes_after=0.02, outcome="")
+    if not await ends_before(waiting, 1):
+        raise Wrong("empty-result")
+    equal(waiting.result(), "", "empty-result")
+
+    for spilt in (LookupError("mocha"), ConnectionError("chai")):
+        waiting = start(3, comes_after=0.02, outcome=spilt)
+        await ends_before(waiting, 1)
+        if waiting.exception() is not spilt:
+            seen = waiting.exception() or waiting.result()
+            if seen is spilt:
+                raise Wrong("error-returned")
+            raise Wrong("failure-is-not-late", expected=spilt, seen=seen)
 
     waiting = start(3)
     await asyncio.sleep(0.03)
@@ -287,10 +323,10 @@ async def patience(answer: Answer, run: Recorder) -> Right:
     return Right()
 
 
-def _complete(future: asyncio.Future[str], error: Exception | None) -> None:
+def _complete(future: asyncio.Future[str], outcome: str | Exception) -> None:
     if future.done():
         return
-    if error is None:
-        future.set_result(RESULT)
+    if isinstance(outcome, str):
+        future.set_result(outcome)
     else:
-        future.set_exception(error)
+        future.set_exception(outcome)

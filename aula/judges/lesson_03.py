@@ -15,6 +15,7 @@ from aula.judges.mistakes import (
     NEEDS_AWAITABLE,
     NOT_A_COROUTINE,
     NOT_ASYNC_ITERABLE,
+    UNPACKED,
     awaited,
     equal,
     holds_futures,
@@ -30,37 +31,40 @@ from aula.judges.waiting import MOMENT, until
 
 @exercise("03.1", parameters=2, limit=3)
 async def breakfast_together(answer: Answer) -> Right:
-    await _judge_breakfast(answer, boil_turns=0, toast_turns=30)
-    await _judge_breakfast(answer, boil_turns=30, toast_turns=0)
+    await _judge_breakfast(answer, slow="toast")
+    # No fixed pause is right for this and for the one before.
+    await _judge_breakfast(answer, slow="boil", pause=MOMENT)
     return Right()
 
 
 async def _judge_breakfast(
-    answer: Answer, boil_turns: int, toast_turns: int
+    answer: Answer, slow: str, pause: float = 0
 ) -> None:
+    """Let one of the two end some time after the other."""
+    toast_first = slow == "boil"
     called: list[str] = []
     started: list[str] = []
     ended: list[str] = []
-    both = asyncio.Event()
+    both, late = asyncio.Event(), asyncio.Event()
     boiled_in = None
     in_thread = False
     here = threading.get_ident()
 
-    async def cook(name: str, turns: int) -> None:
+    async def cook(name: str) -> None:
         started.append(name)
         await both.wait()
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        if name == slow:
+            await late.wait()
         ended.append(name)
 
     async def make_tea() -> str:
         nonlocal boiled_in
         boiled_in = asyncio.current_task()
-        await cook("boil", boil_turns)
+        await cook("boil")
         return "chai"
 
     async def make_toast() -> str:
-        await cook("toast", toast_turns)
+        await cook("toast")
         return "croissant"
 
     def boil() -> Coroutine[Any, Any, str]:
@@ -77,6 +81,10 @@ async def _judge_breakfast(
     together = await until(lambda: task.done() or len(started) == 2, MOMENT)
     waiting = {*called} - {*started}
     both.set()
+    await until(lambda: task.done() or ended, MOMENT)
+    await until(task.done, pause)
+    late.set()
+    prompt = await until(task.done, MOMENT)
     try:
         seen = await task
     except TypeError as error:
@@ -84,8 +92,9 @@ async def _judge_breakfast(
         refuse_no_star(error)
         raise
     except asyncio.InvalidStateError:
-        toast_first = toast_turns == 0
         raise Wrong("too-early-then" if toast_first else "too-early") from None
+    if toast_first and "boil" not in called:
+        raise Wrong("kept-between-calls")
     if in_thread:
         refuse_unawaited(seen, "in-a-thread")
     for name in waiting:
@@ -100,10 +109,14 @@ async def _judge_breakfast(
     refuse_future(seen, "returned-task", expected="chai")
     if "toast" not in ended:
         raise Wrong("toast-left-behind")
+    if "boil" not in ended:
+        raise Wrong("boil-left-behind", expected="chai", seen=seen)
     refuse_none(seen, "chai")
     equal(seen, "chai", "other-result")
     if boiled_in is task:
         raise Wrong("in-the-foreground")
+    if not prompt:
+        raise Wrong("fixed-wait")
 
 
 def _refuse_functions(error: TypeError, started: list[str]) -> None:
@@ -121,23 +134,27 @@ def _refuse_functions(error: TypeError, started: list[str]) -> None:
 @exercise("03.2", parameters=2, limit=3)
 async def brew_all(answer: Answer) -> Right:
     drinks = ["latte", "mocha", "chai", "latte", "cortado", "tea", "mocha"]
-    expected = [drink.upper() for drink in drinks]
+    expected = ["LATTE", "MOCHA", "CHAI", "LATTE 2", "CORTADO", "TEA"]
+    expected.append("MOCHA 2")
     asked: list[str] = []
     gates: list[asyncio.Event] = []
     made: list[Coroutine[Any, Any, str]] = []
     started: list[str] = []
     all_open = False
 
-    async def brew(drink: str, gate: asyncio.Event) -> str:
+    async def brew(drink: str, gate: asyncio.Event, result: str) -> str:
         started.append(drink)
         if not all_open:
             await gate.wait()
-        return f"{drink}".upper()
+        return result
 
     def make(drink: str) -> Coroutine[Any, Any, str]:
+        result = f"{drink}".upper()
+        if drink in asked:
+            result += f" {asked.count(drink) + 1}"
         asked.append(drink)
         gates.append(asyncio.Event())
-        made.append(brew(drink, gates[-1]))
+        made.append(brew(drink, gates[-1], result))
         return made[-1]
 
     async def brew_and_copy() -> Any:
@@ -155,20 +172,25 @@ async def brew_all(answer: Answer) -> Right:
         for _ in range(5):
             await asyncio.sleep(0)
     all_open = True
-    await until(task.done, MOMENT)
+    prompt = await until(task.done, MOMENT)
     try:
         refuse_whole_list(asked)
         if task.done():
             task.result()
+            _refuse_equal_drinks(asked, drinks)
             _refuse_fixed_number(len(asked), started, len(drinks))
         if len(asked) > len(drinks):
             raise Wrong("made-twice", made=len(asked), wanted=len(drinks))
         if not together:
             raise Wrong("one-after-another")
         seen = await task
-    except (TypeError, RuntimeError) as error:
+    except asyncio.InvalidStateError as error:
+        raise Wrong("too-early", seen=error) from None
+    except (TypeError, RuntimeError, ValueError) as error:
         if isinstance(error, TypeError):
             refuse_never_made(asked, expected, error)
+        if isinstance(error, ValueError) and UNPACKED in f"{error}":
+            raise Wrong("unpacks-the-list", seen=error) from None
         if not started:
             refuse_no_star(error)
         raise
@@ -181,12 +203,64 @@ async def brew_all(answer: Answer) -> Right:
     refuse_future(seen, "returned-future", expected=expected)
     if holds_futures(seen):
         raise Wrong("returned-tasks", expected=expected)
-    if not isinstance(seen, list | tuple) or (
-        sorted(map(repr, seen)) != sorted(map(repr, expected))
-    ):
+    if not isinstance(seen, list | tuple):
         raise Wrong("other-result", expected=expected, seen=seen)
-    equal(list(seen), expected, "completion-order")
+    results = [f"{result}" for result in seen]
+    if {*results} < {*expected} and {*map(_name, results)} == {
+        *map(_name, expected)
+    }:
+        raise Wrong("equal-drinks", expected=expected, seen=seen)
+    if sorted(results) != sorted(expected):
+        raise Wrong("other-result", expected=expected, seen=seen)
+    # Of two equal drinks, either may have been asked for first.
+    if [*map(_name, results)] != [*map(_name, expected)]:
+        equal(list(seen), expected, "completion-order")
+    if not prompt:
+        raise Wrong("fixed-wait")
+    await _judge_few_drinks(answer)
     return Right()
+
+
+def _name(result: str) -> str:
+    """Of ``"LATTE 2"``, the drink."""
+    return result.split(" ")[0]
+
+
+async def _judge_few_drinks(answer: Answer) -> None:
+    """Two drinks that take longer, one with an empty result; and none."""
+    drinks, expected = ["latte", "water"], ["LATTE 3", ""]
+    asked: list[str] = []
+    gate = asyncio.Event()
+
+    async def make(drink: str) -> str:
+        asked.append(drink)
+        await gate.wait()
+        return dict(zip(drinks, expected, strict=True))[drink]
+
+    task = asyncio.create_task(answer(make, list(drinks)))
+    await until(lambda: task.done() or len(asked) == len(drinks), MOMENT)
+    await until(task.done, MOMENT)
+    gate.set()
+    try:
+        seen = await task
+    except asyncio.InvalidStateError as error:
+        raise Wrong("too-early", seen=error) from None
+    if len(asked) < len(drinks) or "CHAI" in f"{seen}":
+        raise Wrong("kept-between-calls", expected=expected, seen=seen)
+    if seen != tuple(expected):
+        equal(seen, expected, "empty-result")
+    try:
+        seen = await answer(make, [])
+    except Exception as error:
+        raise Wrong("no-drinks", seen=error) from None
+    if seen not in ([], ()):
+        raise Wrong("other-result", expected=[], seen=seen)
+
+
+def _refuse_equal_drinks(asked: list[Any], drinks: list[str]) -> None:
+    """Each drink was asked for, but equal ones only once."""
+    if len(asked) < len(drinks) and {*asked} == {*drinks}:
+        raise Wrong("equal-drinks")
 
 
 def _refuse_fixed_number(made: int, started: list[str], wanted: int) -> None:
@@ -268,12 +342,14 @@ async def announce(answer: Answer) -> Right:
     await asyncio.wait([task])
     _refuse_failure(task, shouted)
     equal(shouted, ready, "other-result")
-    await _judge_ready_together(answer, drinks)
+    await _judge_ready_together(answer)
     return Right()
 
 
-async def _judge_ready_together(answer: Answer, drinks: list[str]) -> None:
-    """All drinks are ready in one turn of the loop."""
+async def _judge_ready_together(answer: Answer) -> None:
+    """All drinks are ready in one turn of the loop; and none is asked for."""
+    drinks = ["latte", "water", "latte", "mocha"]
+    expected = ["", "LATTE", "LATTE", "MOCHA"]
     gate = asyncio.Event()
     started: list[str] = []
     shouted: list[Any] = []
@@ -281,15 +357,26 @@ async def _judge_ready_together(answer: Answer, drinks: list[str]) -> None:
     async def make(drink: str) -> str:
         started.append(drink)
         await gate.wait()
-        return drink.upper()
+        return "" if drink == "water" else drink.upper()
 
     task = asyncio.create_task(answer(make, list(drinks), shouted.append))
-    await until(lambda: len(started) == len(drinks))
+    await until(lambda: len(started) == len(drinks), MOMENT)
+    _refuse_equal_drinks(started, drinks)
     gate.set()
     await until(task.done)
     _refuse_failure(task, shouted)
-    expected = sorted(map(str.upper, drinks))
-    equal(sorted(map(str, shouted)), expected, "ready-together")
+    seen = sorted(map(str, shouted))
+    if "CHAI" in seen:
+        raise Wrong("kept-between-calls", expected=expected, seen=shouted)
+    if seen == expected[1:]:
+        equal(seen, expected, "empty-result")
+    if len(seen) > 1 and {*seen} == {*expected}:
+        equal(seen, expected, "equal-drinks")
+    equal(seen, expected, "ready-together")
+    try:
+        await answer(make, [], shouted.append)
+    except Exception as error:
+        raise Wrong("no-drinks", seen=error) from None
 
 
 def _refuse_unfinished(shouted: list[Any]) -> None:

@@ -19,7 +19,7 @@ from aula.judges.mistakes import (
     refuse_unawaited,
     refuse_whole_list,
 )
-from aula.judges.waiting import MOMENT, ends, timer, until
+from aula.judges.waiting import MOMENT, PATIENCE, ends, timer, until
 
 LONG = 0.2  # seconds a drink gets in brew_in_time
 # What asyncio.wait and asyncio.timeout say of arguments that they do not take.
@@ -31,8 +31,9 @@ TIMEOUT_ARGUMENTS = "timeout() takes 1 positional argument"
 async def fastest(answer: Answer) -> Right:
     # No fixed pause is right for those who clean long and at once.
     await _judge_fastest(answer, ["latte", "mocha", "chai"], "mocha")
-    drinks = ["tea", "latte", "mocha", "chai"]
+    drinks = ["tea", "latte", "mocha", "latte"]
     await _judge_fastest(answer, drinks, "tea", cleaning=0)
+    await _judge_one_drink(answer)
     return Right()
 
 
@@ -42,20 +43,24 @@ async def _judge_fastest(
     first: str,
     cleaning: float = 2 * MOMENT,
 ) -> None:
-    """Let one drink get ready; the others end when they are cancelled."""
+    """Let one drink get ready; the others end when they are cancelled.
+
+    Arguments:
+        cleaning: the seconds that this takes; one is clean halfway.
+    """
     expected = first.upper()
     asked: list[str] = []
     started: list[str] = []
     stopped: list[str] = []
-    too_early = False
-    ready, clean = asyncio.Event(), asyncio.Event()
+    too_early = hurried = False
+    ready, one_clean, clean = (asyncio.Event() for _ in range(3))
 
     def make(drink: str) -> Coroutine[Any, Any, str]:
         asked.append(drink)
         return brew(drink)
 
     async def brew(drink: str) -> str:
-        nonlocal too_early
+        nonlocal too_early, hurried
         started.append(drink)
         if drink == first:
             try:
@@ -68,7 +73,11 @@ async def _judge_fastest(
             await asyncio.Future()
         finally:
             stopped.append(drink)
-            await clean.wait()
+            try:
+                await (clean if stopped[1:] else one_clean).wait()
+            except asyncio.CancelledError:
+                hurried = not clean.is_set()
+                raise
         raise AssertionError("nobody completes that future")
 
     task = asyncio.create_task(answer(make, list(drinks)))
@@ -77,10 +86,15 @@ async def _judge_fastest(
     )
     ready.set()
     # Whoever waits for the others is still there.
-    early = await until(task.done, cleaning)
+    early = await until(task.done, cleaning / 2)
+    dirty = stopped[:1]
+    one_clean.set()
+    if not early:
+        early = await until(task.done, cleaning / 2)
+        dirty = stopped[1:]
     clean.set()
     prompt = await until(task.done, MOMENT)
-    others_ended = {*drinks} == {first, *stopped}
+    others_ended = len(stopped) == len(drinks) - 1
     ended = await ends(task)
     refuse_whole_list(asked)
     if too_early and ended:
@@ -103,6 +117,8 @@ async def _judge_fastest(
                 raise Wrong("wait-starred", seen=error) from None
             raise
     refuse_never_made(asked, expected)
+    if len(asked) < len(drinks) and {*asked} == {*drinks}:
+        raise Wrong("equal-drinks")
     if not together:
         raise Wrong("one-after-another")
     if others_ended and not prompt:
@@ -117,8 +133,26 @@ async def _judge_fastest(
     going = [one for one in drinks if one not in {first, *stopped}]
     if going:
         raise Wrong("others-go-on", drink=going[0])
+    if not others_ended:
+        raise Wrong("equal-drinks")
+    if hurried:
+        raise Wrong("cancelled-again")
     if early:
-        raise Wrong("left-early", drink=stopped[0])
+        raise Wrong("left-early", drink=dirty[0])
+
+
+async def _judge_one_drink(answer: Answer) -> None:
+    """There are no others to be cancelled."""
+
+    async def make(drink: str) -> str:
+        await asyncio.sleep(0)
+        return drink.upper()
+
+    try:
+        seen = await answer(make, ["water"])
+    except (ValueError, LookupError) as error:
+        raise Wrong("no-others", seen=error) from None
+    equal(seen, "WATER", "other-result")
 
 
 def _refuse_cancelled(error: AttributeError) -> None:
@@ -255,7 +289,37 @@ async def brew_in_time(answer: Answer) -> Right:
         raise Wrong("other-deadline")
     if not await until(lambda: not late, MOMENT):
         raise Wrong("still-running", late=late[0])
+    await _judge_few_drinks(answer)
     return Right()
+
+
+async def _judge_few_drinks(answer: Answer) -> None:
+    """Two equal drinks, of which one fails; an empty result; no drinks."""
+    drinks, expected = ["latte", "latte", "water"], ["LATTE", None, ""]
+    asked: list[str] = []
+
+    async def make(drink: str) -> str:
+        asked.append(drink)
+        if asked.count("latte") == 2 and drink == "latte":
+            raise ValueError(drink)
+        return "" if drink == "water" else drink.upper()
+
+    seen = [*await answer(make, list(drinks), LONG)]
+    if "CORTADO" in seen or not {*drinks} <= {*asked}:
+        raise Wrong("kept-between-calls", expected=expected, seen=seen)
+    if len(asked) < len(drinks):
+        raise Wrong("equal-drinks", expected=expected, seen=seen)
+    # Either of the two may have been asked for first.
+    if sorted(map(repr, seen[:2])) != sorted(map(repr, expected[:2])):
+        raise Wrong("equal-drinks", expected=expected, seen=seen)
+    if seen[2:] != expected[2:]:
+        raise Wrong("empty-result", expected=expected, seen=seen)
+    try:
+        seen = await answer(make, [], LONG)
+    except Exception as error:
+        raise Wrong("no-drinks", seen=error) from None
+    if seen not in ([], ()):
+        raise Wrong("other-result", expected=[], seen=seen)
 
 
 class Spilled(Exception):
@@ -280,21 +344,27 @@ async def retry(answer: Answer) -> Right:
     try:
         seen = await answer(fail_twice)
     except (ValueError, Spilled) as error:
-        only_once = calls == 1
-        raise Wrong(
-            "no-retry" if only_once else "only-some-errors", seen=error
-        ) from None
+        if calls == 1:
+            raise Wrong("no-retry", seen=error) from None
+        if await _count_tries(answer) < calls + 1:
+            raise Wrong("too-few-tries", seen=error) from None
+        raise Wrong("only-some-errors", seen=error) from None
     refuse_unawaited(seen, "returned-coroutine")
     if calls == 0:
         raise Wrong("never-called", seen=seen)
-    equal(seen, "LATTE", "gives-up")
-    await _judge_limit(answer)
+    equal(seen, "LATTE", "gives-up" if calls == 1 else "too-few-tries")
+    tries = await _count_tries(answer)
+    if tries > 3:
+        raise Wrong("too-many-tries")
+    if tries < 3:
+        raise Wrong("kept-between-calls")
+    await _judge_empty(answer)
     await _judge_cancelling(answer)
     return Right()
 
 
-async def _judge_limit(answer: Answer) -> None:
-    """Fail each time, and count the tries."""
+async def _count_tries(answer: Answer) -> int:
+    """Fail each time: how many tries the answer takes, four at most."""
     calls = 0
 
     async def fail() -> str:
@@ -307,11 +377,23 @@ async def _judge_limit(answer: Answer) -> None:
 
     task = asyncio.create_task(answer(fail))
     await until(lambda: task.done() or calls > 3)
-    if calls > 3:
-        raise Wrong("too-many-tries")
-    await ends(task)
-    if not task.cancelled():
+    await ends(task, 0 if calls > 3 else PATIENCE)
+    if task.done() and not task.cancelled():
         task.exception()  # that of the last try may come out
+    return calls
+
+
+async def _judge_empty(answer: Answer) -> None:
+    """What is returned is no failure, whatever it is."""
+    calls = 0
+
+    async def give_none() -> None:
+        nonlocal calls
+        calls += 1
+
+    await answer(give_none)
+    if calls > 1:
+        raise Wrong("empty-result")
 
 
 async def _judge_cancelling(answer: Answer) -> None:

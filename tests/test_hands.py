@@ -38,9 +38,9 @@ await asyncio.sleep(0)
 _before = _left()
 """
 LEFT = """
-for _ in range({seconds} * 10):
-    if _left() == _before:
-        break
+import time
+_end = time.monotonic() + {seconds}
+while _left() != _before and time.monotonic() < _end:
     await asyncio.sleep(0.1)
 print([a for a in zip(_before, _left()) if a[0] != a[1]])
 """

@@ -62,6 +62,8 @@ class _Desk(Service):
 
 
 DRINKS = ["latte", "mocha", "chai"]
+# More than anybody writes in the place of "as long as the client is there".
+MANY = [f"latte {price}" for price in range(200, 320)]
 
 
 class NoPrice(Exception):
@@ -132,7 +134,21 @@ async def ticker(answer: Answer, run: Recorder) -> Right:
         if not desk.has_raised(NoPrice):
             raise Wrong("hides-errors")
     await _judge_vanishing(answer, run)
+    await _judge_staying(answer, run)
     return Right()
+
+
+async def _judge_staying(answer: Answer, run: Recorder) -> None:
+    """The client stays for many prices."""
+    feed = _Feed(*MANY)
+    async with _Desk(answer, feed.next_price, run=run) as desk:
+        async with desk.connect() as websocket:
+            seen = await receive(websocket, len(MANY))
+            desk.raise_errors()
+            if desk.ended.is_set():
+                raise Wrong("gives-up", count=len(seen))
+        feed.put("latte 320")  # which shows it that the client has left
+        await until(desk.ended.is_set)
 
 
 async def _judge_vanishing(answer: Answer, run: Recorder) -> None:
@@ -167,9 +183,13 @@ async def _judge_prices(
         return
     both = {"expected": expected, "seen": seen}
     desk.raise_errors()
+    if not seen and desk.ended.is_set():
+        raise Wrong("ends-at-once", **both)
     if not feed.asked:
         raise Wrong("not-called" if seen else "waits-for-messages", **both)
-    if seen and seen == expected[: len(seen)] and desk.ended.is_set():
+    if seen == expected[: len(seen)] and desk.ended.is_set():
+        if len(seen) > 1:
+            raise Wrong("gives-up", count=len(seen))
         raise Wrong("first-only", **both)
     if len(seen) > 1 and set(seen) == {expected[0]}:
         raise Wrong("same-price", **both)
@@ -212,7 +232,24 @@ async def both(answer: Answer, run: Recorder) -> Right:
     await _judge_failure(answer, run, _Feed("latte 100"), BadOrder)
     feed = _Feed("latte 100", NoPrice("no price"))
     await _judge_failure(answer, run, feed, NoPrice)
+    await _judge_long_talk(answer, run)
     return Right()
+
+
+async def _judge_long_talk(answer: Answer, run: Recorder) -> None:
+    """More messages and prices than anybody counts to."""
+    messages, prices = [f"mate {number}" for number in range(11)], MANY[:11]
+    orders, feed = _Orders(), _Feed(*prices)
+    async with _talk(answer, orders, feed, run) as desk:
+        async with desk.connect() as websocket:
+            await send_all(websocket, *messages)
+            seen = await receive(websocket, len(prices), 3 * PATIENCE)
+            await until(lambda: len(orders.seen) >= len(messages))
+            _raise_errors(desk)
+            if len(orders.seen) < len(messages):
+                raise Wrong("few-messages", count=len(orders.seen))
+            if len(seen) < len(prices):
+                raise Wrong("few-prices", count=len(seen))
 
 
 def _talk(
@@ -377,7 +414,10 @@ async def _judge_day(answer: Answer, run: Recorder) -> None:
                 raise Wrong("queue-full")
             if len(market.started) < 2 or len(desk.taken) < 5:
                 desk.raise_errors()
-            _judge_limits(len(market.started), len(desk.taken))
+            started, taken = len(market.started), len(desk.taken)
+            if started == 2 and taken > 5:
+                await _refuse_dropping(websocket, market, desk)
+            _judge_limits(started, taken)
             early = await receive(websocket, 1, MOMENT)
             if early:
                 raise Wrong("replies-first", expected=[], seen=early)
@@ -391,6 +431,21 @@ async def _judge_day(answer: Answer, run: Recorder) -> None:
             raise Wrong("cancel-escapes")
     if not await until(lambda: not _has_tasks(run), 2 * MOMENT):
         raise Wrong("left-behind")
+
+
+async def _refuse_dropping(
+    websocket: ClientConnection, market: Machine, desk: _Desk
+) -> None:
+    """It has read all the orders. Has it kept them?"""
+    market.let_all_out()
+    seen = await receive(websocket, len(ORDERS))
+    desk.raise_errors()
+    if 0 < len(market.ended) < len(ORDERS):
+        raise Wrong(
+            "drops-orders",
+            expected=[f"sold {order}" for order in ORDERS],
+            seen=seen,
+        )
 
 
 def _has_tasks(run: Recorder) -> bool:

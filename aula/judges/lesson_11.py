@@ -15,6 +15,7 @@ from aula.judges.mistakes import (
     NOT_DATA,
     awaits_none,
     equal,
+    frames,
     leaves,
 )
 from aula.judges.servers import Person, Service
@@ -39,12 +40,12 @@ async def register(answer: Answer) -> Right:
         await lima.leave()
         await until(lambda: len(connected) == 1 and lima.gone)
         equal(lima.heard, [], "told-all")
-        _refuse_presence(connected, "stays")
+        _refuse_presence(connected, ada, "stays")
         eva = await service.visit()
         await until(lambda: len(connected) == 2)
         eva.vanish()
         await until(lambda: len(connected) == 1)
-        _refuse_presence(connected, "ghost")
+        _refuse_presence(connected, ada, "ghost")
         await _leave_unanswered(service)
         await until(lambda: service.running == 1)
         service.raise_errors()
@@ -52,6 +53,7 @@ async def register(answer: Answer) -> Right:
             raise Wrong("error-escapes")
         await ada.send("how many?")
         await _judge_replies(service, ada, ["2", "2", "1"])
+        await _judge_departures(service, connected, ada)
     return Right()
 
 
@@ -72,6 +74,10 @@ async def _judge_replies(
         raise Wrong("hangs-up", expected=expected, seen=ada.heard)
     if ada.heard in (["0", "0"], ["1", "1"]):
         await _refuse_fixed_number(service, ada, expected)
+    if ada.heard == expected[:1]:
+        raise Wrong("first-only", expected=expected, seen=ada.heard)
+    if len(ada.heard) == 3 and ada.heard[:2] == expected[:2]:
+        equal(ada.heard, expected, "not-from-the-set")
     equal(ada.heard, expected, "other-replies")
 
 
@@ -95,11 +101,35 @@ def _raise_errors(service: Service) -> None:
     service.raise_errors()
 
 
-def _refuse_presence(connected: set[Any], mistake: str) -> None:
+def _refuse_presence(
+    connected: set[Any], ada: Person, mistake: str
+) -> None:
     """Only Ada is still there."""
     if not connected:
         raise Wrong("evicts", expected=1, seen=0)
     equal(len(connected), 1, mistake)
+    _refuse_eviction(connected, ada)
+
+
+def _refuse_eviction(connected: set[Any], *people: Person) -> None:
+    """As many are in the set as are still there. Is it these?"""
+    seen = {getattr(one, "remote_address", None) for one in connected}
+    if len(connected) == len(people) and (
+        seen != {person.address for person in people}
+    ):
+        raise Wrong("evicts-another")
+
+
+async def _judge_departures(
+    service: Service, connected: set[Any], ada: Person
+) -> None:
+    """Some more arrive, and leave in that order, while Ada stays."""
+    people = [ada] + [await service.visit() for _ in range(5)]
+    await until(lambda: len(connected) == len(people))
+    while len(people) > 1:
+        await people.pop(1).leave()
+        await until(lambda: len(connected) == len(people))
+        _refuse_eviction(connected, *people)
 
 
 @exercise("11.2", answer="prediction")
@@ -137,6 +167,7 @@ async def tell_everyone(answer: Answer) -> Right:
         await answer(connected, "hola")
         if asyncio.all_tasks() - before:
             raise Wrong("leaves-tasks")
+        equal(len(connected), len(people), "empties-set")
         for person in people:
             if not await person.hears("hola"):
                 raise Wrong("unheard", expected=["hola"], seen=person.heard)
@@ -144,7 +175,11 @@ async def tell_everyone(answer: Answer) -> Right:
             equal(person.heard, ["hola"], "more-than-that")
         await _judge_arrival(answer, service, connected, people)
         await _judge_farewell(answer, connected, people)
-        await _judge_absence(answer, service, connected)
+        await _judge_absence_of_one(answer, service, connected, people)
+    try:
+        await answer(set(), "hola")
+    except Exception as error:
+        raise Wrong("nobody-there", seen=error) from None
     return Right()
 
 
@@ -157,8 +192,13 @@ async def _judge_arrival(
     """One does not read for a while; another arrives meanwhile."""
     sleeper = _first(connected, people)
     sleeper.sleep()
+    before = asyncio.all_tasks()
     telling = asyncio.ensure_future(answer(connected, HUGE))
     await asyncio.wait({telling}, timeout=0.1)
+    if telling.done():
+        left = asyncio.all_tasks() - before - {telling}
+        if not await until(lambda: all(task.done() for task in left), MOMENT):
+            raise Wrong("leaves-tasks")
     newcomer = await service.visit()
     await until(lambda: len(connected) == 4)
     sleeper.wake()
@@ -184,8 +224,11 @@ async def _judge_farewell(
             raise Wrong("others-unheard")
 
 
-async def _judge_absence(
-    answer: Answer, service: Service, connected: set[Any]
+async def _judge_absence_of_one(
+    answer: Answer,
+    service: Service,
+    connected: set[Any],
+    people: list[Person],
 ) -> None:
     """One has said goodbye, and is in the set all the same."""
     before = {*connected}
@@ -194,7 +237,12 @@ async def _judge_absence(
     gone = connected - before
     await person.leave()
     await until(lambda: connected == before)
-    await _judge_end(asyncio.ensure_future(answer(before | gone, "hola")))
+    await _judge_end(asyncio.ensure_future(answer(before | gone, "adios")))
+    for person in people:
+        if not person.gone and not await person.hears("adios"):
+            raise Wrong("others-unheard")
+        if any(person.heard.count(text) > 1 for text in (HUGE, HUGER)):
+            raise Wrong("told-twice")
 
 
 async def _judge_end(telling: asyncio.Future[Any]) -> None:
@@ -235,6 +283,7 @@ async def headcount(answer: Answer) -> Right:
         eva.vanish()
         await until(lambda: len(ada.heard) > 3)
         equal(len(connected), 2, "still-in-the-set")
+        _refuse_eviction(connected, ada, lima)
         if ada.heard[3:4] == ["3"]:
             raise Wrong("counts-who-left", expected="2", seen="3")
         await _judge_counts(
@@ -244,18 +293,28 @@ async def headcount(answer: Answer) -> Right:
         if await until(lambda: lima.gone, MOMENT):
             raise Wrong("message-ends", expected=["3", "2"], seen=lima.heard)
         await lima.leave()
+        await until(lambda: len(connected) == 1)
+        _refuse_eviction(connected, ada)
         await _judge_counts(
             service, "silent-farewell", ada, ["1", "2", "3", "2", "1"]
         )
+        await _judge_departures(service, connected, ada)
         await ada.leave()
         await until(lambda: not service.running)
         equal(len(connected), 0, "still-in-the-set")
         await _judge_leaving_together(service, connected)
         await _judge_arriving_together(service, connected)
-        if service.closed:
-            raise Wrong("closed-escapes")
+        _refuse_close(service)
         service.raise_errors()
     return Right()
+
+
+def _refuse_close(service: Service) -> None:
+    for error in service.closed:
+        # Sending to somebody who has gone, or waiting for her own end?
+        if any(frame.f_code.co_name == "send" for frame in frames(error)):
+            raise Wrong("send-escapes", seen=error)
+        raise Wrong("closed-escapes")
 
 
 async def _judge_leaving_together(
@@ -272,8 +331,7 @@ async def _judge_leaving_together(
         else:
             await asyncio.gather(*[person.leave() for person in pair])
         await until(lambda: len(connected) == 1)
-        if service.closed:
-            raise Wrong("closed-escapes")
+        _refuse_close(service)
         equal(len(connected), 1, "still-in-the-set")
         if not await until(lambda: ada.heard[-1:] == ["1"]):
             raise Wrong("silent-farewell", expected="1", seen=ada.heard[-1])

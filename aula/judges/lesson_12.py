@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, broadcast
@@ -12,10 +13,11 @@ from aula.exercises.exercise import Answer, Right, Unawaited, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
 from aula.judges.mistakes import CHANGED_SIZE, NO_PARTS, equal
 from aula.judges.servers import Person, Service
-from aula.judges.waiting import MOMENT, TURN, Queue, until
+from aula.judges.waiting import MOMENT, PATIENCE, TURN, Queue, until
 
 HUGE = "latte " * 2**18  # more than the buffers between the ends take
 CAP = 3
+TURNS = 10  # of the event loop, in which what is done at once is done
 
 Queues = dict[ServerConnection, asyncio.Queue[Any]]
 
@@ -70,6 +72,11 @@ async def mailbox(answer: Answer) -> Right:
         equal(ada.heard, ["uno", "dos", "tres"], "undelivered")
         equal(eva.heard, [], "to-others")
         await _judge_cap(ada, adas, eva, evas)
+        before_these, together = len(ada.heard), ["cuatro", "cinco", "seis"]
+        for message in together:
+            adas.put_nowait(message)
+        await ada.hears(*together)
+        equal(ada.heard[before_these:], together, "not-each")
         eva.vanish()
         await _judge_gone(service, queues, 1, evas_tasks)
         # Nothing was on its way to Lima.
@@ -81,7 +88,7 @@ async def mailbox(answer: Answer) -> Right:
         await _judge_gone(service, queues, 1, limas_tasks)
         await ada.leave()
         await _judge_gone(service, queues, 0, adas_tasks)
-        adas.put_nowait("cuatro")
+        adas.put_nowait("siete")
         if await until(adas.empty, MOMENT):
             raise Wrong("task-stays")
         if service.closed:
@@ -126,6 +133,13 @@ async def _judge_gone(
     # Who waits for one of them ends with it.
     if await until(lambda: service.running == left):
         raise Wrong("waits-for-task", expected=left, seen=seen)
+    for queue in [*queues.values()]:
+        with suppress(ValueError):
+            while True:
+                queue.task_done()
+    # Nor does ``join`` end when nobody empties the queue.
+    if await until(lambda: service.running == left, MOMENT):
+        raise Wrong("waits-for-join", expected=left, seen=seen)
     if seen > left:
         raise Wrong("unaware", expected=left, seen=seen)
     raise Wrong("handler-stays")
@@ -150,7 +164,7 @@ async def _judge_cap(
     except asyncio.QueueFull:
         pass
     if taken > 2 * CAP:
-        raise Wrong("no-cap")
+        raise Wrong("takes-ahead" if evas.maxsize > 0 else "no-cap")
     equal(taken, CAP, "other-cap")
     adas.put_nowait("awake")
     if not await ada.hears("awake"):
@@ -189,6 +203,7 @@ async def post_latest(answer: Answer) -> Right:
     ]
     expected = [[2, 3, 4], [4], [1, 4], [4], [1, 2, 3, 4]]
     full = (0, 3)
+    before = asyncio.all_tasks()
     try:
         answer(queues, 4)
     except asyncio.QueueFull as error:
@@ -200,6 +215,10 @@ async def post_latest(answer: Answer) -> Right:
     seen = [
         [queue.get_nowait() for _ in range(queue.qsize())] for queue in queues
     ]
+    if later := asyncio.all_tasks() - before:
+        for task in later:
+            task.cancel()
+        raise Wrong("posts-later", expected=expected, seen=seen)
     if seen == expected:
         return Right()
     if any(queue.waits for queue in queues):
@@ -260,7 +279,12 @@ async def post_or_cut(answer: Answer) -> Right:
         _post(answer, queues)
         if len(queues) < len(people):
             raise Wrong("deletes")
-        cut = await until(lambda: evas not in queues)
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        at_once = evas.transport.is_closing() or evas.state is not State.OPEN
+        cut = await until(
+            lambda: evas not in queues, PATIENCE if at_once else 3 * PATIENCE
+        )
         if adas.transport.is_closing() or limas.transport.is_closing():
             raise Wrong("cuts-others")
         equal(_content(kept["Ada"]), ["hola"], "others-without")
@@ -271,6 +295,8 @@ async def post_or_cut(answer: Answer) -> Right:
             raise Wrong("cuts-late")
         if not cut:
             raise Wrong("lets-stay")
+        if not at_once:
+            raise Wrong("cuts-later")
         equal(_content(kept["Eva"]), [1, 2], "takes-from-full")
         await service.visit()
         await until(lambda: len(queues) == len(people))

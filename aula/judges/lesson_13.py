@@ -21,6 +21,7 @@ from aula.judges.servers import Person, Service
 from aula.judges.waiting import MOMENT, PATIENCE, TURN, until
 
 BIG = "x" * 2**20  # more than lies between a server and a client
+VANISHED = 1006  # the code of a connection that was closed without a goodbye
 
 
 @exercise("13.1", answer="prediction", picture="wiretap")
@@ -89,16 +90,18 @@ async def _judge_rooms(answer: Answer, rooms: dict[Any, Any]) -> None:
         service.raise_errors()
         if service.closed:
             raise Wrong("error-escapes")
+        await _judge_others_stay(service, ada, bob)
+        await _judge_longer_path(service, ada, eva)
         await _judge_coming_and_going(service, ada, bob)
         for person in ada, bob, eva:
             await person.leave()
         await until(lambda: not rooms)
-        for error in service.errors:
-            if f"dictionary {CHANGED_SIZE}" in f"{error}":
-                raise Wrong("deleted-half-way", seen=error)
+        _refuse_deleting(service)
         service.raise_errors()
         for path, room in rooms.items():
             if count := _connections(room):
+                if all(one.close_code == VANISHED for one in room):
+                    raise Wrong("vanished-stay", path=path, count=count)
                 raise Wrong("ghosts", path=path, count=count)
         equal(sorted(map(str, rooms)), [], "empty-rooms")
 
@@ -110,6 +113,56 @@ async def _refuse_first_lost(ada: Person, lima: Person) -> None:
     await ada.send("hola, Lima")
     if await lima.hears("hola, Lima"):
         raise Wrong("first-message-lost", expected=["hola"], seen=lima.heard)
+
+
+async def _visit_room(service: Service, path: str) -> Person:
+    """Somebody whom the handler has let into a room."""
+    before = service.running
+    person = await service.visit(path)
+    await until(lambda: service.running > before)
+    return person
+
+
+async def _judge_others_stay(service: Service, ada: Person, bob: Person) -> None:
+    """Some more come, and leave in that order; all the others stay."""
+    people = [await _visit_room(service, "/garden") for _ in range(4)]
+    while people:
+        before = service.running
+        await people.pop(0).leave()
+        await until(lambda before=before: service.running < before)
+        text = f"hola, all {len(people) + 2}"
+        await bob.send(text)
+        for person in (ada, *people):
+            if not await person.hears(text):
+                service.raise_errors()
+                raise Wrong("evicts-another", expected=[text])
+
+
+async def _judge_longer_path(
+    service: Service, ada: Person, eva: Person
+) -> None:
+    """Two come to a room whose path has those of other rooms in it."""
+    kate = await _visit_room(service, "/kitchen/garden")
+    noa = await _visit_room(service, "/kitchen/garden")
+    await ada.send("from the garden")
+    await eva.send("from the kitchen")
+    await noa.send("from here")
+    await kate.hears("from here")
+    await asyncio.sleep(MOMENT)
+    if kate.heard != ["from here"] or "from here" in ada.heard + eva.heard:
+        raise Wrong("part-of-path", expected=["from here"], seen=kate.heard)
+    before = service.running
+    for person in kate, noa:
+        await person.leave()
+    await until(lambda: service.running == before - 2)
+    _refuse_deleting(service)
+
+
+def _refuse_deleting(service: Service) -> None:
+    """Refuse a loop over the rooms that deletes some of them."""
+    for error in service.errors:
+        if f"dictionary {CHANGED_SIZE}" in f"{error}":
+            raise Wrong("deleted-half-way", seen=error)
 
 
 async def _judge_coming_and_going(
@@ -180,6 +233,10 @@ GOOD = [
 NO_JSON = ["hola", '{"type": ']
 NO_OBJECTS = ["[1, 2]", '"hola"', "3", "null"]
 UNKNOWN = ['{"type": "dance"}', '{"name": "Ada"}']
+ODD_TYPES = [
+    '{"type": ["join"], "name": "Ada"}',
+    '{"type": null, "name": "Ada"}',
+]
 INCOMPLETE = ['{"type": "join"}', '{"type": "say", "name": "Ada"}']
 NO_TEXTS = ['{"type": "join", "name": ["Ada"]}', '{"type": "say", "text": 3}']
 NESTED = "[" * 100_000
@@ -201,6 +258,11 @@ async def parse(answer: Answer) -> Right:
         _refuse_none(message, seen)
         raise Wrong("anything", message=message, seen=seen)
     _refuse_taken(answer, UNKNOWN, "any-type")
+    for message, seen in _taken(answer, ODD_TYPES):
+        if isinstance(seen, Exception):
+            raise Wrong("no-key", message=message, seen=seen)
+        _refuse_none(message, seen)
+        raise Wrong("any-type", message=message, seen=seen)
     _refuse_taken(answer, INCOMPLETE, "no-field")
     captured = getattr(answer, "__code__", None)
     if captured is not None and "str" in captured.co_varnames:
@@ -264,7 +326,8 @@ def _is_own(error: Exception) -> bool:
 
 
 EARLY = "too early"
-NONSENSE = ["hola", "[1, 2]", *UNKNOWN, *INCOMPLETE, *NO_TEXTS, NESTED]
+NONSENSE = ["hola", "[1, 2]", *UNKNOWN, ODD_TYPES[0], *INCOMPLETE, *NO_TEXTS]
+NONSENSE.append(NESTED)
 ERROR = '{"type": "error", "reason": …}'
 ROOM = 20
 # The first text fills what lies between, and of the others 20 may wait.
@@ -491,28 +554,50 @@ async def _judge_vanishing(
 
 
 async def _judge_second_join(answer: Answer) -> None:
-    """Eva joins, then joins once more under another name, and leaves."""
+    """Eva joins, errs, joins once more under another name, and leaves."""
     members: dict[Any, Any] = {}
     async with Service(answer, members) as service:
+        ada = await _join(service, "Ada")
+        await _hears(ada, type="joined", name="Ada")
         eva = await _join(service, "Eva")
         await _hears(eva, type="joined", name="Eva")
+        await _judge_error(service, eva, ada, "hola")
+        await _judge_false_name(eva)
+        before = len(_events(eva, type="error"))
         await eva.send(_request(type="join", name="Eve"))
         await until(
             lambda: (
-                _events(eva, type="error")
+                len(_events(eva, type="error")) > before
                 or _events(eva, type="joined", name="Eve")
                 or eva.gone
             )
         )
         if _events(eva, type="joined", name="Eve"):
             raise Wrong("joined-twice", expected=ERROR, seen=_heard(eva)[-1:])
-        await eva.leave()
+        for person in eva, ada:
+            await person.leave()
         await until(lambda: not members)
         service.raise_errors()
         equal(sorted(map(str, members)), [], "two-names")
-        if not _events(eva, type="error"):
+        if len(_events(eva, type="error")) == before:
             raise Wrong("second-join", expected=ERROR, seen=_heard(eva)[-1:])
+        if _events(ada, type="error"):
+            raise Wrong("told-all", seen=_heard(ada)[-1:])
         _refuse_no_reason(eva)
+
+
+async def _judge_false_name(eva: Person) -> None:
+    """Eva says something, in a request that has Ada's name in it."""
+    before = len(_events(eva, type="error"))
+    await eva.send(_request(type="say", name="Ada", text="not me"))
+    await until(
+        lambda: (
+            _events(eva, text="not me")
+            or len(_events(eva, type="error")) > before
+        )
+    )
+    if _events(eva, type="said", name="Ada", text="not me"):
+        raise Wrong("false-name", seen=_heard(eva)[-1:])
 
 
 async def _judge_empty_name(answer: Answer) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import (
+    ConcurrencyError,
     ConnectionClosed,
     ConnectionClosedError,
     ConnectionClosedOK,
@@ -45,6 +46,7 @@ from aula.judges.servers import calling, path_of, serving
 from aula.judges.waiting import (
     MOMENT,
     PATIENCE,
+    TURN,
     Silence,
     ends,
     ends_before,
@@ -60,15 +62,17 @@ class _Greeter:
     """A server, and the blocking client of it that an answer is given.
 
     Attributes:
+        greeting: what it says to each name.
         url: where it is served.
         most: how many clients it had at once.
         got_many: whether it was asked with several names at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, greeting: str = "Hola") -> None:
         self.url = ""
         self.most = 0
         self.got_many = False
+        self.greeting = greeting
         self._present = 0
         self._alone = False
         self._loop_thread = threading.get_ident()
@@ -84,7 +88,7 @@ class _Greeter:
             if not self._alone:
                 self._alone = not await until(lambda: self.most == len(NAMES))
             await asyncio.sleep(DELAYS.get(name, 0))
-            await websocket.send(f"Hola, {name!s}")
+            await websocket.send(f"{self.greeting}, {name!s}")
             await websocket.wait_closed()
         self._present -= 1
 
@@ -149,7 +153,26 @@ async def ask_all(answer: Answer) -> Right:
     if items != expected:
         raise Wrong("other-replies", expected=expected, seen=seen)
     equal(greeter.most, len(NAMES), "one-by-one")
+    await _judge_equal_names(answer)
     return Right()
+
+
+async def _judge_equal_names(answer: Answer) -> None:
+    """Two of the names are equal, and other things are answered this time."""
+    greeter = _Greeter("Buenas")
+    names, calls = ["Lima", "Eva", "Lima"], []
+
+    def fetch(name: str) -> str | bytes:
+        calls.append(name)
+        return greeter.fetch(name)
+
+    expected = [f"{greeter.greeting}, {name}" for name in names]
+    async with serving(greeter.greet) as greeter.url:
+        seen = await answer(fetch, [*names])
+    if not calls:
+        raise Wrong("kept-replies", expected=expected, seen=seen)
+    equal(sorted(calls), sorted(names), "asked-once")
+    equal(list(seen), expected, "equal-names")
 
 
 async def _put_away(unawaited: list[Any]) -> None:
@@ -189,6 +212,8 @@ async def last_words(answer: Any, program: Program) -> Right:
         equal(answer, program.lines, "task-not-awaited")
     if isinstance(answer, list) and "latte" in answer:
         equal(answer, program.lines, "bare-message")
+    if isinstance(answer, list) and answer[:2] == ["leaving", REPLIED[0]]:
+        equal(answer, program.lines, "received-late")
     refuse_other(answer, program.lines)
     return Right()
 
@@ -300,7 +325,7 @@ async def chat(answer: Answer, run: Recorder) -> Right:
     if orphans:
         raise Wrong("nobody-awaited", seen=failure(orphans[0]))
     equal(codes, [1000], "other-code")
-    await _judge_failing_show(answer)
+    await _judge_failing_show(answer, run)
     return Right()
 
 
@@ -333,7 +358,7 @@ class _NoPaper(Exception):
     """What a show raises that cannot show a message."""
 
 
-async def _judge_failing_show(answer: Answer) -> None:
+async def _judge_failing_show(answer: Answer, run: Recorder) -> None:
     """What ``show`` raises comes out, at the end at the latest."""
     failed = asyncio.Event()
 
@@ -347,9 +372,18 @@ async def _judge_failing_show(answer: Answer) -> None:
     async with serving(_Talk().reply) as url:
         task = asyncio.create_task(answer(url, next_line, show))
         error = failure(task) if await ends(task) else None
-    raised = leaves(error) if error else ()
-    if not any(isinstance(one, _NoPaper) for one in raised):
+    if _is_for_lack_of_paper(error):
+        return
+    tasks = [lane.task for lane in run.lanes if lane.task.done()]
+    if any(_is_for_lack_of_paper(failure(one)) for one in tasks):
         raise Wrong("show-error-lost")
+    raise Wrong("show-error-caught")
+
+
+def _is_for_lack_of_paper(error: BaseException | None) -> bool:
+    return error is not None and any(
+        isinstance(one, _NoPaper) for one in leaves(error)
+    )
 
 
 TICKS = [f"tick {number}" for number in range(5)]
@@ -357,6 +391,7 @@ GAP = 0.1  # seconds between two of them
 QUIET = 0.3  # seconds without one that end them
 LATE = "late"  # what comes after a longer silence, to those who still wait
 LAST = ["latte", "mocha"]  # what comes before a close
+ODD = ["latte", "", "latte", "mocha"]  # what comes before an endless silence
 
 
 class _Ticker:
@@ -376,12 +411,16 @@ class _Ticker:
             match path_of(websocket):
                 case "/closing":
                     await websocket.send(LAST[0])
-                    await asyncio.sleep(0.8)
+                    await asyncio.sleep(0.7)
                     await websocket.send(LAST[1])
                 case "/failing":
                     await websocket.send(LAST[0])
                     await websocket.send(LAST[1])
                     await websocket.close(1011)
+                case "/odd":
+                    for message in ODD:
+                        await websocket.send(message)
+                    await websocket.wait_closed()
                 case "/silent":
                     await websocket.wait_closed()
                 case _:
@@ -415,6 +454,7 @@ async def until_quiet(answer: Answer) -> Right:
             await _judge_paced(answer, ticker, url)
         await _judge_closing(answer, f"{url}/closing")
         await _judge_closing(answer, f"{url}/failing")
+        await _judge_silence(answer, f"{url}/odd")
         await _judge_cancelled(answer, f"{url}/silent")
     return Right(count=len(TICKS))
 
@@ -463,7 +503,30 @@ async def _judge_closing(answer: Answer, url: str) -> None:
                     "named-not-caught", expected=LAST, seen=error
                 ) from None
             raise Wrong("close-escapes", expected=LAST, seen=error) from None
+    if isinstance(seen, list) and seen[-len(LAST) :] == LAST != seen:
+        raise Wrong("kept-between-calls", expected=LAST, seen=seen)
     equal(seen, LAST, "other-limit" if seen == LAST[:1] else "lost-at-close")
+
+
+async def _judge_silence(answer: Answer, url: str) -> None:
+    """Equal messages and an empty one come, and then nothing more ever."""
+    async with calling(url) as websocket:
+        await asyncio.sleep(2 * TURN)  # they are all there
+        try:
+            seen = await patiently(answer(websocket, GAP), 2 * PATIENCE)
+        except Silence:
+            raise Wrong("looks-too-late") from None
+        if seen == ODD[:1]:
+            raise Wrong("empty-ends", expected=ODD, seen=seen)
+        if isinstance(seen, list) and sorted(seen) == sorted({*ODD}):
+            raise Wrong("no-repeats", expected=ODD, seen=seen)
+        equal(seen, ODD, "other-messages")
+        await asyncio.sleep(TURN)
+        with suppress(Silence, ConnectionClosed):
+            try:
+                await patiently(websocket.recv(), 5 * TURN)
+            except ConcurrencyError:
+                raise Wrong("still-reading") from None
 
 
 async def _judge_cancelled(answer: Answer, url: str) -> None:

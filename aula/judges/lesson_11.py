@@ -101,9 +101,7 @@ def _raise_errors(service: Service) -> None:
     service.raise_errors()
 
 
-def _refuse_presence(
-    connected: set[Any], ada: Person, mistake: str
-) -> None:
+def _refuse_presence(connected: set[Any], ada: Person, mistake: str) -> None:
     """Only Ada is still there."""
     if not connected:
         raise Wrong("evicts", expected=1, seen=0)

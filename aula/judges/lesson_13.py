@@ -123,13 +123,15 @@ async def _visit_room(service: Service, path: str) -> Person:
     return person
 
 
-async def _judge_others_stay(service: Service, ada: Person, bob: Person) -> None:
+async def _judge_others_stay(
+    service: Service, ada: Person, bob: Person
+) -> None:
     """Some more come, and leave in that order; all the others stay."""
     people = [await _visit_room(service, "/garden") for _ in range(4)]
     while people:
-        before = service.running
         await people.pop(0).leave()
-        await until(lambda before=before: service.running < before)
+        # Ada, Bob and Eva are still there.
+        await until(lambda: service.running == 3 + len(people))
         text = f"hola, all {len(people) + 2}"
         await bob.send(text)
         for person in (ada, *people):
@@ -148,7 +150,7 @@ async def _judge_longer_path(
     await eva.send("from the kitchen")
     await noa.send("from here")
     await kate.hears("from here")
-    await asyncio.sleep(MOMENT)
+    await asyncio.sleep(5 * TURN)
     if kate.heard != ["from here"] or "from here" in ada.heard + eva.heard:
         raise Wrong("part-of-path", expected=["from here"], seen=kate.heard)
     before = service.running

@@ -170,7 +170,7 @@ async def _judge_equal_names(answer: Answer) -> None:
     async with serving(greeter.greet) as greeter.url:
         seen = await answer(fetch, [*names])
     if not calls:
-        raise Wrong("kept-replies", expected=expected, seen=seen)
+        raise Wrong("kept-between-calls", expected=expected, seen=seen)
     equal(sorted(calls), sorted(names), "asked-once")
     equal(list(seen), expected, "equal-names")
 

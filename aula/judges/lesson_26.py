@@ -118,6 +118,16 @@ class Broker:
         report = await self.look("/connz")
         return sum(one["subscriptions"] for one in report["connections"])
 
+    async def queue_groups(self) -> list[str]:
+        """The names of those in which somebody shares a subject."""
+        report = await self.look("/connz?subs=detail")
+        return [
+            one["qgroup"]
+            for connection in report["connections"]
+            for one in connection.get("subscriptions_list_detail") or []
+            if one.get("qgroup")
+        ]
+
     async def settles(self, count: int) -> int:
         """Wait until there are so many; returns how many there are."""
         found = -1
@@ -252,18 +262,22 @@ async def hall(answer: Answer) -> Right:
         await eva.send("Eva")
         await eva.hears("+Eva")
         await ada.hears("+Eva")
-        for text in "yerba", "mate":
+        for text in "yerba", "mate", "", "chai":
             await lima.send(text)
         # What is heard last, after all that was to be heard before.
-        last = "Lima: mate"
+        last = "Lima: chai"
         if not await ada.hears(last):
             _raise_errors(*services)
+            if "Eva: chai" in ada.heard:
+                raise Wrong("other-speaker", expected=last, seen="Eva: chai")
+            if lima.gone and "Lima: mate" in ada.heard:
+                raise Wrong("empty-ends", seen=ada.heard[-2:])
             if lima.gone:
                 raise Wrong("sent-away", seen=lima.heard)
             if last in lima.heard:
                 raise Wrong("stays-here", seen=ada.heard)
         await eva.hears(last)
-        said = ["+Eva", "Lima: yerba", last]
+        said = ["+Eva", "Lima: yerba", "Lima: mate", "Lima: ", last]
         _raise_errors(*services)
         await _refuse_more(broker, ada, ["+Ada", "+Lima", *said])
         await _refuse_more(broker, lima, ["+Lima", *said])
@@ -277,6 +291,7 @@ async def hall(answer: Answer) -> Right:
         await until(lambda: there.service.running <= 1)
         if there.service.closed:
             raise Wrong("closed-escapes")
+        await _judge_return(there, ada)
         await _judge_nameless(there, ada, mute)
         _raise_errors(*services)
     return Right()
@@ -312,7 +327,22 @@ async def _judge_absence(
             raise Wrong("farewell-here", expected=farewell, seen=ada.heard)
         raise Wrong(mistake, expected=farewell, seen=ada.heard)
     equal(ada.heard.count(farewell), 1, "farewell-twice")
+    if len(process.connected) < left:
+        raise Wrong("others-removed")
     equal(len(process.connected), left, "still-connected")
+
+
+async def _judge_return(process: _Process, ada: Person) -> None:
+    """Lima comes again, and leaves again."""
+    lima = await process.service.visit()
+    await lima.send("Lima")
+    if not await until(lambda: ada.heard.count("+Lima") > 1):
+        _raise_errors(process.service)
+        raise Wrong("return-unannounced", seen=ada.heard[-2:])
+    await lima.leave()
+    if not await until(lambda: ada.heard.count("-Lima") > 1):
+        raise Wrong("silent-farewell", expected="-Lima", seen=ada.heard[-2:])
+    await until(lambda: process.service.running <= 1)
 
 
 async def _judge_nameless(
@@ -355,14 +385,26 @@ async def in_subject(answer: Answer) -> Right:
             lima = await there.visit("/salon7")
             eva = await there.visit("/patio")
             await broker.settles(3)
-            await _judge_room(here, there, ada, lima, eva)
+            await _judge_room(broker, here, there, ada, lima, eva)
+            loop = asyncio.get_running_loop()
+            silent_since = loop.time()
             await _judge_names(broker, here, ada)
+            await _judge_case(broker, here, ada)
+            await asyncio.sleep(silent_since + SILENCE - loop.time())
+            await eva.send("pan")
+            if not await eva.hears("pan"):
+                raise Wrong("deaf-later", expected="pan", seen=eva.heard[1:])
             await _judge_departures(broker, here, there, ada, lima, eva)
     return Right()
 
 
 async def _judge_room(
-    here: Service, there: Service, ada: Person, lima: Person, eva: Person
+    broker: Broker,
+    here: Service,
+    there: Service,
+    ada: Person,
+    lima: Person,
+    eva: Person,
 ) -> None:
     for text in "hola", "¿qué tal?":
         await ada.send(text)
@@ -374,6 +416,9 @@ async def _judge_room(
         raise Wrong("digit-refused", seen=ada.code)
     if ada.gone or eva.gone:
         raise Wrong("turned-away", seen=ada.code or eva.code)
+    if (ada.heard, lima.heard) != (said, said):
+        for group in await broker.queue_groups():
+            raise Wrong("shared-queue", group=group, seen=lima.heard)
     if ada.heard == said and not lima.heard:
         raise Wrong("this-process-only", expected=said, seen=lima.heard)
     if not ada.heard and not lima.heard:
@@ -412,6 +457,22 @@ async def _judge_names(broker: Broker, here: Service, ada: Person) -> None:
         equal(spy.code, 1008, "other-code", path=path)
 
 
+async def _judge_case(broker: Broker, here: Service, ada: Person) -> None:
+    """A room with the same letters, but capital ones, is another room."""
+    before = len(ada.heard)
+    zoe = await here.visit("/SALON7")
+    await broker.settles(4)
+    _raise_errors(here)
+    await ada.send("secret")
+    await until(lambda: len(ada.heard) > before)
+    if await zoe.hears("secret", seconds=MOMENT):
+        raise Wrong("case-mixed", seen=zoe.heard)
+    if zoe.gone:
+        raise Wrong("turned-away", seen=zoe.code)
+    await zoe.leave()
+    await broker.settles(3)
+
+
 async def _judge_departures(
     broker: Broker,
     here: Service,
@@ -445,18 +506,18 @@ async def replay(answer: Answer) -> Right:
             ("patio", "uno"),
             ("salon7", "dos"),
             ("patio", "tres"),
-            ("patio", "cuatro"),
+            ("patio", "uno"),
         ):
             await stream.publish(f"log.{room}", text.encode())
         await _judge_replay(
-            broker, answer, stream, 1, ["3 tres", "4 cuatro", "5 cinco"], True
+            broker, answer, stream, 1, ["3 tres", "4 uno", "5 cinco"], True
         )
         await _judge_replay(
             broker,
             answer,
             stream,
             0,
-            ["1 uno", "3 tres", "4 cuatro", "5 cinco", "6 seis", "7 siete"],
+            ["1 uno", "3 tres", "4 uno", "5 cinco", "6 seis", "7 siete"],
             False,
         )
     return Right()
@@ -516,6 +577,8 @@ def _judge_heard(
         raise Wrong("already-seen", expected=expected, seen=seen)
     if seen == expected[-1:]:
         raise Wrong("gap", expected=expected, seen=seen)
+    if seen == [one for one in expected if one != "4 uno"]:
+        raise Wrong("same-text", expected=expected, seen=seen)
     if seen == expected[:-1]:
         raise Wrong("old-only", expected=expected, seen=seen)
     if ada.gone:
@@ -545,6 +608,9 @@ async def _judge_end(
     for error in service.closed:
         raise Wrong("closed-escapes", seen=error)
     _raise_errors(service)
+    for consumer in await stream.consumers_info("log"):
+        if name := consumer.config.durable_name:
+            raise Wrong("durable", name=name)
     left = await broker.settles(before)
     if left > before:
         raise Wrong("keeps-subscription", expected=0, seen=left - before)
@@ -595,6 +661,23 @@ class _Backends:
         self.taken.clear()
         for _ in range(people):
             await self._connect(answer, ports)
+        if (taken := sum(self.taken.values())) > people:
+            raise Wrong("too-many", people=people, taken=taken)
+        return [self.taken.get(port, 0) for port in order]
+
+    async def counts_at_once(
+        self, answer: Answer, ports: list[int], order: list[int]
+    ) -> list[int]:
+        """Six connect at once; the same."""
+        self.taken.clear()
+        for outcome in await asyncio.gather(
+            *(self._connect(answer, ports) for _ in range(6)),
+            return_exceptions=True,
+        ):
+            if isinstance(outcome, Wrong):
+                raise outcome
+            if outcome is not None:
+                raise Wrong("at-once-fails", seen=outcome)
         return [self.taken.get(port, 0) for port in order]
 
     async def _connect(self, answer: Answer, ports: list[int]) -> None:
@@ -648,6 +731,7 @@ async def _judge_turns(
         raise Wrong("deleted", expected=places, seen=sorted(ports))
     if 0 in (seen[0], seen[2]):
         raise Wrong("always-one", expected=[3, 0, 3], seen=seen)
+    of_two = seen
     backends.stop(order[0])
     try:
         seen = await backends.counts(answer, ports, order)
@@ -660,6 +744,7 @@ async def _judge_turns(
             await backends.counts(answer, ports, order, 1)
         except OSError as error:
             raise Wrong("gives-up-early", seen=error) from None
+    equal(of_two, [3, 0, 3], "uneven")
     backends.stop_all()
     await _judge_none(answer, ports)
     for port in order:
@@ -670,6 +755,27 @@ async def _judge_turns(
         seen = [0, 0, 0]
     if sorted(ports) != places or 0 in seen:
         raise Wrong("deleted", expected=[2, 2, 2], seen=seen)
+    seen = await backends.counts_at_once(answer, ports, order)
+    equal(seen, [2, 2, 2], "at-once-uneven")
+    await _judge_other_lists(backends, answer, order)
+
+
+async def _judge_other_lists(
+    backends: _Backends, answer: Answer, order: list[int]
+) -> None:
+    """Another balancer, with one port or none."""
+    try:
+        seen = await backends.counts(answer, order[2:], order, 3)
+    except OSError as error:
+        raise Wrong("own-list", seen=error) from None
+    equal(seen, [0, 0, 3], "own-list")
+    try:
+        nothing = await answer([])
+    except ConnectionError:
+        return
+    except Exception as error:
+        raise Wrong("no-ports", seen=error) from None
+    raise Wrong("no-ports", seen=nothing)
 
 
 async def _judge_none(answer: Answer, ports: list[int]) -> None:

@@ -36,7 +36,7 @@ from aula.judges.mistakes import (
     refuse_none,
 )
 from aula.judges.servers import SMALL, Person, Service, address
-from aula.judges.waiting import MOMENT, PATIENCE, ends, until
+from aula.judges.waiting import MOMENT, PATIENCE, TURN, ends, until
 
 TOKENS = {"class": "latte-4711", "screen": "mocha-77a1"}
 LIMIT = 64 * 1024  # bytes that may wait for a screen
@@ -76,7 +76,9 @@ class _Door:
                 if hello is not None:
                     await websocket.send(_text(hello))
             if not await until(lambda: len(self.outcomes) > known):
-                raise Wrong("no-deadline")
+                if hello is None:
+                    raise Wrong("no-deadline")
+                raise Wrong("goes-on-waiting", hello=_text(hello)[:60])
         return self.outcomes[-1]
 
 
@@ -149,6 +151,8 @@ async def _judge_uninvited(
 async def read_nick(answer: Answer) -> Right:
     for nick in "Ada", "José Núñez", "李雷", "x", "x" * 20, "l33t_ :-)":
         _judge_nick(answer, nick, nick, "nick-refused")
+    for nick in "é" * 20, "李" * 20, "🦊" * 20:
+        _judge_nick(answer, nick, nick, "counts-bytes")
     for nick in SCRIPT, "Ada & <b>Lima</b>":
         _judge_nick(answer, nick, nick, "html-changed")
     for nick in " Ada", "Ada  ", "\tAda", f"   {'x' * 20}\n":
@@ -224,7 +228,11 @@ async def show(answer: Answer) -> Right:
             await until(lambda: not screens)
         if screens:
             raise Wrong("still-registered", seen=len(screens))
-        await _judge_post(stage)
+        posted = json.dumps({"solved": "shout"})
+        await _judge_post(stage, posted, "post-ignored")
+        await _judge_post(stage, "", "empty-post")
+        await _judge_cancelled(stage)
+    await _judge_empty(answer)
     return Right()
 
 
@@ -233,6 +241,7 @@ class _Stage:
 
     Attributes:
         ends: what its calls raised, or None.
+        task: the one that runs the last call.
         busy: how many times a row still comes while a ``send`` waits.
     """
 
@@ -241,12 +250,14 @@ class _Stage:
     ) -> None:
         self.rows, self.screens = rows, screens
         self.ends: list[Any] = []
+        self.task: asyncio.Task[Any] | None = None
         self.busy = 0
         self._door = asyncio.Event()
 
         async def handler(websocket: ServerConnection) -> None:
             await self._door.wait()
             self._door.clear()
+            self.task = asyncio.current_task()
             if self.busy:
                 self._wait_in_send(websocket)
             try:
@@ -303,10 +314,13 @@ async def _judge_registered(stage: _Stage, screen: Person, many: int) -> None:
 
 
 async def _judge_busy(stage: _Stage, lobby: Person) -> None:
-    """Rows come while each message to a new screen waits."""
+    """Rows come in each turn, and while each message to a screen waits."""
     stage.busy = 3
     late = await stage.service.visit()
     await stage.admit()
+    for number in range(12):
+        stage.publish(_row(number, "Eva", f"turn{number}"))
+        await asyncio.sleep(0 if number < 6 else TURN)
     await until(lambda: late.heard)
     stage.service.raise_errors()
     await _judge_registered(stage, late, 2)
@@ -320,6 +334,8 @@ async def _judge_busy(stage: _Stage, lobby: Person) -> None:
     await until(lambda: stage.ends)
     if not await until(lambda: len(stage.screens) < 2):
         raise Wrong("still-registered", seen=len(stage.screens))
+    if not stage.screens:
+        raise Wrong("others-removed")
     stage.ends.clear()
 
 
@@ -375,20 +391,41 @@ def _judge_story(stage: _Stage, screen: Person, mistake: str) -> None:
     raise Wrong("other-order", seen=[row[1] for row in heard[-3:]])
 
 
-async def _judge_post(stage: _Stage) -> None:
+async def _judge_post(stage: _Stage, post: str, mistake: str) -> None:
     cheat = await stage.service.visit()
     stage.ends.clear()
     await stage.admit()
     await until(lambda: stage.screens)
-    await cheat.send(json.dumps({"solved": "shout"}))
+    await cheat.send(post)
     await until(lambda: stage.ends)
     stage.service.raise_errors()
     seen = stage.ends[0] if stage.ends else None
     if not isinstance(seen, ValueError):
-        raise Wrong("post-ignored", seen=seen)
+        raise Wrong(mistake, seen=seen)
     await until(lambda: not stage.screens)
     if stage.screens:
         raise Wrong("still-registered", seen=len(stage.screens))
+
+
+async def _judge_cancelled(stage: _Stage) -> None:
+    await stage.service.visit()
+    await stage.admit()
+    await until(lambda: stage.screens)
+    if stage.task is not None:
+        stage.task.cancel()
+    if not await until(lambda: not stage.screens):
+        raise Wrong("cancelled-stays", seen=len(stage.screens))
+
+
+async def _judge_empty(answer: Answer) -> None:
+    """Nobody has solved anything yet."""
+    stage = _Stage(answer, [], set())
+    async with stage.service as service:
+        screen = await service.visit()
+        await stage.admit()
+        await until(lambda: screen.heard or screen.gone)
+        service.raise_errors()
+        equal(_said(screen)[:1], [{"snapshot": []}], "empty-board")
 
 
 @exercise("27.4", answer="function", parameters=3, limit=20, picture=None)
@@ -437,6 +474,11 @@ async def publish(answer: Answer) -> Right:
             raise Wrong("kept-in-set", seen=len(screens))
         equal(len(screens), 2, "kept-in-set")
         await _judge_two(service, answer, rows, screens)
+        await _judge_limit(service, answer, rows, screens)
+    rows.clear()
+    _publish(answer, _row(0), rows, set())
+    if rows != [_row(0)]:
+        raise Wrong("unwatched-lost", seen=len(rows))
     return Right()
 
 
@@ -466,6 +508,34 @@ async def _judge_two(
     left = sum(not one.transport.is_closing() for one in asleep)
     if left:
         raise Wrong("one-cut", left=left)
+
+
+async def _judge_limit(
+    service: Service,
+    answer: Answer,
+    rows: list[Any],
+    screens: set[ServerConnection],
+) -> None:
+    """As much waits for one as may, and then a row more."""
+    known = {*screens}
+    person = await service.visit()
+    await until(lambda: len(screens) > len(known))
+    person.sleep()
+    [asleep] = screens - known
+    waiting = asleep.transport.get_write_buffer_size
+    for _ in range(250):
+        if waiting() < 1000:  # the buffers of the system are not yet full
+            broadcast([asleep], "x" * 4000)
+    few = 200  # bytes, more than the next row takes
+    broadcast([asleep], "x" * (LIMIT - waiting() - few))
+    _publish(answer, _row(-2), rows, screens)
+    if asleep.transport.is_closing():
+        raise Wrong("cut-too-soon", waiting=LIMIT - few, limit=LIMIT)
+    broadcast([asleep], "x" * few)
+    if waiting() > LIMIT:
+        _publish(answer, _row(-3), rows, screens)
+        if not asleep.transport.is_closing():
+            raise Wrong("sleeper-stays", limit=LIMIT, waiting=waiting())
 
 
 def _publish(
@@ -582,6 +652,8 @@ async def book(answer: Answer) -> Right:
         await _judge_reopened(answer, path, rows)
         await _judge_full(answer, kept, path, rows)
         await _judge_broken(answer, kept, path)
+        mixed = [_row(305, "Uma"), _row(303, "Zoe", "c"), _row(304, "Abe")]
+        await _judge_new(kept, mixed, mixed)
         kept.close()
         if left := sum(map(_is_open, opened)):
             raise Wrong("left-open", left=left)
@@ -605,9 +677,12 @@ async def _judge_new(kept: Any, rows: list[Any], expected: Any) -> None:
     refuse_none(seen, expected)
     if not isinstance(seen, list | tuple):
         raise Wrong("other-rows", expected=expected, seen=seen)
-    if [[*row] for row in seen] != expected and len(seen) > len(expected):
+    found = [[*row] for row in seen]
+    if found != expected and len(found) > len(expected):
         raise Wrong("counts-twice", expected=expected, seen=seen)
-    equal([[*row] for row in seen], expected, "other-rows")
+    if sorted(found) == sorted(expected):
+        equal(found, expected, "other-order")
+    equal(found, expected, "other-rows")
 
 
 def _found(answer: Answer, path: Path) -> list[list[Any]]:
@@ -645,15 +720,20 @@ async def _judge_reopened(answer: Answer, path: Path, rows: list[Any]) -> None:
 
 
 async def _judge_broken(answer: Answer, kept: Any, path: Path) -> None:
-    """A row in the middle of a list cannot be kept."""
-    rows = [_row(200, "Kim"), ["Kim", object(), 1.0]]
-    with suppress(Exception):
-        await asyncio.to_thread(kept.keep, rows)
-    await _judge_new(kept, [_row(201, "Kim", "b")], [_row(201, "Kim", "b")])
-    found = _found(answer, _killed(path, "killed4.db"))
-    of_kim = [row for row in found if row[0] == "Kim"]
-    if len(of_kim) > 1:
-        raise Wrong("half-kept", wanted=1, found=len(of_kim))
+    """A row in the middle of a list cannot be kept: SQLite or Python fails."""
+    for number, broken in enumerate(
+        (["Kim", object(), 1.0], ["Kim", "\ud800", 1.0], ["Kim", "short"])
+    ):
+        with suppress(Exception):
+            await asyncio.to_thread(
+                kept.keep, [_row(200, "Kim", f"a{number}"), broken]
+            )
+        good = _row(201 + number, "Kim", f"b{number}")
+        await _judge_new(kept, [good], [good])
+        found = _found(answer, _killed(path, f"broken{number}.db"))
+        of_kim = [row for row in found if row[0] == "Kim"]
+        if len(of_kim) > number + 1:
+            raise Wrong("half-kept", wanted=number + 1, found=len(of_kim))
 
 
 async def _judge_full(
@@ -754,6 +834,14 @@ async def write(answer: Answer) -> Right:
         if early:
             raise Wrong("answers-first", seen=early[0])
         await _judge_refusal(writer, book, told, put)
+        book.disk.clear()
+        put(_row(7, "Lima"))
+        known = len(book.batches)
+        await until(lambda: len(book.batches) > known)
+        writer.cancel()
+        book.disk.set()
+        if not await ends(writer):
+            raise Wrong("cancel-swallowed")
     finally:
         book.disk.set()
         writer.cancel()
@@ -791,6 +879,11 @@ async def _judge_writing(
     await _refuse_silence(kept)
     if len(book.batches) > 2:
         raise Wrong("one-by-one", seen=len(book.batches))
+    given = [[*row] for batch in book.batches for row in batch]
+    if rows[3] not in given:
+        raise Wrong("row-dropped", expected=rows[3])
+    if len(given) > len(rows):
+        raise Wrong("kept-again", put=len(rows), given=len(given))
     equal(told, [rows[0], rows[1], rows[3]], "told-other")
     for one in kept[:3]:
         equal(one.result(), None, "other-result")
@@ -807,6 +900,9 @@ async def _judge_refusal(
     kept = [put(_row(4, "Iris")), put(_row(5, "Zoe"))]
     await until(lambda: all(one.done() for one in kept) or writer.done())
     _refuse_writer_end(writer, "writer-dies")
+    tries = [batch for batch in book.batches if _row(4, "Iris") in batch]
+    if len(tries) > 1 and not kept[0].done():
+        raise Wrong("tries-again", times=len(tries))
     await _refuse_silence(kept)
     if len(told) > known:
         raise Wrong("too-soon", seen=told[known:])
@@ -893,6 +989,10 @@ async def render(answer: Answer) -> Right:
         if not isinstance(seen, str):
             raise Wrong("no-page", seen=seen)
         page = _Items(seen)
+        if not nicks and page.items:
+            raise Wrong("nobody-shown", seen=seen)
+        if _Items(answer(rows)).items != page.items:
+            raise Wrong("lines-stay", seen=answer(rows))
         pages.append((page, [f"{nick}: {name}" for nick, name, _ in rows]))
         if nicks and "li" not in page.tags:
             raise Wrong("no-items", seen=seen)
@@ -907,7 +1007,20 @@ async def render(answer: Answer) -> Right:
         if texts != expected and "&" in "".join(texts):
             raise Wrong("escaped-twice", expected=expected, seen=texts)
         equal(texts, expected, "other-text")
+    _judge_patterns(answer)
     return Right()
+
+
+def _judge_patterns(answer: Answer) -> None:
+    """Nicknames that are patterns, to what fills in or replaces texts."""
+    for nick in "100%", "%s", "{}", "{0}", "{exercise}", "$nick", "\\1":
+        expected = [f"{nick}: shout"]
+        try:
+            items = _Items(answer([_row(0, nick)])).items
+            seen = [item.strip() for item in items]
+        except Exception as error:
+            raise Wrong("nick-as-pattern", nick=nick, seen=error) from None
+        equal(seen, expected, "nick-as-pattern", nick=nick)
 
 
 @exercise("27.8", answer="function", parameters=2, limit=45, picture=None)
@@ -1066,7 +1179,7 @@ AS_SCREEN = {"token": TOKENS["screen"], "role": "screen"}
 
 async def _attack_door(url: str) -> None:
     """Hellos that must not get in, and messages that must not be kept."""
-    reasons = []
+    reasons: dict[str, Any] = {}
     for code, hello, then in (
         (4401, "hola", None),
         (4401, [TOKENS["class"]], None),
@@ -1077,6 +1190,8 @@ async def _attack_door(url: str) -> None:
         (4400, _as_learner("x" * 21), None),
         (4400, _as_learner("Ada"), {"solved": "Shout'"}),
         (4400, _as_learner("Ada"), "hola"),
+        (4400, {"token": TOKENS["class"]}, None),
+        (4400, _as_learner("Ada") | {"role": "teacher"}, {"solved": 5}),
         (4400, AS_SCREEN, {"solved": "shout"}),
     ):
         guest = await _enter(url, hello)
@@ -1091,13 +1206,19 @@ async def _attack_door(url: str) -> None:
         if then is not None and hello is AS_SCREEN and not guest.gone:
             guest.vanish()
             raise Wrong("screen-posts", seen=heard)
+        if hello is not AS_SCREEN and len(heard) < len(guest.heard):
+            guest.vanish()
+            raise Wrong("snapshot-to-class", hello=said)
         if not guest.gone:
             guest.vanish()
             raise Wrong("not-closed", hello=said)
         equal(guest.code, code, "other-code", hello=said)
-        reasons.append(guest.reason)
-    if not any(reasons):  # somebody's own error may have no text
+        reasons[_text(then) if then else said] = guest.reason
+    if not any(reasons.values()):  # somebody's own error may have no text
         raise Wrong("no-reason")
+    # Two errors of parts that are ready, and whose texts differ.
+    if reasons["hola"] == reasons[_text({"solved": "Shout'"})]:
+        raise Wrong("own-reason", reason=reasons["hola"])
 
 
 async def _attack_class(server: Any, url: str) -> list[Any]:
@@ -1122,7 +1243,7 @@ async def _attack_class(server: Any, url: str) -> list[Any]:
     try:
         ada = await _enter(url, _as_learner(SCRIPT))
         learners.append(ada)
-        await _judge_first_row(ada, screen, spy)
+        await _judge_first_row(ada, screen, spy, sleeper)
         learners.append(await _judge_repeat(url, ada, screen))
         await _judge_many(url, screen, learners)
         if spy.heard:
@@ -1133,9 +1254,11 @@ async def _attack_class(server: Any, url: str) -> list[Any]:
     return [[*event.values()] for event in _said(screen)[1:]]
 
 
-async def _judge_first_row(ada: Person, screen: Person, spy: Person) -> None:
+async def _judge_first_row(
+    ada: Person, screen: Person, spy: Person, sleeper: Person
+) -> None:
     await ada.send('{"solved": "shout"}')
-    await _judge_kept(ada)
+    await _judge_kept(ada, spy, sleeper, screen)
     await until(lambda: len(screen.heard) > 1)
     if len(screen.heard) < 2:
         raise Wrong("no-event", seen=screen.heard[1:])
@@ -1161,11 +1284,18 @@ def _said(person: Person) -> list[Any]:
     return found
 
 
-async def _judge_kept(learner: Person) -> None:
+async def _judge_kept(learner: Person, *before: Person) -> None:
+    """She hears "kept", whoever has come in before her."""
     # The turns of the loop say nothing of how slow the disk is.
     await until(lambda: learner.heard or learner.gone, 5 * PATIENCE)
-    if {"kept": "shout"} not in _said(learner):
-        raise Wrong("no-ack", seen=learner.heard or learner.code)
+    if {"kept": "shout"} in _said(learner):
+        return
+    seen = learner.heard or learner.code
+    for person in before:
+        person.vanish()
+    if before and await until(lambda: {"kept": "shout"} in _said(learner)):
+        raise Wrong("one-at-a-time")
+    raise Wrong("no-ack", seen=seen)
 
 
 async def _judge_repeat(url: str, ada: Person, screen: Person) -> Person:
@@ -1173,6 +1303,9 @@ async def _judge_repeat(url: str, ada: Person, screen: Person) -> Person:
     await ada.leave()
     again = await _enter(url, _as_learner(SCRIPT))
     await again.send('{"solved": "shout"}')
+    await until(lambda: again.heard or again.gone, 5 * PATIENCE)
+    if again.gone and not again.heard and again.code in {4400, 4401}:
+        raise Wrong("return-refused", reason=again.reason)
     await _judge_kept(again)
     await until(lambda: len(screen.heard) > 2, MOMENT)
     if len(screen.heard) > 2:

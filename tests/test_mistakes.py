@@ -286,6 +286,31 @@ def test_what_aiohttp_says_of_receiving_after_the_end():
     assert [mistakes.SOCKET_CLOSED in text for text in said] == [True]
 
 
+def test_what_aiohttp_says_of_two_who_receive_at_once():
+    said = []
+
+    async def handler(request):
+        websocket = web.WebSocketResponse()
+        await websocket.prepare(request)
+        first = asyncio.create_task(websocket.receive())
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError) as caught:
+            await websocket.receive()
+        said.append(f"{caught.value}")
+        await first
+        return websocket
+
+    async def visit():
+        app = web.Application()
+        app.router.add_get("/", handler)
+        async with test_utils.TestClient(test_utils.TestServer(app)) as client:
+            async with client.ws_connect("/") as websocket:
+                await websocket.send_str("hola")
+
+    asyncio.run(visit())
+    assert [mistakes.CONCURRENT_RECEIVE in text for text in said] == [True]
+
+
 def test_what_aiohttp_says_before_the_handshake():
     with pytest.raises(RuntimeError) as caught:
         asyncio.run(web.WebSocketResponse().receive())

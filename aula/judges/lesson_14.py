@@ -88,6 +88,11 @@ def _address_mistake(
         for page, text in addresses.items()
     ]:
         return Wrong("every-number")
+    if all(
+        (text == answers[page]) == page.endswith("8001/")
+        for page, text in addresses.items()
+    ):
+        return Wrong("one-port")
     return Wrong("other-number")
 
 
@@ -132,6 +137,11 @@ class _List(HTMLParser):
         self.close()
 
     @property
+    def stripped(self) -> list[str]:
+        """The items without the space around them."""
+        return [item.strip() for item in self.items]
+
+    @property
     def foreign(self) -> set[str]:
         """The tags that only a message can have brought there."""
         return {"script", "img"} & set(self.elements)
@@ -163,39 +173,59 @@ MESSAGES = [
     "latte & mocha",
     "<script>steal()</script>",
     "5 &lt; 7",
+    "",
     "Hola",
 ]
+# What format, % and regular expressions would take for orders.
+SIGNS = ["{latte} {}", "100 %d", r"\1 \g $x"]
 
 
 @exercise("14.4", parameters=2, picture=None)
 async def history(answer: Answer) -> Right:
+    given = MESSAGES.copy()
     returned: list[Any] = []
     errors: list[Exception] = []
 
     async def handler(request: web.Request) -> web.StreamResponse:
         try:
-            returned.append(await answer(request, MESSAGES.copy()))
+            returned.append(await answer(request, given))
         except Exception as error:
             errors.append(error)
-        if returned and isinstance(returned[0], web.StreamResponse):
-            return returned[0]
+        else:
+            if isinstance(returned[-1], web.StreamResponse):
+                return returned[-1]
         return web.Response(status=500)
 
-    async with _site(handler) as url, aiohttp.request("GET", url) as response:
-        text = await response.text()
+    async with _site(handler) as url:
+        async with aiohttp.request("GET", url) as response:
+            text = await response.text()
+        if errors:
+            raise errors[0]
+        if not isinstance(returned[0], web.StreamResponse):
+            raise Wrong("not-response", seen=returned[0])
+        if response.status != 200:
+            raise Wrong("other-status", seen=response.status)
+        equal(response.content_type, "text/html", "plain-text")
+        _judge_list(text)
+        equal(given, MESSAGES, "messages-changed")
+        given = SIGNS.copy()
+        async with aiohttp.request("GET", url) as response:
+            items = _List(await response.text()).stripped
     if errors:
-        raise errors[0]
-    if not isinstance(returned[0], web.StreamResponse):
-        raise Wrong("not-response", seen=returned[0])
-    if response.status != 200:
-        raise Wrong("other-status", seen=response.status)
-    equal(response.content_type, "text/html", "plain-text")
+        raise Wrong("as-template", seen=errors[0])
+    if items[: len(MESSAGES)] == MESSAGES:
+        raise Wrong("kept-between-calls", expected=SIGNS, seen=items)
+    equal(items, SIGNS, "as-template")
+    return Right()
+
+
+def _judge_list(text: str) -> None:
     found = _List(text)
-    items = [item.strip() for item in found.items]
+    items = found.stripped
     if items == MESSAGES and not found.foreign:
         if found.elements.count("ul") > 1:
             raise Wrong("many-lists", seen=found.elements)
-        return Right()
+        return
     wrong = _list_mistake(found, items, text)
     # Tags are shown beside tags, and texts beside texts.
     tags = wrong.seen is found.elements
@@ -216,6 +246,8 @@ def _list_mistake(found: _List, items: list[str], text: str) -> Wrong:
         return Wrong("one-item", seen=items)
     if items == [html.unescape(message) for message in MESSAGES]:
         return Wrong("ampersand", seen=items)
+    if items == [message for message in MESSAGES if message]:
+        return Wrong("empty-lost", seen=items)
     if sorted(items) == sorted(set(MESSAGES)):
         return Wrong("repeated", seen=items)
     if sorted(items) == sorted(MESSAGES):
@@ -262,7 +294,8 @@ async def guard(answer: Answer) -> Right:
                 raise Wrong("already-closed")
             urls.append(address(server))
             if len(urls) <= len(pages):
-                await _judge_guard(urls[-1], page, origin)
+                others = {*pages.values()} - {origin}
+                await _judge_guard(urls[-1], page, origin, others)
         finally:
             await stop(server)
     # What is free is chosen anew for each of them.
@@ -271,7 +304,9 @@ async def guard(answer: Answer) -> Right:
     return Right()
 
 
-async def _judge_guard(url: str, page: str, origin: str) -> None:
+async def _judge_guard(
+    url: str, page: str, origin: str, others: set[str]
+) -> None:
     async def admits(*origins: str | None) -> bool:
         """Whether one of these comes in."""
         for one in origins:
@@ -300,6 +335,9 @@ async def _judge_guard(url: str, page: str, origin: str) -> None:
         raise Wrong("page-refused", expected=origin)
     if await admits("https://evil.example"):
         raise Wrong("open-to-all")
+    for other in others:
+        if await admits(other):
+            raise Wrong("another-page", expected=origin, seen=other)
     if await admits(None):
         raise Wrong("programs-too")
     schemes = {"http": "https", "https": "http"}
@@ -313,7 +351,7 @@ async def _judge_guard(url: str, page: str, origin: str) -> None:
 
 
 # As a page writes them, which is not as Python would.
-DRAWN = ["[1,2]", "[3,4.5]", '["a","b"]', "[7,8]"]
+DRAWN = ["[1,2]", "[3,4.5]", '["a","b"]', "[7,8]", "[1,2]"]
 # More than lies between a server and a client.
 BIG = "[9,9]" + " " * 2**21
 NESTED = "[" * 100_000
@@ -359,12 +397,16 @@ async def remembering(answer: Answer) -> Right:
         if len(seen) < 4:
             service.raise_errors()
         _refuse_other(seen, 4, "broken-by-leaving")
+        await ada.send(DRAWN[4])
+        seen = await _hear(ada, 5)
+        if len(seen) < 5 or _is_drawn(points, *DRAWN[:4]):
+            raise Wrong("repeated-point", expected=DRAWN, seen=points)
         await ada.leave()
         if not await until(lambda: not tabs):
             raise Wrong("stays", expected=0, seen=len(tabs))
-        _refuse_other(points, 4, "other-points")
+        _refuse_other(points, 5, "other-points")
         cut = await service.visit()
-        await _hear(cut, 4)
+        await _hear(cut, 5)
         cut.vanish()
         if not await until(lambda: not tabs):
             raise Wrong("stays-when-cut", expected=0, seen=len(tabs))

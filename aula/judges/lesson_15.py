@@ -45,6 +45,7 @@ COUNTED_NONE = "unsupported operand type(s) for +=: 'int' and 'NoneType'"
 PLAIN_FOR = "'AsyncStreamIterator' object is not iterable"
 NO_JSON = "latte, please"
 NO_DRINK = {"size": "grande"}
+QUOTED = 'té "verde"'  # a drink that JSON has to write in its own way
 LIMIT = 12  # seconds for an answer with which much may be waited for in vain
 
 
@@ -85,7 +86,7 @@ async def order(answer: Answer) -> Right:
         _serving(web.post("/order", watched)) as address,
         aiohttp.ClientSession() as session,
     ):
-        for drink in ("latte", "mocha"):
+        for drink in ("latte", "mocha", QUOTED):
             reply = await ask(json={"drink": drink})
             if odd and isinstance(odd[0], Exception):
                 raise odd[0]
@@ -98,10 +99,17 @@ async def order(answer: Answer) -> Right:
         if odd:
             raise Wrong("bad-json", expected=400, seen=odd[0])
         _judge_refusal(status, NO_JSON)
-        status, _ = await ask(json=NO_DRINK)
+        said = {"Content-Type": "application/json"}
+        status, _ = await ask(data=NO_JSON, headers=said)
+        if odd:
+            raise Wrong("type-believed", expected=400, seen=odd[0])
+        _judge_refusal(status, NO_JSON)
+        status, reply = await ask(json=NO_DRINK)
         _refuse_no_return(odd)
         if odd:
             raise Wrong("no-drink", expected=400, seen=odd[0])
+        if reply == {"ready": QUOTED}:
+            raise Wrong("kept-between-calls", expected=400, seen=status)
         _judge_refusal(status, NO_DRINK)
     return Right()
 
@@ -121,6 +129,10 @@ def _judge_order(status: int, body: Any, drink: str) -> None:
     ready = {"ready": drink}
     if body == ready:
         equal(status, 201, "other-status")
+    elif drink == QUOTED and isinstance(body, str) and status == 201:
+        raise Wrong("json-by-hand", expected=f"{ready}", seen=body)
+    elif drink == QUOTED and status >= 400:
+        raise Wrong("some-drinks", expected=201, seen=status, drink=drink)
     elif isinstance(body, dict):
         inside = status == 200 and 201 in body.values()
         raise Wrong(
@@ -205,6 +217,7 @@ async def fetch_all(answer: Answer) -> Right:
                     raise Wrong("batches")
                 if not task.done():
                     raise Wrong("never-released")
+            await _judge_turns(pages, len(names), second, task)
             pages.let_all_out()
             if not await ends(task):
                 raise Wrong("never-ends")
@@ -213,8 +226,58 @@ async def fetch_all(answer: Answer) -> Right:
         finally:
             pages.let_all_out()
             task.cancel()
-    _judge_texts(seen, [f"page {name}" for name in names], second)
+        _judge_texts(seen, [f"page {name}" for name in names], second)
+        await _judge_again(answer, session)
+        nothing = asyncio.create_task(answer(session, [], limit))
+        if not await ends(nothing):
+            raise Wrong("no-urls", expected=[])
+        seen = nothing.exception() or nothing.result()
+        if seen not in ([], ()):
+            raise Wrong("no-urls", expected=[], seen=seen)
     return Right()
+
+
+async def _judge_turns(
+    pages: _Pages, total: int, second: str, task: asyncio.Task[Any]
+) -> None:
+    """One of the first requests goes on; the rest take turns beside it."""
+    count = len(pages.started)
+    while count < total and not task.done():
+        held = next((n for n in pages.started if n != second), None)
+        for name in pages.started:
+            if name != held:
+                pages.let_out(name)
+        if not await _begins(pages, count, task):
+            raise Wrong("fixed-shares", seen=pages.started)
+        count = len(pages.started)
+
+
+async def _begins(pages: _Pages, count: int, task: asyncio.Task[Any]) -> bool:
+    """Whether another request begins than so many, or the answer ends."""
+    return await until(lambda: len(pages.started) > count or task.done())
+
+
+async def _judge_again(answer: Answer, session: aiohttp.ClientSession) -> None:
+    """Another call has another limit, and some addresses twice."""
+    pages, limit = _Pages(), 3
+    pages.heads.set()
+    names = ["latte", "latte", "mocha", "latte", "chai"]
+    async with _serving(web.get("/{name}", pages)) as url:
+        urls = [f"{url}/{name}" for name in names]
+        task = asyncio.create_task(answer(session, urls, limit))
+        try:
+            if not await until(lambda: pages.most >= limit or task.done()):
+                raise Wrong("kept-limit", expected=limit, seen=pages.most)
+            pages.let_all_out()
+            if not await ends(task):
+                raise Wrong("never-ends")
+            seen = _result(task)
+        finally:
+            pages.let_all_out()
+            task.cancel()
+    if pages.most > limit:
+        raise Wrong("kept-limit", expected=limit, seen=pages.most)
+    equal([*seen], [f"page {name}" for name in names], "equal-urls")
 
 
 def _result(task: asyncio.Task[Any]) -> Any:
@@ -265,22 +328,30 @@ def _judge_texts(seen: Any, expected: list[str], second: str) -> None:
 
 @exercise("15.3", parameters=3, picture=None)
 async def save(answer: Answer) -> Right:
-    halves = [b"\xff" * 2**18, b"\xfe" * 2**18]
+    # Half of the body is no whole number of pieces of any likely size.
+    halves = [b"\xff" * (2**18 + 99), b"\xfe" * (2**18 - 99)]
     size = sum(map(len, halves))
     written: list[Any] = []
     sung: list[Any] = []
     lines: list[bool] = []
-    late = False
+    late = begun = False
     strangers = 0
 
+    def has_first_half() -> bool:
+        """Whether all that came is written, or what is no piece at all."""
+        kinds = bytes | bytearray | memoryview
+        return any(not isinstance(piece, kinds) for piece in written) or (
+            sum(map(len, written)) >= len(halves[0])
+        )
+
     async def film(request: web.Request) -> web.StreamResponse:
-        nonlocal late, strangers
+        nonlocal begun, late, strangers
         strangers += _is_strange(request)
         response = web.StreamResponse()
         await response.prepare(request)
         await response.write(halves[0])
-        if not await until(lambda: written):
-            late = True
+        late = not await until(has_first_half)
+        begun = bool(written)
         await response.write(halves[1])
         return response
 
@@ -319,6 +390,8 @@ async def save(answer: Answer) -> Right:
     kinds = {type(piece).__name__ for piece in written}
     if not kinds <= {"bytes", "bytearray", "memoryview"}:
         raise Wrong("no-bytes", expected="bytes", seen=sorted(kinds))
+    if late and begun:
+        raise Wrong("holds-back")
     if late:
         raise Wrong("line-by-line" if any(lines) else "whole-body")
     total = sum(map(len, written))
@@ -387,7 +460,7 @@ class _Troubles:
         self.strangers = 0
 
     def routes(self) -> list[web.AbstractRouteDef]:
-        names = "menu wrong busy slow stalls drips late cut half".split()
+        names = "menu wrong busy long slow stalls drips late cut half".split()
         return [web.get(f"/{name}", self._noting(name)) for name in names]
 
     def _noting(
@@ -409,6 +482,10 @@ class _Troubles:
 
     async def busy(self, request: web.Request) -> web.StreamResponse:
         return web.Response(text="sold out", status=503)
+
+    async def long(self, request: web.Request) -> web.StreamResponse:
+        # More than is received before somebody reads.
+        return web.Response(text="no drink" * 2**17, status=404)
 
     async def slow(self, request: web.Request) -> NoReturn:
         await asyncio.Event().wait()
@@ -480,6 +557,8 @@ class _Try:
 
     def expect(self, expected: str) -> None:
         """The last word: the result that the exercise asks for."""
+        if not self.ended:
+            raise Wrong("never-ends", case=self.case)
         if isinstance(self.seen, Exception):
             raise self.seen
         equal(self.seen, expected, "other-result", case=self.case)
@@ -517,8 +596,32 @@ async def try_read(answer: Answer) -> Right:
         _judge_slow(late, "limit-twice")
         _judge_broken(await tried("cut"))
         _judge_broken(await tried("half"))
+        await _judge_next(answer, address)
+        await _judge_cancelling(answer, f"{address}/slow")
     _judge_broken(await tried("menu", case="no server"))
     return Right()
+
+
+async def _judge_next(answer: Answer, address: str) -> None:
+    """After an error the session's one connection is free again."""
+    one = aiohttp.TCPConnector(limit=1)
+    async with aiohttp.ClientSession(connector=one) as session:
+        for path in ("long", "menu"):
+            seen = await answer(session, f"{address}/{path}", 0.5)
+        if seen == "too slow":
+            equal(seen, _Troubles.text, "keeps-connection")
+
+
+async def _judge_cancelling(answer: Answer, url: str) -> None:
+    async with _session() as session:
+        task = asyncio.create_task(answer(session, url, 3))
+        await asyncio.sleep(MOMENT)
+        task.cancel()
+        if not await ends(task):
+            raise Wrong("swallows-cancel")
+        if not task.cancelled():
+            seen = task.exception() or task.result()
+            raise Wrong("swallows-cancel", seen=seen)
 
 
 def _judge_status(one: _Try, status: int, text: str) -> None:

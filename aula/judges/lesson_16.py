@@ -27,6 +27,7 @@ from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
 from aula.judges.mistakes import (
     CHANGED_SIZE,
+    CONCURRENT_RECEIVE,
     NO_RESPONSE,
     NO_RETURN,
     NOT_PREPARED,
@@ -51,6 +52,7 @@ LIMIT = 12  # seconds for an answer with which much may be waited for in vain
 LOST = 8
 ENOUGH = 8  # calls of receive for which nothing can come any more
 LONG = "latte, mocha, " * 2**15  # more than is sent without a drain
+LULL = 1.1  # seconds in which a server says nothing, and is still there
 
 
 class _Complaints(logging.Handler):
@@ -73,11 +75,17 @@ class _Complaints(logging.Handler):
 
 
 class _Patient(aiohttp.ClientWebSocketResponse[Any]):
-    """A WebSocket of a client that is not asked for ever when it is over."""
+    """A WebSocket of a client that is not asked for ever when it is over.
+
+    Attributes:
+        calls: how often one has begun to receive, in all connections.
+    """
 
     asked = 0
+    calls = 0
 
     async def receive(self, *args: Any, **options: Any) -> Any:
+        _Patient.calls += 1
         message = await super().receive(*args, **options)
         if message.type is aiohttp.WSMsgType.CLOSED:
             self.asked += 1
@@ -91,10 +99,11 @@ async def texts_until_close(answer: Answer) -> Right:
     sent: list[list[str | bytes]] = [
         ["mocha", "latte", "mocha", b"\x01\x02", "chai"],
         [],
-        ["chai", "mate", b"horchata", "té"],
+        ["chai", "", "mate", b"horchata", "té"],
     ]
     cut = len(sent) - 1  # without a goodbye
     strangers = plain = 0
+    earlier: list[str] = []
 
     async def speak(request: web.Request) -> web.StreamResponse:
         nonlocal strangers, plain
@@ -115,8 +124,20 @@ async def texts_until_close(answer: Answer) -> Right:
             await websocket.close()
         return websocket
 
+    async def pause(request: web.Request) -> web.StreamResponse:
+        """Say nothing for a while, from when that is being waited for."""
+        websocket = web.WebSocketResponse()
+        await websocket.prepare(request)
+        await websocket.send_str("latte")
+        await until(lambda: _Patient.calls > 1)
+        await asyncio.sleep(LULL)
+        with suppress(ConnectionError):
+            await websocket.send_str("mocha")
+        await websocket.close()
+        return websocket
+
     app = web.Application()
-    app.add_routes([web.get("/{number}", speak)])
+    app.add_routes([web.get("/{number:\\d}", speak), web.get("/lull", pause)])
     async with (
         running(app) as url,
         aiohttp.ClientSession(
@@ -140,7 +161,16 @@ async def texts_until_close(answer: Answer) -> Right:
                 raise seen
             if not seen and items and _quotes(answer, "TEXT"):
                 raise Wrong("type-as-text", expected=items, seen=seen)
-            _judge_texts(seen, items)
+            _judge_texts(seen, items, earlier)
+            earlier += [item for item in items if isinstance(item, str)]
+        _Patient.calls = 0
+        try:
+            seen = await answer(session, f"{url}/lull")
+        except TimeoutError as error:
+            raise Wrong("gives-up", seen=error) from None
+        if seen in ([], ["latte"]):
+            raise Wrong("gives-up", expected=["latte", "mocha"], seen=seen)
+        _judge_texts(seen, ["latte", "mocha"], earlier)
     return Right()
 
 
@@ -150,7 +180,9 @@ def _quotes(answer: Answer, text: str) -> bool:
     return code is not None and text in code.co_consts
 
 
-def _judge_texts(seen: Any, sent: list[str | bytes]) -> None:
+def _judge_texts(
+    seen: Any, sent: list[str | bytes], earlier: list[str]
+) -> None:
     texts = [item for item in sent if isinstance(item, str)]
     refuse_none(seen, texts)
     items = list(seen) if isinstance(seen, list | tuple) else [seen]
@@ -168,6 +200,12 @@ def _judge_texts(seen: Any, sent: list[str | bytes]) -> None:
     before = list(itertools.takewhile(lambda one: isinstance(one, str), sent))
     if items == before != texts:
         raise Wrong("stops-at-bytes", expected=texts, seen=seen)
+    if earlier and items == earlier + texts:
+        raise Wrong("kept-between-calls", expected=texts, seen=seen)
+    if items != texts and items == [text for text in texts if text]:
+        raise Wrong("empty-lost", expected=texts, seen=seen)
+    if len(items) < len(texts) and {*map(str, items)} == {*texts}:
+        raise Wrong("each-once", expected=texts, seen=seen)
     equal(items, texts, "other-texts")
 
 
@@ -191,10 +229,9 @@ async def who_is_missed(answer: Any, program: Program) -> Right:
 
 @exercise("16.3", "function", parameters=1, limit=LIMIT, picture="wiretap")
 async def make_site(answer: Answer) -> Right:
-    for page in (
-        "<!doctype html><h1>latte</h1>",
-        "<!doctype html><p>¿mocha?</p>",
-    ):
+    pages = ["<!doctype html><h1>latte</h1>", "<!doctype html><p>¿mocha?</p>"]
+    apps: list[Any] = []
+    for page in pages:
         try:
             with _no_run_app():
                 app = answer(page)
@@ -204,21 +241,29 @@ async def make_site(answer: Answer) -> Right:
             raise
         if not isinstance(app, web.Application):
             raise Wrong("no-app", seen=app)
+        apps.append(app)
+    if apps[0] is apps[1]:
+        raise Wrong("shared-page")
+    for app, page in zip(apps, pages, strict=True):
         async with _Site().run(app) as server:
-            await _judge_page(server, page)
+            await _judge_page(server, page, pages)
             await _judge_shouting(server)
             server.raise_errors()
             await _judge_bytes(server)
     return Right()
 
 
-async def _judge_page(server: _Server, page: str) -> None:
+async def _judge_page(server: _Server, page: str, pages: list[str]) -> None:
     status, kind, text = await server.get("/")
     server.raise_errors()
     if status in (404, 405):
         raise Wrong("no-page", expected=200, seen=status)
     if text != page:
-        raise Wrong("other-page", expected=page, seen=text)
+        raise Wrong(
+            "shared-page" if text in pages else "other-page",
+            expected=page,
+            seen=text,
+        )
     equal(kind, "text/html", "not-html")
     equal(status, 200, "other-page")
 
@@ -233,6 +278,7 @@ async def _judge_shouting(server: _Server) -> None:
         (lima, "latte"),
         (ada, "¿qué tal?"),
         (lima, "mocha"),
+        (lima, "close"),
     ):
         try:
             await websocket.send(text)
@@ -242,6 +288,8 @@ async def _judge_shouting(server: _Server) -> None:
         heard = await server.heard(websocket)
         if heard is None:
             server.raise_errors()
+            if text == "close":
+                raise Wrong("closes-on-word", expected="CLOSE", seen=None)
             if websocket.close_code:
                 raise Wrong("received-once", expected=text.upper(), seen=None)
             raise Wrong("silent", expected=text.upper(), seen=None)
@@ -287,6 +335,7 @@ async def make_board(answer: Answer) -> Right:
         await _judge_change(board)
         await _judge_losses(board)
         await _judge_reset(board)
+        await _judge_bytes_alone(board)
     board.raise_errors()
     return Right()
 
@@ -316,6 +365,8 @@ def _judge_heard(heard: list[Any], text: str) -> None:
     expected = [text] * len(heard)
     if text in heard and None in heard:
         raise Wrong("last-only", expected=expected, seen=heard)
+    if heard == [text.strip()] * len(heard) != expected:
+        raise Wrong("stripped", expected=expected, seen=heard)
     if any(heard):
         equal(heard, expected, "other-text")
     else:
@@ -334,14 +385,15 @@ async def _judge_silence(board: _Board, ada: ClientConnection) -> None:
         raise Wrong("received-once") from None
     except Silence:
         board.deaf = True
-    await board.say("chai")
+    text = " chai\n"  # as it is: with the space and the end of its line
+    await board.say(text)
     board.raise_errors()
     for listener in (ada, speaker):
         heard = await board.heard(listener)
         if heard is not None and "latte" in f"{heard!s}":
             raise Wrong("speaks-on-ws", seen=heard)
         if listener is ada:
-            _judge_heard([heard], "chai")
+            _judge_heard([heard], text)
     await speaker.close()
 
 
@@ -433,6 +485,17 @@ async def _judge_reset(board: _Board) -> None:
         if any(isinstance(leaf, OSError) for leaf in leaves(error)):
             raise Wrong("narrow-except", seen=error)
     board.raise_errors()
+
+
+async def _judge_bytes_alone(board: _Board) -> None:
+    """Who sends bytes goes on listening."""
+    speaker = await board.listen()
+    try:
+        await speaker.send(b"\x01\x02")
+        await patiently(await speaker.ping())
+    except ConnectionClosed:
+        board.raise_errors()
+        raise Wrong("bytes-end-it") from None
 
 
 def _reset(client: ClientConnection) -> None:
@@ -533,6 +596,8 @@ class _Server:
             self.refuse(error)
             if SOCKET_CLOSED in f"{error}":
                 raise Wrong("asks-for-ever", seen=error)
+            if CONCURRENT_RECEIVE in f"{error}":
+                raise Wrong("one-response", seen=error)
             if NOT_PREPARED in f"{error}":
                 raise Wrong("no-prepare", seen=error)
             if isinstance(error, aiohttp.WSMessageTypeError):

@@ -71,6 +71,11 @@ NEAR = timedelta(minutes=5)  # for clocks that tell the right time
 # pass two tenths of a second.
 PAUSE = timedelta(seconds=0.1)
 NAP = 0.05  # seconds that the naps of a program of 17.2 take
+LULL = 1.1  # seconds for which a server of 17.1 lets its client wait
+# A clock is hurried, so that one that counts its messages comes to its end.
+MANY = 150
+HURRY = 0.6  # seconds for so many
+BRIEF = 0.001  # seconds that a hurried pause takes
 RARE = 0.5  # seconds; a clock with longer pauses has not kept them
 # What 17.3's first handler sends for those who take no path for None.
 NO_PATH = ("then None", "then", "then ")
@@ -100,7 +105,7 @@ def _refuse_second_loop(error: BaseException) -> None:
 
 @exercise("17.1", parameters=2, limit=LIMIT, picture="wiretap")
 async def ask_all_today(answer: Answer) -> Right:
-    names = ["Ada", "Lima", "Eva"]
+    names = ["Ada", "Lima", "Lima"]
     expected = [f"Hello {name}! 🙂" for name in names]
     asked: list[str | bytes] = []
     connections: list[ServerConnection] = []
@@ -130,12 +135,16 @@ async def ask_all_today(answer: Answer) -> Right:
             raise Wrong("nothing-returned", expected=expected, seen=seen)
         if seen in (expected[:1], expected[0]):
             raise Wrong("only-first", expected=names, seen=asked)
+        if seen == [*dict.fromkeys(expected)]:
+            raise Wrong("each-once", expected=expected, seen=seen)
         equal(seen, expected, "other-answers")
         equal(asked, names, "other-answers")
         if len(connections) > 1:
             raise Wrong("reconnects", count=len(connections))
         if not await until(service.ended.is_set):
             raise Wrong("left-open")
+        # Without names there are no answers, whatever was asked before.
+        equal([*await answer(service.url, [])], [], "kept-between-calls")
     await _judge_interruption(answer)
     await _judge_failure(answer)
     return Right(close_code=connections[0].close_code)
@@ -168,6 +177,9 @@ async def _judge_interruption(answer: Answer) -> None:
     async with Service(stall) as service:
         asking = asyncio.create_task(answer(service.url, ["Ada", "Lima"]))
         await until(named.is_set)
+        if await until(asking.done, LULL) and not asking.cancelled():
+            seen = asking.exception() or asking.result()
+            raise Wrong("gives-up", seen=seen)
         asking.cancel()
         await until(asking.done)
         if not await until(service.ended.is_set):
@@ -201,6 +213,11 @@ async def main(answer: Answer) -> Right:
                 await program.talk()
             for server in servers:
                 _judge_host(server)
+            for program in programs:
+                await program.let_go()
+            await asyncio.sleep(MOMENT)
+            for program in programs:
+                await program.talk_to_another()
             for program in programs:
                 await program.interrupt()
     finally:
@@ -256,6 +273,7 @@ class _Program:
     ) -> None:
         self._heard = heard
         self._addresses: list[Any] = []
+        self._url = ""
         self._websocket: ClientConnection | None = None
         self._task = asyncio.create_task(answer(hello, self._ready), name=name)
         self.naps = False
@@ -277,6 +295,7 @@ class _Program:
         url = self._addresses[0]
         if not isinstance(url, str) or not url.startswith("ws://"):
             raise Wrong("no-address", seen=type(url).__name__)
+        self._url = url
         try:
             self._websocket = await connect(url)
         except (OSError, InvalidHandshake):
@@ -297,6 +316,22 @@ class _Program:
             await until(self._task.done, MOMENT)
         if self._task.done():
             await self._refuse_end()
+
+    async def let_go(self) -> None:
+        """Its first client leaves."""
+        assert self._websocket is not None
+        await self._websocket.close()
+
+    async def talk_to_another(self) -> None:
+        """Another client comes, after the first has left."""
+        self._refuse_failure()
+        if self._task.done():
+            raise Wrong("ends-with-client")
+        try:
+            self._websocket = await connect(self._url)
+        except (OSError, InvalidHandshake):
+            raise Wrong("ends-with-client") from None
+        await self.talk()
 
     async def interrupt(self) -> None:
         """Do what Ctrl+C does, and see whether the server is closed."""
@@ -390,7 +425,8 @@ async def _floods(websocket: ClientConnection) -> bool:
 
 @exercise("17.4", parameters=1, limit=LIMIT, picture=None)
 async def collect(answer: Answer) -> Right:
-    drinks = ["mocha", "tea", "latte", "water", "juice", "milk", "cocoa"]
+    # One address is there twice.
+    drinks = ["mocha", "tea", "latte", "water", "juice", "cocoa", "cocoa"]
     paths = [f"/{drink}" for drink in drinks]
     visitors: list[ServerConnection] = []
     everybody = asyncio.Event()
@@ -420,7 +456,9 @@ async def collect(answer: Answer) -> Right:
         collecting = asyncio.create_task(answer(urls), name="collect(urls)")
         await until(lambda: collecting.done() or everybody.is_set())
         if not collecting.done() and 0 < len(visitors) < len(paths):
-            raise Wrong("one-at-a-time")
+            if {*map(path_of, visitors)} < {*paths}:
+                raise Wrong("one-at-a-time")
+            everybody.set()
         try:
             seen = await collecting
         except asyncio.InvalidStateError as error:
@@ -450,7 +488,51 @@ async def collect(answer: Answer) -> Right:
         is_open = [visitor for visitor in visitors if not await _left(visitor)]
         if is_open:
             raise Wrong("left-open", count=len(is_open))
-    return Right(count=len(paths))
+    await _judge_connecting(answer)
+    await _judge_lost_address(answer)
+    return Right(count=len(visitors))
+
+
+async def _judge_connecting(answer: Answer) -> None:
+    """All are called at once, also if each lets its caller wait."""
+    callers: list[asyncio.StreamWriter] = []
+
+    async def wait(_: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:
+        callers.append(out)
+
+    server = await asyncio.start_server(wait, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    urls = [f"ws://{host}:{port}/{drink}" for drink in ("latte", "mocha")]
+    collecting = asyncio.create_task(answer(urls), name="collect(urls)")
+    try:
+        if not await until(lambda: len(callers) == len(urls)):
+            raise Wrong(
+                "connects-in-turn", expected=len(urls), seen=len(callers)
+            )
+    finally:
+        collecting.cancel()
+        await asyncio.wait({collecting}, timeout=HANDLER_LIMIT)
+        for caller in callers:
+            caller.transport.abort()
+        server.close()
+
+
+async def _judge_lost_address(answer: Answer) -> None:
+    """What fails at one address comes out of the answer."""
+
+    async def reply(websocket: ServerConnection) -> None:
+        if path_of(websocket) == "/lost":
+            websocket.transport.abort()
+        else:
+            await websocket.send("message")
+
+    async with Service(reply) as service:
+        urls = [service.url + path for path in ("/latte", "/lost")]
+        collecting = asyncio.create_task(answer(urls), name="collect(urls)")
+        if not await ends(collecting):
+            raise Wrong("error-hidden")
+        if collecting.exception() is None:
+            raise Wrong("error-hidden", seen=collecting.result())
 
 
 async def _left(visitor: ServerConnection) -> bool:
@@ -488,11 +570,16 @@ def _judge_messages(seen: Any, expected: list[str]) -> None:
     try:
         messages = list(seen)
         same = sorted(messages) == sorted(expected)
+        if messages == [*dict.fromkeys(expected)]:
+            raise Wrong("each-once", expected=expected, seen=seen)
+        if len(messages) == len(expected) and len({*messages}) == 1:
+            raise Wrong("same-address", expected=expected, seen=seen)
     except TypeError:
         messages, same = [seen], False
     if same and messages == sorted(expected):
         raise Wrong("sorted", expected=expected, seen=seen)
-    if same and messages == expected[::-1]:
+    came = expected[::-1]
+    if messages in (came, [*dict.fromkeys(came)]):
         raise Wrong("as-they-came", expected=expected, seen=seen)
     if same:
         equal(messages, expected, "any-order")
@@ -506,7 +593,32 @@ async def clock(answer: Answer) -> Right:
         with _far_from_utc(), _watching("utcnow", "sleep") as calls:
             for path in ("/Lima", "/Ada"):
                 await _judge_clock(answer, service, path, calls)
+        await _judge_endless(service)
     return Right()
+
+
+async def _judge_endless(service: Service) -> None:
+    """A clock goes on for as long as its client is there."""
+    sleep = asyncio.sleep
+
+    async def hurry(delay: float, result: Any = None) -> Any:
+        # Neither the looks of this check nor what libraries wait for.
+        return await sleep(BRIEF if NAP < delay < 1 else delay, result)
+
+    end = time.monotonic() + HURRY
+    async with service.connect("/Lima") as websocket:
+        with patch.object(asyncio, "sleep", hurry):
+            for count in range(MANY):
+                try:
+                    await hear(websocket, HURRY)
+                except Hung:
+                    service.raise_errors()
+                    raise Wrong("ends-by-itself", count=count) from None
+                except Silence:
+                    break
+                if time.monotonic() > end:
+                    break
+    await until(service.ended.is_set)
 
 
 class _Spaced(Service):
@@ -572,6 +684,7 @@ async def _judge_clock(
 ) -> None:
     times: list[datetime] = []
     heard: list[float] = []
+    before = asyncio.all_tasks()
     async with service.connect(path) as websocket:
         for _ in range(3):
             try:
@@ -598,6 +711,8 @@ async def _judge_clock(
     if not await until(service.ended.is_set):
         raise Wrong("never-ends")
     service.raise_errors()
+    if not await until(lambda: asyncio.all_tasks() <= before):
+        raise Wrong("leaves-task")
 
 
 def _refuse_default(answer: Answer, message: str | bytes, path: str) -> None:
@@ -623,6 +738,8 @@ def _read_time(message: str | bytes, path: str, calls: list[str]) -> datetime:
             expected=expected,
             seen=message,
         ) from None
+    if said != path and said in ("/Lima", "/Ada"):
+        raise Wrong("other-path", expected=path, seen=said)
     equal(said, path, "other-text")
     if time.tzinfo is None:
         raise Wrong("no-zone", expected=expected, seen=message)

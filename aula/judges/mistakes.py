@@ -68,6 +68,8 @@ NO_RESPONSE = "should return a response instance"
 NO_RETURN = "Missing return statement"
 # What its WebSocket says to those who go on receiving after the end.
 SOCKET_CLOSED = "WebSocket connection is closed"
+# What it says where two receive at once.
+CONCURRENT_RECEIVE = "Concurrent call to receive()"
 # What it says to those who receive or send before the handshake, and what a
 # response says of a number for its text.
 NOT_PREPARED = "Call .prepare() first"

@@ -170,6 +170,10 @@ def test_coroutine_that_nobody_awaits():
         gc.collect()
 
 
+async def wait_for_none():
+    await asyncio.wait([])
+
+
 async def wait_for_coroutines():
     coroutine = brew()
     try:
@@ -226,6 +230,7 @@ async def no_parts():
     ("wrong", "text"),
     [
         (wait_for_coroutines, mistakes.NO_COROUTINES),
+        (wait_for_none, mistakes.NO_TASKS),
         (set_that_changes, mistakes.CHANGED_SIZE),
         (dictionary_that_changes, mistakes.CHANGED_SIZE),
         (unknown_argument, f"{mistakes.UNKNOWN} 'extra_headers'"),

@@ -49,12 +49,14 @@ MOST_ORDERS = 12  # those who order without end get no more answers
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 LESSON_KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 CLOSE = b"\x88\x02\x03\xe8"  # a server's, with code 1000
-SMALL_KEY = "Y2Fmw6kgY29uIGxlY2hlIQ=="
+# Its answer has both of the characters that base64 writes in two ways.
+SMALL_KEY = "Y2FmZSBjb24gbGVjaGUgTQ=="
 SMALL_REQUEST = f"""GET /menu HTTP/1.1
 host: cafe
 api-key: cafe
 sec-websocket-version: 13
 connection: Upgrade
+access-control-request-headers: sec-websocket-key
 upgrade: websocket
 sec-websocket-key: {SMALL_KEY}
 
@@ -69,6 +71,7 @@ async def cost(answer: Answer) -> Right:
         _polled(3),
         _listened(),
         _polled(1),
+        _polled(2, path=b"/tea"),
         _answered_in_parts(),
         _talked(),
         [],
@@ -78,9 +81,9 @@ async def cost(answer: Answer) -> Right:
     return Right(count=len(cases))
 
 
-def _polled(times: int) -> _Travelled:
+def _polled(times: int, path: bytes = b"/menu") -> _Travelled:
     """So many questions by HTTP, and their answers."""
-    question = b"GET /menu HTTP/1.1\r\nHost: cafe\r\n\r\n"
+    question = b"GET %b HTTP/1.1\r\nHost: cafe\r\n\r\n" % path
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nlatte 2.50"
     return [("client", question), ("server", answer)] * times
 
@@ -131,6 +134,8 @@ def _judge_cost(answer: Answer, travelled: _Travelled) -> None:
         if any(said in f"{error}" for said in NEEDS_BYTES):
             raise Wrong("text-for-bytes", seen=error) from None
         raise
+    except UnicodeDecodeError as error:
+        raise Wrong("decoded", seen=error) from None
     refuse_none(seen)
     both = {"expected": expected, "seen": seen}
     if not isinstance(seen, tuple | list) or len(seen) != 2:
@@ -147,8 +152,14 @@ def _judge_cost(answer: Answer, travelled: _Travelled) -> None:
     one_way = sum(map(len, sent))
     if size in (one_way, expected[1] - one_way) and size != expected[1]:
         raise Wrong("one-way", **both)
+    if size != expected[1] and size == sum(
+        len(data) for _, data in {*travelled}
+    ):
+        raise Wrong("equal-once", **both)
     if size != expected[1]:
         raise Wrong("other-size", **both)
+    if requests == sum(data.startswith(b"GET /menu") for data in sent):
+        raise Wrong("one-path", **both)
     if requests == len(travelled):
         raise Wrong("all-counted", **both)
     if requests == len(sent):
@@ -226,6 +237,8 @@ async def accept(answer: Answer) -> Right:
                     opened = True
     request, value, error = handshakes.asked[1]
     expected = accept_key(_key(request))
+    if value == handshakes.asked[0][1]:
+        raise Wrong("kept-answer", expected=expected, seen=value)
     if error is not None or value != expected or not opened:
         raise Wrong("other-client", expected=expected, seen=error or value)
     _judge_small_letters(answer)
@@ -239,7 +252,13 @@ def _judge_small_letters(answer: Answer) -> None:
         value = answer(SMALL_REQUEST)
     except Exception as error:
         raise Wrong("capitals", expected=key, seen=error) from None
-    equal(value == other, False, "other-header", name="api-key")
+    both = {"expected": key, "seen": value}
+    if value == other:
+        raise Wrong("other-header", name="api-key", **both)
+    if value == accept_key("sec-websocket-key"):
+        raise Wrong("name-as-value", **both)
+    if value == _url_safe(key):
+        raise Wrong("url-safe", **both)
     equal(value, key, "capitals")
 
 
@@ -269,6 +288,8 @@ def _judge_accept(
         raise Wrong("bytes", **both)
     if value == f"b'{expected}'":
         raise Wrong("bytes-in-quotes", **both)
+    if value == _url_safe(expected):
+        raise Wrong("url-safe", **both)
     if isinstance(value, str) and value.strip() == expected:
         raise Wrong("stray-newline", **both)
     if isinstance(value, str) and value.partition(":")[2].strip() == expected:
@@ -307,6 +328,10 @@ def _key(request: str) -> str:
 
 def _digest(text: str) -> str:
     return _in_base64(hashlib.sha1(text.encode()).digest())
+
+
+def _url_safe(value: str) -> str:
+    return value.replace("+", "-").replace("/", "_")
 
 
 def _in_base64(data: bytes) -> str:
@@ -429,6 +454,12 @@ def _judge_answers(
     if isinstance(seen, list | tuple) and "hola" in seen:
         raise Wrong("greeting-counted", **both)
     equal(barista.orders, drinks, "other-orders")
+    if seen == [*dict.fromkeys(expected)]:
+        raise Wrong("equal-once", **both)
+    if isinstance(seen, list) and seen[-len(expected) :] == expected:
+        raise Wrong("kept-answers", **both)
+    if seen == [f"{drink} 2.50" for drink in drinks]:
+        raise Wrong("known-prices", **both)
     raise Wrong("other-answers", **both)
 
 
@@ -460,9 +491,9 @@ _Heard = list[str | bytes]
 @exercise("05.5", parameters=1, limit=LIMIT, picture="wiretap")
 async def hear_out(answer: Answer) -> Right:
     cases: list[tuple[_Heard, int | None]] = [
-        (["latte 2.50", "mocha 3.10", "mate 1.20"], 1000),
+        (["latte 2.50", "mocha 3.10", "mate 1.20", "chai 1", "tea 2"], 1000),
         (["latte 2.75", "mocha 3.35"], 1006),
-        (["hola", b"\x00\xff"], 4002),
+        (["hola", "", b"\x00\xff"], 4002),
         ([], 1001),
         (["latte 2.80"], 1005),
         ([], 1006),
@@ -501,6 +532,8 @@ async def _judge_hearing(
                 raise Wrong("never-connected")
     except (AttributeError, TypeError) as error:
         refuse_bare_connect(error)
+        if isinstance(error, AttributeError) and error.obj is None:
+            raise Wrong("nothing-received", seen=error) from None
         raise named(error) from None
     except ConnectionClosedError as error:
         raise Wrong("cut-raises", seen=error) from None
@@ -525,6 +558,8 @@ def _judge_heard(seen: Any, expected: tuple[_Heard, int | None]) -> None:
         raise Wrong("code-too-soon", **both)
     if isinstance(messages, str | bytes):
         raise Wrong("not-a-list", **both)
+    if isinstance(messages, list) and messages != expected[0]:
+        _refuse_list(messages, expected[0], both)
     if code == 1006 and code != expected[1]:
         raise Wrong("error-is-no-cut", code=expected[1], **both)
     if code != expected[1]:
@@ -532,3 +567,16 @@ def _judge_heard(seen: Any, expected: tuple[_Heard, int | None]) -> None:
     if expected[1] == 1006 and messages != expected[0]:
         raise Wrong("messages-lost", **both)
     raise Wrong("other-messages", **both)
+
+
+def _refuse_list(seen: _Heard, sent: _Heard, both: dict[str, Any]) -> None:
+    """Refuse a list in which some messages lack, or are too many."""
+    if "" in sent and seen in (
+        sent[: sent.index("")],
+        [message for message in sent if message],
+    ):
+        raise Wrong("empty-message", **both)
+    if len(seen) > len(sent) and seen[len(seen) - len(sent) :] == sent:
+        raise Wrong("kept-messages", **both)
+    if len(sent) > 3 and seen and seen == sent[: len(seen)]:
+        raise Wrong("leaves-early", **both)

@@ -47,6 +47,7 @@ async def read_header(answer: Answer) -> Right:
         (_frame(server, "text", b"hola"), (1, False, 4)),
         (_frame(client, "text", b"hola"), (1, True, 4)),
         (_frame(client, "ping", b""), (9, True, 0)),
+        (_frame(server, "pong", b""), (10, False, 0)),
         (_frame(server, "text", b"ho", fin=False), (1, False, 2)),
         (_frame(server, "continuation", b"la", fin=True), (0, False, 2)),
         (_frame(server, "binary", bytes(300)), (2, False, 300)),
@@ -72,14 +73,23 @@ def _judge_header(
     answer: Answer, frame: bytes, expected: tuple[int, bool, int]
 ) -> None:
     """Judge what is read in one frame."""
-    seen = answer(frame)
-    refuse_none(seen)
     first = frame[:12].hex(" ") + (" …" if len(frame) > 12 else "")
-    both = {"expected": expected, "seen": seen, "shown": f"`{first}`"}
+    both: dict[str, Any] = {"expected": expected, "shown": f"`{first}`"}
+    try:
+        seen = answer(frame)
+    except ValueError as error:
+        # It has been right about opcodes of one decimal digit.
+        if expected[0] > 9:
+            raise Wrong("hex-digit", seen=error, **both) from None
+        raise
+    refuse_none(seen)
+    both["seen"] = seen
     if not isinstance(seen, tuple | list) or len(seen) != 3:
         raise Wrong("three-values", **both)
     opcode, masked, length = seen
     if opcode != expected[0]:
+        if opcode == f"{expected[0]:x}":
+            raise Wrong("hex-digit", **both)
         if isinstance(opcode, str):
             raise Wrong("opcode-name", **both)
         if opcode == frame[0] and frame[0] & 0x80:
@@ -89,6 +99,8 @@ def _judge_header(
         if opcode in (frame[0] - 0x80, frame[0] ^ 0x80):
             raise Wrong("fin-assumed", **both)
         raise Wrong("other-opcode", **both)
+    if masked is False and frame[1] == 0x80 and _is_masked(answer, 0x81):
+        raise Wrong("mask-alone", **both)
     if masked is False and expected[1] and not _is_ever_masked(answer):
         raise Wrong("never-masked", **both)
     if isinstance(masked, str) or bool(masked) != expected[1]:
@@ -97,6 +109,13 @@ def _judge_header(
         raise Wrong("mask-number", **both, masked=masked)
     if length != expected[2]:
         _refuse_length(frame, length, expected[2], both)
+
+
+def _is_masked(answer: Answer, *start: int) -> bool:
+    """Whether an answer says so of a short frame with this second byte."""
+    with suppress(Exception):
+        return bool(answer(bytes([0x81, *start]) + bytes(20))[1])
+    return False
 
 
 def _is_ever_masked(answer: Answer) -> bool:
@@ -126,7 +145,10 @@ def _refuse_length(
     size = {126: 2, 127: 8}.get(short, 0)
     if size and length == short + expected:
         raise Wrong("announcement-added", **both, short=short)
-    if size and length == sum(frame[2 : 2 + size]):
+    if size and length in (
+        sum(frame[2 : 2 + size]),
+        short + sum(frame[2 : 2 + size]),
+    ):
         raise Wrong("bytes-added", **both)
     of_eight = int.from_bytes(frame[2:10], "big")
     if size == 2 and frame[2:4] == b"\x00\x7f" and length == of_eight:
@@ -135,6 +157,15 @@ def _refuse_length(
         raise Wrong("longest-length", **both)
     if size and length == short:
         raise Wrong("long-length", **both, short=short)
+    if (
+        size
+        and frame[1] & 0x80
+        and length == int.from_bytes(frame[6 : 6 + size])
+    ):
+        raise Wrong("key-skipped", **both)
+    for start in range(3, 2 + size):
+        if length == int.from_bytes(frame[start : 2 + size], "big"):
+            raise Wrong("bytes-skipped", **both, size=size, number=start)
     for end in range(3, 2 + size):
         if length == int.from_bytes(frame[2:end], "big"):
             raise Wrong(
@@ -184,21 +215,24 @@ def _refuse_form(answer: list[Any], happened: Any) -> None:
 async def unmask(answer: Answer) -> Right:
     _, client = _open_ends()
     texts = ["hola", "latte 2.50", "café y mañana ☕", "", "a" * 125]
-    for text in texts:
-        payload = text.encode()
-        frame = _distinct_frame(client, payload)
+    frames = [_distinct_frame(client, text.encode()) for text in texts]
+    frames.append(_alike_frame())
+    for frame in frames:
+        payload = _xor(frame[6:], frame[2:6])
         try:
             seen = answer(frame)
         except IndexError as error:
             if len(payload) <= 4:
                 raise
             raise Wrong("key-index", seen=error) from None
-        except TypeError as error:
+        except Exception as error:
             if NO_XOR in f"{error}":
                 raise Wrong("xor-of-bytes", seen=error) from None
+            if not payload:
+                raise Wrong("empty-payload", seen=error) from None
             raise
         _judge_unmasked(answer, frame, payload, seen)
-    return Right(count=len(texts))
+    return Right(count=len(frames))
 
 
 def _distinct_frame(client: ClientProtocol, payload: bytes) -> bytes:
@@ -210,12 +244,21 @@ def _distinct_frame(client: ClientProtocol, payload: bytes) -> bytes:
             return frame
 
 
+def _alike_frame() -> bytes:
+    """A binary frame whose masked bytes are alike, and whose last are 0."""
+    key = b"\x37\xfa\x21\x3d"
+    hidden = b"\x55" * 6 + key[2:]
+    return bytes([0x82, 0x80 | len(hidden)]) + key + hidden
+
+
 def _judge_unmasked(
     answer: Answer, frame: bytes, payload: bytes, seen: Any
 ) -> None:
     """Judge what was read in one frame."""
-    refuse_none(seen)
     both = {"expected": payload, "seen": seen}
+    if seen is None and not payload:
+        raise Wrong("empty-payload", **both)
+    refuse_none(seen)
     if isinstance(seen, str):
         raise Wrong("text", **both)
     if not isinstance(seen, bytes | bytearray | memoryview):
@@ -238,6 +281,13 @@ def _judge_unmasked(
         raise Wrong("not-xor", **both)
     if seen == hidden:
         raise Wrong("still-masked", **both)
+    if seen == payload.decode("latin-1").encode():
+        raise Wrong("through-text", **both)
+    if seen == payload.rstrip(b"\x00"):
+        raise Wrong("zeros-lost", **both)
+    places = map(hidden.index, hidden)
+    if seen == bytes(hidden[n] ^ key[n % 4] for n in places):
+        raise Wrong("place-of-first", **both)
     if len(payload) > 1 and seen == payload[:1]:
         raise Wrong("first-byte-only", **both)
     if len(payload) > 4 and seen == payload[:4]:
@@ -303,6 +353,13 @@ def _random_talk(closer: str | None, *close: Any, code_inside: bool) -> _Talk:
     return talk
 
 
+def _crossed(first: int, other: int) -> _Talk:
+    """Both close before they hear of each other, the client first."""
+    server, _ = _open_ends()
+    talk = _talk("client", first)
+    return [*talk[:-1], ("server", _frame(server, "close", other))]
+
+
 @exercise("06.4", answer="function", parameters=1, picture=None)
 async def name_close(answer: Answer) -> Right:
     cases: list[tuple[str, _Ending, _Talk]] = [
@@ -311,6 +368,7 @@ async def name_close(answer: Answer) -> Right:
         ("client", ("client", 1001), _talk("client", 1001)),
         ("inside", ("server", 1000), _talk("server", 1000, code_inside=True)),
         ("unanswered", ("server", 1011), _talk("server", 1011)[:-1]),
+        ("crossed", ("client", 1001), _crossed(1001, 1011)),
         ("no code", ("client", 1005), _talk("client")),
         ("no code", ("server", 1005), _talk("server")),
         ("cut", (None, 1006), _talk()),
@@ -393,6 +451,8 @@ def _judge_close(
         raise Wrong("last-close", **both)
     if side != expected[0]:
         raise Wrong("other-side", **both)
+    if kind == "crossed":
+        raise Wrong("other-end", **both)
     frame = _close_of(talk)
     if side == "server" and code in (0, 1005):
         raise Wrong("server-unmasked", **both)

@@ -7,10 +7,12 @@ import functools
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
@@ -32,10 +34,18 @@ from aula.judges.servers import (
     hear,
     quiet,
     refuse_late_answers,
+    serving,
     stop,
     tell,
 )
-from aula.judges.waiting import PATIENCE, Silence, patiently, until
+from aula.judges.waiting import (
+    MOMENT,
+    PATIENCE,
+    Silence,
+    patiently,
+    timer,
+    until,
+)
 
 LIMIT = 6  # seconds for a whole answer
 HELLO = "Hello Ada! 🙂"
@@ -82,6 +92,9 @@ async def ask(answer: Answer, run: Recorder) -> Right:
             if not await until(left.is_set):
                 raise Wrong("left-open")
             equal(names, ["Ada"], "other-name")
+            if connections[0].close_code == CloseCode.ABNORMAL_CLOSURE:
+                raise Wrong("cut-off")
+            await _judge_other_server(answer)
     except (AttributeError, TypeError) as error:
         refuse_bare_connect(error)
         raise
@@ -91,15 +104,35 @@ async def ask(answer: Answer, run: Recorder) -> Right:
         raise Wrong("own-server") from None  # address() of one that is closed
     except ConnectionClosed as error:
         raise Wrong("too-late", seen=error) from None
+    except OSError as error:
+        if connections:
+            raise
+        raise Wrong("own-server", seen=error) from None  # it is closed
     finally:
         asking.cancel()
         await stop(server)
     return Right(close_code=connections[0].close_code)
 
 
+async def _judge_other_server(answer: Answer) -> None:
+    """Another server, which greets in another way, is asked anew."""
+
+    async def greet(websocket: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            await websocket.send(f"Hi {await websocket.recv()!s}! ☕")
+            await websocket.wait_closed()
+
+    async with serving(greet) as url:
+        try:
+            seen = await patiently(answer(url))
+        except Silence:
+            raise Wrong("waits-on") from None
+    equal(seen, "Hi Ada! ☕", "kept-answer")
+
+
 @exercise("07.2", parameters=1, limit=LIMIT, picture="wiretap")
 async def shout(answer: Answer) -> Right:
-    messages = ["hola", "latte", "¿qué tal?"]
+    messages = ["hola", "Latte  y té", "", "¿qué tal?"]
     capitals = [message.upper() for message in messages]
     heard: list[str | bytes] = []
     async with Service(answer) as service:
@@ -109,8 +142,11 @@ async def shout(answer: Answer) -> Right:
                     heard.append(await tell(websocket, message))
             except Hung:
                 service.raise_errors()
+                await _refuse_empty(service, messages[len(heard)])
                 _refuse_early_end(heard, len(messages))
             except Silence:
+                await _refuse_empty(service, messages[len(heard)])
+                await _refuse_fragments(websocket)
                 await _refuse_extra_recv(websocket, messages[len(heard)])
                 await refuse_late_answers(service, websocket)
                 raise Wrong("silent", number=len(heard) + 1) from None
@@ -119,6 +155,24 @@ async def shout(answer: Answer) -> Right:
             equal(heard, capitals, "other-text")
         await _judge_leaving(service)
     return Right()
+
+
+async def _refuse_empty(service: Service, message: str) -> None:
+    """An empty message had no answer, nor has it as another client's first."""
+    if not message:
+        async with service.connect() as websocket:
+            with suppress(Silence, Hung):
+                await tell(websocket, message)
+                return
+        raise Wrong("empty-message")
+
+
+async def _refuse_fragments(websocket: ClientConnection) -> None:
+    """The beginning of a message has come, and not its end."""
+    with suppress(Silence, ConnectionClosed):
+        pieces = aiter(websocket.recv_streaming())
+        seen = await patiently(anext(pieces), MOMENT)
+        raise Wrong("fragments", seen=seen) from None
 
 
 async def _refuse_extra_recv(
@@ -168,7 +222,9 @@ TURNS = [
     ("Ada", "latte"),
     ("Lima", "hola"),
     ("Ada", "hola"),
+    ("Lima", ""),
 ]
+MANY = 12  # messages, so that the number has two digits
 
 
 @exercise("07.4", parameters=1, limit=LIMIT, picture="wiretap")
@@ -183,13 +239,43 @@ async def count(answer: Answer) -> Right:
                 except Hung:
                     _refuse_numbers(service.errors)
                     service.raise_errors()
+                    if not message:
+                        raise Wrong("empty-message") from None
                     _refuse_early_end(numbers, len(TURNS))
                 except Silence:
+                    if not message:
+                        raise Wrong("empty-message") from None
+                    await _refuse_turns(ada, lima, name)
                     await refuse_late_answers(service, ada, lima)
                     raise Wrong("silent", name=name) from None
-        _judge_counts(numbers)
+            _judge_counts(numbers)
+            await _judge_many(service, ada)
         await _judge_leaving(service)
     return Right(counts=", ".join(_named(numbers)))
+
+
+async def _refuse_turns(
+    ada: ClientConnection, lima: ClientConnection, silent: str
+) -> None:
+    """Lima has an answer only when Ada has left."""
+    if silent == "Lima":
+        await ada.close()
+        with suppress(Silence, Hung):
+            await hear(lima)
+            raise Wrong("one-at-a-time") from None
+
+
+async def _judge_many(service: Service, client: ClientConnection) -> None:
+    """The client that has three answers goes on."""
+    for number in range(4, MANY + 1):
+        try:
+            seen = await tell(client, "hola")
+        except Hung:
+            service.raise_errors()
+            raise Wrong("stops-counting", number=number) from None
+        except Silence:
+            raise Wrong("stops-counting", number=number) from None
+        equal(seen, f"{number}", "other-text")
 
 
 def _refuse_numbers(errors: list[BaseException]) -> None:
@@ -209,30 +295,40 @@ def _named(numbers: list[Any]) -> list[str]:
 
 
 def _judge_counts(numbers: list[str | bytes]) -> None:
-    expected = ["1", "1", "2", "2", "3"]
+    expected = ["1", "1", "2", "2", "3", "3"]
     if numbers == expected:
         return
     both = {"expected": _named(expected), "seen": _named(numbers)}
-    if numbers == ["1", "2", "3", "4", "5"]:
+    if numbers == ["1", "2", "3", "4", "5", "6"]:
         raise Wrong("shared", **both)
-    if numbers == ["0", "0", "1", "1", "2"]:
+    if numbers == ["0", "0", "1", "1", "2", "2"]:
         raise Wrong("from-zero", **both)
-    if numbers == ["1", "1", "1", "1", "1"]:
+    if numbers == ["1"] * len(TURNS):
         raise Wrong("always-one", **both)
     # A count for each text, in each connection or in all of them.
-    if numbers in (["1", "1", "1", "2", "2"], ["1", "2", "1", "3", "4"]):
+    if numbers in (
+        ["1", "1", "1", "2", "2", "1"],
+        ["1", "2", "1", "3", "4", "1"],
+    ):
         raise Wrong("text-by-text", **both)
     # A set of texts, in each connection or in all of them.
-    if numbers in (["1", "1", "2", "1", "2"], ["1", "1", "2", "2", "2"]):
+    if numbers in (
+        ["1", "1", "2", "1", "2", "2"],
+        ["1", "1", "2", "2", "2", "3"],
+    ):
         raise Wrong("only-new", **both)
+    if numbers == [*expected[:-1], "2"]:
+        raise Wrong("empty-message", **both)
     raise Wrong("other-text", **both)
 
 
 @exercise("07.5", parameters=1, limit=LIMIT, picture="wiretap")
 async def welcome(answer: Answer) -> Right:
     greetings = {"/": "Hello World!"}
-    for name in ("Ada", "Lima", "José", "ana"):
-        greetings[f"/{name}"] = f"Hello {name}!"
+    for name in ("Ada", "Lima", "José", "ana", "Zoë", "Ana Eva", "Ada+Lima"):
+        # The space is no part of an address, and connect() would not write it.
+        path = name.replace(" ", "%20")
+        greetings[f"/{path}"] = f"Hello {name}!"
     for path, expected in greetings.items():
         async with Service(answer) as service:
             async with service.connect(path) as websocket:
@@ -251,12 +347,18 @@ async def _judge_welcome(
         for error in service.errors:
             if isinstance(error, AttributeError) and error.name == "path":
                 raise Wrong("old-path") from None
+            if isinstance(error, KeyError):
+                raise Wrong("known-names", path=path, seen=error) from None
         service.raise_errors()
         raise Wrong("no-answer") from None
     if seen in (expected.replace("Hello ", "Hello /"), "Hello /!"):
         raise Wrong("slash", expected=expected, seen=seen)
     if path == "/" and seen == "Hello !":
         raise Wrong("no-name", expected=expected, seen=seen)
+    if "+" in path and seen == expected.replace("+", " "):
+        raise Wrong("plus", expected=expected, seen=seen)
+    if " " in expected and seen == expected.partition(" Eva")[0] + "!":
+        raise Wrong("cut-name", expected=expected, seen=seen)
     if "%" in str(seen):
         raise Wrong("percent", expected=expected, seen=seen)
     equal(seen, expected, "other-text", path=path)
@@ -284,11 +386,17 @@ async def visit(answer: Answer) -> Right:
                 met.set()
             greeting = await _call(url)
             await patiently(met.wait())
+            server = host.server_at(url)
+            await timer(2 * MOMENT).wait()
+            host.early |= not server.is_serving()
             return f"{name}: {greeting}"
 
         return meet
 
+    left = []
+
     async def leave(url: str) -> NoReturn:
+        left.append(url)
         await _call(url)
         raise LookupError("the client left early")
 
@@ -313,15 +421,21 @@ async def visit(answer: Answer) -> Right:
             raise Wrong("client-unawaited")
         if seen != [f"1: {HELLO}", f"2: {HELLO}"]:
             raise Wrong("not-returned", expected=f"1: {HELLO}", seen=seen[0])
+        if host.early:
+            raise Wrong("closed-early")
         if not await host.is_closed():
             raise Wrong("left-open")
-        swallowed = True
+        swallowed = False
         try:
             await host.visit(leave)
+            swallowed = True
+        except LookupError:
+            pass
         except Exception as error:
-            if not any(isinstance(e, LookupError) for e in leaves(error)):
-                raise
-            swallowed = False
+            _refuse_other_error(error)
+            raise
+        if len(left) > 1:
+            raise Wrong("tries-again", expected=1, seen=len(left))
         if not await host.is_closed():
             raise Wrong("open-after-error")
         # What closes later was not waited for.
@@ -338,6 +452,14 @@ async def visit(answer: Answer) -> Right:
     return Right()
 
 
+def _refuse_other_error(error: Exception) -> None:
+    """What leaves is not the client's exception, but another one about it."""
+    if any(isinstance(leaf, LookupError) for leaf in leaves(error)):
+        raise Wrong("in-a-group", seen=error) from None
+    if isinstance(error.__context__, LookupError):
+        raise Wrong("other-error", seen=error) from None
+
+
 _Client = Callable[[str], Awaitable[str]]
 
 
@@ -346,11 +468,13 @@ class _Host:
 
     Attributes:
         servers: all of them.
+        early: whether one was closed while its client was still there.
         hasty: whether the answer ended while one was still serving.
     """
 
     def __init__(self, answer: Answer) -> None:
         self.servers: list[Server] = []
+        self.early = False
         self.hasty = False
         self._answer = answer
 
@@ -378,6 +502,15 @@ class _Host:
             raise
         finally:
             self.hasty |= any(one.is_serving() for one in opened)
+
+    def server_at(self, url: str) -> Server:
+        """The server that a client has just called."""
+        port = urlsplit(url).port
+        return next(
+            server
+            for server in reversed(self.servers)
+            if any(sock.getsockname()[1] == port for sock in server.sockets)
+        )
 
     async def is_closed(self) -> bool:
         """Whether every server is closed, or closes soon."""

@@ -12,6 +12,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from aula.exercises.exercise import (
+    UNSET,
     Answer,
     Right,
     Unawaited,
@@ -52,12 +53,15 @@ async def rush_lines(answer: Any, program: Program) -> Right:
 async def kitchen(answer: Answer, run: Recorder) -> Right:
     if not await _judge_orders(answer, run):
         await _judge_orders(answer, run, again=True)
-    for _ in range(3):
-        if await _judge_leaving(answer, run):
-            break
+    # It is neither the first nor the last of them that takes longest.
+    await _judge_leaving(
+        answer, run, "walks-off", "mocha 0.2", "latte 0.5", "chai 0.2"
+    )
     # A second time, as the machine may have stood still.
     if not await _ends_soon(answer, run) and not await _ends_soon(answer, run):
         raise Wrong("sleeps-on")
+    await _judge_leaving(answer, run, "not-all", "latte 0.3", "latte 0.05")
+    await _judge_leaving_at_once(answer, run)
     return Right()
 
 
@@ -113,48 +117,90 @@ def _refuse_replies(seen: list[Any], expected: list[str]) -> NoReturn:
     raise Wrong("other-replies", **both)
 
 
-async def _judge_leaving(answer: Answer, run: Recorder) -> bool:
+async def _judge_leaving(
+    answer: Answer, run: Recorder, mistake: str, *orders: str
+) -> None:
     """The client leaves while its orders are still being prepared.
 
+    Arguments:
+        mistake: what it is if the handler has ended before all are ready.
+        orders: such as ``"latte 0.5"``.
+    """
+    for _ in range(3):
+        # If it did not leave long before the first could be ready, the machine
+        # may have stood still; that the handler was there then tells little.
+        if await _leave(answer, run, mistake, *orders) < 0.15:
+            return
+
+
+async def _leave(
+    answer: Answer, run: Recorder, mistake: str, *orders: str
+) -> float:
+    """Order, leave as soon as the orders are taken, and look on.
+
     Returns:
-        whether it left long before the first could be ready; else the machine
-        may have stood still, and that the handler was there tells little.
+        how many seconds that took until it had left.
     """
     loop = asyncio.get_running_loop()
     async with Service(answer, run=run) as service:
         async with service.connect() as websocket:
             began = loop.time()
-            # The latte is begun later, and so it is not ready before this.
-            ready = timer(0.5)
-            # It is neither the first nor the last of them.
-            await send_all(websocket, "mocha 0.2", "latte 0.5", "chai 0.2")
-            await receive(websocket, 3)
+            # The orders are begun later, and so not all are ready before this.
+            ready = timer(max(float(order.split()[1]) for order in orders))
+            await send_all(websocket, *orders)
+            await receive(websocket, len(orders))
         took = loop.time() - began
         await ready.wait()
         early = service.ended.is_set()
         await until(service.ended.is_set)
-        _refuse_errors(service, early)
-    return took < 0.15
+        _refuse_errors(service)
+        if early:
+            _refuse_early(run, mistake)
+    return took
 
 
-def _refuse_errors(service: Service, early: bool) -> None:
-    """The client has left, and the handler has ended, or should have.
+async def _judge_leaving_at_once(answer: Answer, run: Recorder) -> None:
+    """One client has no time for an order, another leaves right after two."""
+    async with Service(answer, run=run) as service:
+        async with service.connect() as websocket:
+            pass
+        await until(service.ended.is_set)
+        _refuse_errors(service)
+        async with service.connect() as websocket:
+            await send_all(websocket, "latte 0.01", "mocha 0.01")
+        await until(service.ended.is_set)
+        if service.closed and not _from_recv(service):
+            raise Wrong("taken-by-nobody", seen=service.closed[0])
+        _refuse_errors(service)
 
-    Arguments:
-        service: the handler's.
-        early: whether it ended before its orders were ready.
-    """
+
+def _from_recv(service: Service) -> ConnectionClosed | None:
+    """What a ``recv`` of a handler raised when its client had left."""
     for closed in service.closed:
         if any(frame.f_code.co_name == "recv" for frame in frames(closed)):
-            raise Wrong("client-left", error=type(closed).__name__)
+            return closed
+    return None
+
+
+def _refuse_errors(service: Service) -> None:
+    """The client has left, and the handler has ended, or should have."""
+    if (left := _from_recv(service)) is not None:
+        raise Wrong("client-left", error=type(left).__name__)
+    for closed in service.closed:
         raise Wrong("send-to-nobody", seen=closed)
     for error in service.raised():
         # What a task that nobody awaits fails to send is no other mistake.
         if not isinstance(error, ConnectionClosed):
             refuse_no_star(error)
             raise error
-    if early:
-        raise Wrong("walks-off")
+
+
+def _refuse_early(run: Recorder, mistake: str) -> NoReturn:
+    """The handler has ended without an error, and before its tasks."""
+    for lane in run.lanes:
+        if lane.shown and any(by == "group" for _, by, _ in lane.requests):
+            raise Wrong("group-gave-up")
+    raise Wrong(mistake)
 
 
 async def _ends_soon(answer: Answer, run: Recorder) -> bool:
@@ -164,11 +210,13 @@ async def _ends_soon(answer: Answer, run: Recorder) -> bool:
             await send_all(websocket, "latte 0.05")
             await receive(websocket, 2)
         await timer(0.35, slack=True).wait()
+        _refuse_errors(service)
         return service.ended.is_set()
 
 
+# One of them twice.
 NAMES = (
-    "latte mocha chai mate cocoa cortado lungo matcha tonic soda tea milk"
+    "latte mocha chai mate cocoa cortado latte matcha tonic soda tea milk"
 ).split()
 # The drinks as replies bear them; orders do not.
 SERVED = [f"{name}☕" for name in NAMES]
@@ -177,24 +225,28 @@ SERVED = [f"{name}☕" for name in NAMES]
 class _Barista:
     """Reads all orders, then replies to them in an order of its own.
 
+    Arguments:
+        count: how many they are; 5 and it have no common factor.
+
     Attributes:
         orders: the messages it has received.
         alone: whether the client did not send all orders at once.
         replied: the number and the drink of each reply.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, count: int) -> None:
+        self.count = count
         self.orders: list[Any] = []
         self.alone = False
         self.replied: list[tuple[str, str]] = []
 
     async def handler(self, websocket: ServerConnection) -> None:
-        self.orders += await receive(websocket, len(NAMES), 0.5)
+        self.orders += await receive(websocket, self.count, 0.5)
         count = len(self.orders)
-        self.alone = count < len(NAMES)
+        self.alone = count < self.count
         with suppress(ConnectionClosed):
             for step in range(count):
-                # 5 and 12 have no common factor, so each has its turn.
+                # With no common factor, each has its turn.
                 which = step if self.alone else step * 5 % count
                 await self._reply(websocket, self.orders[which])
             async for message in websocket:
@@ -210,7 +262,7 @@ class _Barista:
 
 @exercise("08.3", parameters=2, limit=8, picture="wiretap")
 async def in_order(answer: Answer) -> Right:
-    barista = _Barista()
+    barista = _Barista(len(NAMES))
     async with (
         Service(barista.handler) as service,
         service.connect() as websocket,
@@ -242,7 +294,30 @@ async def in_order(answer: Answer) -> Right:
     if replied[0] < len(NAMES):
         raise Wrong("never-reads", expected=len(NAMES), seen=replied[0])
     _judge_order(seen, barista.replied)
+    seen = await _again(answer, "mocha")
+    if seen is UNSET or isinstance(seen, BaseException):
+        raise Wrong("fixed-count", expected=["mocha☕"], seen=seen)
+    equal(seen, ["mocha☕"], "kept-replies")
+    equal(await _again(answer), [], "no-orders")
     return Right()
+
+
+async def _again(answer: Answer, *names: str) -> Any:
+    """Another call, with a connection of its own, and less to order.
+
+    Returns:
+        what it returns or raises; UNSET if it does not end.
+    """
+    async with (
+        Service(_Barista(len(names)).handler) as service,
+        service.connect() as websocket,
+    ):
+        asking = asyncio.create_task(
+            answer(websocket, [f"{name} 0.1" for name in names])
+        )
+        if not await ends(asking) or asking.cancelled():
+            return UNSET
+    return asking.exception() or asking.result()
 
 
 def _judge_numbers(orders: list[Any]) -> None:
@@ -252,6 +327,8 @@ def _judge_numbers(orders: list[Any]) -> None:
             raise Wrong("no-number", expected="0 latte 0.1", seen=order)
     numbers = [f"{order}".split()[0] for order in orders]
     if len(set(numbers)) < len(numbers):
+        if len({*map(str, orders)}) == len(set(numbers)):
+            raise Wrong("found-first", seen=orders)
         raise Wrong("same-number", seen=orders)
     if not set(numbers) <= {f"{number}" for number in range(len(NAMES))}:
         expected = [f"{n} {name} 0.1" for n, name in enumerate(NAMES)]
@@ -318,7 +395,7 @@ async def two_machines(answer: Answer, run: Recorder) -> Right:
 async def _judge_alone(
     ada: ClientConnection, machine: Machine, service: Service
 ) -> None:
-    """Two of Ada's orders are prepared; when one is done, then a third."""
+    """Two of Ada's orders are prepared; when one is done, then another."""
     await send_all(ada, *ADA)
     await until(lambda: len(machine.started) == 2)
     await until(lambda: len(machine.started) > 2, MOMENT)
@@ -328,8 +405,11 @@ async def _judge_alone(
         service.raise_errors()
         _judge_limit(machine.most)
     first, second = machine.started
+    if first == second:
+        raise Wrong("late-message", expected=ADA[:2], seen=machine.started)
     machine.let_out(second)
     if await until(lambda: len(machine.started) > 2):
+        await _judge_other_machine(machine, service)
         return
     service.raise_errors()
     machine.let_out(first)
@@ -338,17 +418,52 @@ async def _judge_alone(
     raise Wrong("never-released")
 
 
+async def _judge_other_machine(machine: Machine, service: Service) -> None:
+    """While the first order stays in one machine, the other has the rest."""
+    while (count := len(machine.started)) < len(ADA):
+        machine.let_out(machine.started[-1])
+        if not await until(lambda: len(machine.started) > count):  # noqa: B023
+            service.raise_errors()
+            raise Wrong("idle", expected=ADA, seen=machine.started)
+
+
 async def _judge_parting(answer: Answer, run: Recorder) -> None:
-    """A client leaves while its order is being prepared."""
-    machine = Machine()
-    async with Service(answer, machine.hold, run=run) as service:
+    """A client leaves with two of three orders being prepared, both equal."""
+    doors = [asyncio.Event(), asyncio.Event()]
+    started: list[Any] = []
+
+    async def brew(order: Any) -> str:
+        which = len(started)
+        started.append(order)
+        if which < len(doors):
+            await doors[which].wait()
+        return f"{order} ready"
+
+    async with Service(answer, brew, run=run) as service:
         async with service.connect() as websocket:
-            await send_all(websocket, ADA[0])
-            await until(lambda: machine.started)
-        early = await until(service.ended.is_set, 2 * MOMENT)
-        machine.let_all_out()
+            await send_all(websocket, ADA[0], ADA[0], ADA[1])
+            await until(lambda: len(started) == 2)
+        await _goes_on(service, run, "walks-off")
+        # It is the second that the first may have lost its place to.
+        doors[1].set()
+        await _goes_on(service, run, "not-all")
+        doors[0].set()
+        ended = await until(service.ended.is_set)
+        _refuse_errors(service)
+        if not ended:
+            raise Wrong("never-ends" if len(started) > 2 else "never-released")
+        async with service.connect() as websocket:
+            pass
         await until(service.ended.is_set)
-        _refuse_errors(service, early)
+        _refuse_errors(service)
+
+
+async def _goes_on(service: Service, run: Recorder, mistake: str) -> None:
+    """Refuse a handler that ends soon, with orders still being prepared."""
+    early = await until(service.ended.is_set, 2 * MOMENT)
+    _refuse_errors(service)
+    if early:
+        _refuse_early(run, mistake)
 
 
 def _from_prepare(service: Service) -> BaseException | None:
@@ -377,27 +492,36 @@ def _judge_limit(most: int) -> None:
 async def careful(answer: Answer, run: Recorder) -> Right:
     await _judge_saving(answer, run, politely=True)
     await _judge_saving(answer, run, politely=False)
+    await _judge_nothing_left(answer, run)
     return Right()
 
 
+# One of them twice, and one that is false.
+TO_SAVE = ["latte", "mocha", "latte", ""]
+
+
+class _Store(Machine):
+    """Where the learner's handler saves; tells equal orders apart."""
+
+    async def save(self, order: Any) -> str:
+        return await self.hold((len(self.started), order))
+
+
+def _orders(held: list[Any]) -> list[Any]:
+    return [order for _, order in held]
+
+
 async def _judge_saving(answer: Answer, run: Recorder, politely: bool) -> None:
-    """The client leaves, or vanishes, with two of three orders not saved."""
-    orders = ["latte", "mocha", "chai"]
-    machine = Machine()
-
-    async def save(order: Any) -> str:
-        return await machine.hold(order)
-
-    async with Service(answer, save, run=run) as service:
+    """The client leaves, or vanishes, with three of four orders not saved."""
+    store = _Store()
+    async with Service(answer, store.save, run=run) as service:
         async with service.connect() as websocket:
-            await send_all(websocket, *orders)
-            if not await until(lambda: len(machine.started) == 3):
+            await send_all(websocket, *TO_SAVE)
+            if not await until(lambda: len(store.started) == len(TO_SAVE)):
                 service.raise_errors()
-                if not machine.started:
-                    raise Wrong("never-starts")
-                raise Wrong("in-line", expected=orders, seen=machine.started)
-            _judge_saved(machine.started, orders)
-            machine.let_out(orders[0])
+                _refuse_start(_orders(store.started))
+            _judge_saved(store.started)
+            store.let_out(store.started[1])
             for reply in await receive(websocket, 1, MOMENT):
                 raise Wrong("replies", seen=reply)
             if not politely:
@@ -406,30 +530,66 @@ async def _judge_saving(answer: Answer, run: Recorder, politely: bool) -> None:
         # Time for the handler to find out, and to end if it would.
         if await until(service.ended.is_set, 2 * MOMENT):
             service.raise_errors()
-            _refuse_end(service, machine, orders, politely)
-        machine.let_all_out()
+            _refuse_end(service, store, politely)
+        if politely:
+            for later in store.started[2:]:
+                store.let_out(later)
+            if await until(service.ended.is_set, 2 * MOMENT):
+                service.raise_errors()
+                raise Wrong("not-all")
+        store.let_all_out()
         ended = await until(service.ended.is_set)
         service.raise_errors()
-        _judge_saved(machine.ended, orders)
+        _judge_saved(store.ended)
         if not ended:
             raise Wrong("never-ends")
+        for closed in service.closed:
+            raise Wrong("ends-in-error", seen=closed)
 
 
-def _judge_saved(seen: list[Any], orders: list[str]) -> None:
-    if sorted(map(str, seen)) != sorted(orders):
-        raise Wrong("other-orders", expected=orders, seen=seen)
+async def _judge_nothing_left(answer: Answer, run: Recorder) -> None:
+    """One client says nothing, another leaves when its order is saved."""
+    store = _Store()
+    store.let_all_out()
+    async with Service(answer, store.save, run=run) as service:
+        for orders in [], TO_SAVE[:1]:
+            async with service.connect() as websocket:
+                await send_all(websocket, *orders)
+                await until(lambda: len(store.ended) == len(orders))  # noqa: B023
+            ended = await until(service.ended.is_set)
+            service.raise_errors()
+            if not ended:
+                raise Wrong("never-ends")
 
 
-def _refuse_end(
-    service: Service, machine: Machine, orders: list[str], politely: bool
-) -> NoReturn:
-    if machine.cancelled:
-        saved = machine.ended
+def _refuse_start(seen: list[Any]) -> NoReturn:
+    """Not all orders have begun to be saved."""
+    if not seen:
+        raise Wrong("never-starts")
+    if seen == TO_SAVE[:-1]:
+        raise Wrong("empty-message", expected=TO_SAVE, seen=seen)
+    raise Wrong("in-line", expected=TO_SAVE, seen=seen)
+
+
+def _judge_saved(held: list[Any]) -> None:
+    seen = _orders(held)
+    if sorted(map(str, seen)) != sorted(TO_SAVE):
+        if seen == TO_SAVE[-1:] * len(TO_SAVE):
+            raise Wrong("late-message", expected=TO_SAVE, seen=seen)
+        raise Wrong("other-orders", expected=TO_SAVE, seen=seen)
+
+
+def _refuse_end(service: Service, store: _Store, politely: bool) -> NoReturn:
+    """The handler has ended before all was saved."""
+    if store.cancelled:
+        saved = _orders(store.ended)
         if service.closed:
-            raise Wrong("group-cancelled", expected=orders, seen=saved)
+            raise Wrong("group-cancelled", expected=TO_SAVE, seen=saved)
         # It ended without an error, so it has caught that outside the group.
-        raise Wrong("caught-outside", expected=orders, seen=saved)
-    raise Wrong("walks-off" if politely else "never-reached")
+        raise Wrong("caught-outside", expected=TO_SAVE, seen=saved)
+    if politely:
+        raise Wrong("walks-off")
+    raise Wrong("never-reached" if service.closed else "caught-and-left")
 
 
 class _Ground(str):
@@ -446,12 +606,14 @@ class _Grinder:
     """A function that blocks; notes where it ran and if the loop went on.
 
     Attributes:
+        ground: what it was called with.
         at_home: whether it ran in the loop's own thread.
         called_again: whether its result was called, as if it were a function.
         went_on: whether the loop went on while it ran in another thread.
     """
 
     def __init__(self) -> None:
+        self.ground: list[Any] = []
         self.at_home = False
         self.called_again = False
         self.went_on = True
@@ -459,6 +621,7 @@ class _Grinder:
         self._loop = asyncio.get_running_loop()
 
     def grind(self, order: Any) -> _Ground:
+        self.ground.append(order)
         if threading.get_ident() == self._home:
             self.at_home = True
         else:
@@ -493,6 +656,12 @@ async def smooth(answer: Answer, run: Recorder) -> Right:
                     raise error
                 if seen == expected[:1] and service.ended.is_set():
                     raise Wrong("only-first", expected=expected, seen=seen)
+                if seen == expected[1:] * 2:
+                    raise Wrong("late-message", expected=expected, seen=seen)
+                if not grinder.ground and not service.ended.is_set():
+                    await websocket.close()
+                    if await until(lambda: grinder.ground):
+                        raise Wrong("after-loop")
                 raise Wrong("other-replies", expected=expected, seen=seen)
         await until(service.ended.is_set)
         service.raise_errors()

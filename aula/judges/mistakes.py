@@ -15,7 +15,7 @@ import traceback
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from websockets.asyncio.client import connect
@@ -57,8 +57,9 @@ NEEDS_BYTES = ("first arg must be bytes", "a bytes-like object is required")
 NO_XOR = "unsupported operand type(s) for ^"
 # What a list of names such as Opcode says of a number that is not in it.
 NO_MEMBER = "is not a valid"
-# What asyncio.wait says of coroutines.
+# What asyncio.wait says of coroutines, and of no task at all.
 NO_COROUTINES = "coroutines is forbidden"
+NO_TASKS = "Set of Tasks/Futures is empty"
 # What a call says of an argument that it does not have.
 UNKNOWN = "unexpected keyword argument"
 # What a loop over a collection says that has changed meanwhile.
@@ -103,9 +104,19 @@ NOT_AWAITABLE = re.compile(
 
 
 def uses(answer: Any, *names: str) -> bool:
-    """Whether an answer's own code uses one of these as a global name."""
+    """Whether an answer's own code uses one of these as a global name.
+
+    What stands in it, such as a comprehension, is code of its own.
+    """
     code = getattr(answer, "__code__", None)
-    return code is not None and not {*names}.isdisjoint(code.co_names)
+    return code is not None and not {*names}.isdisjoint(_names_in(code))
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names_in(inner)
 
 
 def equal(seen: Any, expected: Any, mistake: str, **values: Any) -> None:
@@ -277,10 +288,13 @@ def named(error: BaseException) -> BaseException:
 
     Returns:
         ``Wrong`` plain-for, plain-with, async-suppress, task-of-function,
-        call-unawaited, no-parentheses or two-recvs; or the error itself.
+        call-unawaited, no-parentheses, two-recvs or wait-for-none; or the
+        error itself.
     """
     if isinstance(error, ConcurrencyError):
         return Wrong("two-recvs", seen=error)
+    if isinstance(error, ValueError) and NO_TASKS in f"{error}":
+        return Wrong("wait-for-none", seen=error)
     text = f"{error}" if isinstance(error, TypeError) else ""
     if NOT_ITERABLE in text:
         return Wrong("plain-for", seen=error)

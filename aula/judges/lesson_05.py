@@ -238,7 +238,7 @@ async def accept(answer: Answer) -> Right:
     request, value, error = handshakes.asked[1]
     expected = accept_key(_key(request))
     if value == handshakes.asked[0][1]:
-        raise Wrong("kept-answer", expected=expected, seen=value)
+        raise Wrong("kept-between-calls", expected=expected, seen=value)
     if error is not None or value != expected or not opened:
         raise Wrong("other-client", expected=expected, seen=error or value)
     _judge_small_letters(answer)
@@ -455,9 +455,9 @@ def _judge_answers(
         raise Wrong("greeting-counted", **both)
     equal(barista.orders, drinks, "other-orders")
     if seen == [*dict.fromkeys(expected)]:
-        raise Wrong("equal-once", **both)
+        raise Wrong("equal-drinks", **both)
     if isinstance(seen, list) and seen[-len(expected) :] == expected:
-        raise Wrong("kept-answers", **both)
+        raise Wrong("kept-between-calls", **both)
     if seen == [f"{drink} 2.50" for drink in drinks]:
         raise Wrong("known-prices", **both)
     raise Wrong("other-answers", **both)
@@ -577,6 +577,6 @@ def _refuse_list(seen: _Heard, sent: _Heard, both: dict[str, Any]) -> None:
     ):
         raise Wrong("empty-message", **both)
     if len(seen) > len(sent) and seen[len(seen) - len(sent) :] == sent:
-        raise Wrong("kept-messages", **both)
+        raise Wrong("kept-between-calls", **both)
     if len(sent) > 3 and seen and seen == sent[: len(seen)]:
         raise Wrong("leaves-early", **both)

@@ -127,7 +127,9 @@ async def _judge_other_server(answer: Answer) -> None:
             seen = await patiently(answer(url))
         except Silence:
             raise Wrong("waits-on") from None
-    equal(seen, "Hi Ada! ☕", "kept-answer")
+    if seen == HELLO:
+        equal(seen, "Hi Ada! ☕", "kept-between-calls")
+    equal(seen, "Hi Ada! ☕", "other-answer")
 
 
 @exercise("07.2", parameters=1, limit=LIMIT, picture="wiretap")

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
-from aula.judges.mistakes import UNPACKED, equal, leaves, uses
+from aula.judges.mistakes import NO_TASKS, UNPACKED, equal, leaves, uses
 from aula.judges.servers import (
     Machine,
     Person,
@@ -35,7 +35,6 @@ from aula.judges.waiting import (
 Pending = dict[str, "asyncio.Future[str]"]
 
 NEWS = ["news rain today", "news sun"]
-EMPTY = "Set of Tasks/Futures is empty"  # what asyncio.wait says of []
 
 
 @exercise("20.1", answer="function", parameters=2, picture=None)
@@ -465,7 +464,7 @@ def _raise_error(draining: asyncio.Future[Any]) -> None:
     try:
         draining.result()
     except ValueError as error:
-        if EMPTY in f"{error}":
+        if NO_TASKS in f"{error}":
             raise Wrong("nobody-there", seen=error) from None
         raise
     except TimeoutError as error:

@@ -179,6 +179,8 @@ def _judge_pauses(times: Iterable[list[float]]) -> None:
     pauses = [[b - a for a, b in pairwise(each)] for each in times]
     last_long = min(each[-1] for each in pauses) >= SHORTEST
     if min(min(each[:-1]) for each in pauses) < SHORTEST:
+        if any(max(each[:-1]) >= SHORTEST for each in pauses):
+            raise Wrong("some-without-pause")
         raise Wrong("pause-at-the-end" if last_long else "too-short")
     if not last_long:
         raise Wrong("pause-first")
@@ -225,8 +227,8 @@ async def run_all(answer: Answer) -> Right:
         raise Wrong("other-loop")
     seen = ", ".join(log)
     if seen == expected:
-        _judge_error(answer, log, IndexError("latte"))
-        _judge_error(answer, log, KeyError("latte"))
+        for kind in (IndexError, KeyError, RuntimeError, ValueError):
+            _judge_error(answer, log, kind("latte"))
         _judge_number(answer, log)
         return Right(value=seen)
     if seen == "a0, a1, a fin, b0, b fin, c0, c1, c2, c fin":
@@ -251,7 +253,7 @@ def _judge_error(answer: Answer, log: list[str], error: Exception) -> None:
     """What a coroutine raises, other than its end, leaves the answer.
 
     Arguments:
-        error: such as a list or a dictionary of the answer itself may raise.
+        error: of a class that the answer's own code may raise, too.
     """
 
     async def spill() -> None:
@@ -262,7 +264,7 @@ def _judge_error(answer: Answer, log: list[str], error: Exception) -> None:
     coroutines = [spill(), spill()]
     try:
         _call(answer, list(coroutines), log)
-    except (LookupError, RuntimeError, _NeverEnds) as raised:
+    except (Exception, _NeverEnds) as raised:
         if raised is error:
             return
     finally:

@@ -102,6 +102,8 @@ def _refuse_start(process: Process) -> None:
     # Of a gather without a loop, each Python says something else.
     if any(said in errors for said in (*NO_LOOP, "_GatheringFuture")):
         raise Wrong("gather-without-main", seen=seen) from None
+    if NEEDS_AWAITABLE in errors and ", in gather" in errors:
+        raise Wrong("gather-of-none", seen=seen) from None
     if NEEDS_COROUTINE in errors or NEEDS_AWAITABLE in errors:
         raise Wrong("main-uncalled", seen=seen) from None
 

@@ -9,8 +9,9 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -72,6 +73,8 @@ NESTED = "[" * 100_000
 @exercise("22.2", answer="function", parameters=1, picture=None)
 async def read_move(answer: Answer) -> Right:
     _accept(answer, "refused")
+    _accept(answer, "remembers")
+    _accept(answer, "remembers", x=3)
     _accept(answer, "zero-refused", x=0)
     _accept(answer, "zero-refused", y=0)
     _accept(answer, "seven-refused", x=7)
@@ -79,6 +82,8 @@ async def read_move(answer: Answer) -> Right:
     _accept(answer, "sign-refused", name="Ada_7")
     _accept(answer, "long-refused", name="B" * 20)
     _accept(answer, "accent-refused", name="Núria")
+    _accept(answer, "alphabet-refused", name="Ольга")
+    _accept_turned(answer)
     _refuse_taking(answer, ["hola", ""], "no-json")
     fields = ['{"name": "Ada", "x": 1}', "[1, 2, 3]", "null"]
     _refuse_taking(answer, fields, "field-missing")
@@ -93,6 +98,8 @@ async def read_move(answer: Answer) -> Right:
     tags = ["<img src=x onerror=steal()>", "<b>Ada</b>", "Ada <3"]
     _refuse_names(answer, tags, "html-passes")
     _refuse_names(answer, ["", "A" * 21, "A" * 5000], "name-length")
+    spaces = [" Ada", "Ada ", "Ada Lovelace"]
+    _refuse_names(answer, spaces, "space-passes")
     _refuse_names(answer, ["Ada\n", "Ada\nLima"], "line-break")
     try:
         seen = answer(NESTED)
@@ -106,7 +113,21 @@ async def read_move(answer: Answer) -> Right:
 def _accept(answer: Answer, mistake: str, **fields: Any) -> None:
     """A valid move is taken, and comes back as a tuple."""
     message = _move(**fields)
-    expected = tuple(json.loads(message).values())
+    seen, expected = _take(answer, message, mistake)
+    equal(seen, expected, "other-move", message=message)
+
+
+def _accept_turned(answer: Answer) -> None:
+    """The fields of an object have no order."""
+    message = json.dumps({"y": 2, "x": 1, "name": "Ada"})
+    seen, expected = _take(answer, message, "order-counts")
+    equal(seen, expected, "order-counts", message=message)
+
+
+def _take(answer: Answer, message: str, mistake: str) -> tuple[Any, Any]:
+    """What comes of a valid move, and what should."""
+    move = json.loads(message)
+    expected = move["name"], move["x"], move["y"]
     try:
         seen = answer(message)
     except ValueError as error:
@@ -114,7 +135,7 @@ def _accept(answer: Answer, mistake: str, **fields: Any) -> None:
             mistake, message=message, expected=expected, seen=error
         ) from None
     refuse_none(seen, expected)
-    equal(seen, expected, "other-move", message=message)
+    return seen, expected
 
 
 def _refuse_names(answer: Answer, names: list[str], mistake: str) -> None:
@@ -141,18 +162,31 @@ def _refuse_taking(answer: Answer, messages: list[str], mistake: str) -> None:
 
 BUSY = "a cake"  # the message that keeps a handler at work
 LIMITS = (3, 2)  # a gate that has the lesson's limit of 3 is found out later
+LONG = 4  # seconds for a gate to say yes or no
 
 
 @exercise("22.3", parameters=2, limit=12, picture="wiretap")
 async def serve_at_most(answer: Answer) -> Right:
     with _unlogged():
         for limit in LIMITS:
-            await _judge_server(answer, limit)
+            async with _crowd(answer, limit) as crowd:
+                await _judge_crowd(crowd, limit)
+        await _judge_neighbours(answer)
     return Right()
 
 
-async def _judge_server(answer: Answer, limit: int) -> None:
-    """A server of the answer's, with room for so many."""
+async def _judge_neighbours(answer: Answer) -> None:
+    """Who is on one server takes no place on another."""
+    first, second = LIMITS
+    async with _crowd(answer, first) as crowd, _crowd(answer, second) as other:
+        await crowd.come(first)
+        await other.come(second)
+        equal(len(other.inside), second, "counts-neighbours")
+
+
+@asynccontextmanager
+async def _crowd(answer: Answer, limit: int) -> AsyncIterator[_Crowd]:
+    """Those who come to a server of the answer's, with room for so many."""
     work = _Work()
     try:
         server = await patiently(answer(work.handler, limit))
@@ -167,7 +201,7 @@ async def _judge_server(answer: Answer, limit: int) -> None:
         raise Wrong("not-started")
     crowd = _Crowd(address(server))
     try:
-        await _judge_crowd(crowd, limit)
+        yield crowd
     finally:
         work.over.set()
         crowd.vanish()
@@ -213,12 +247,14 @@ class _Crowd:
     Attributes:
         inside: those who have come in.
         statuses: what the others were told.
+        kept_waiting: whether somebody was told nothing.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.inside: list[ClientConnection] = []
         self.statuses: list[int] = []
+        self.kept_waiting = False
 
     async def come(self, count: int) -> None:
         """Many at once."""
@@ -228,11 +264,17 @@ class _Crowd:
     async def _enter(self) -> None:
         try:
             websocket = await connect(
-                self.url, compression=None, close_timeout=0.5
+                self.url,
+                compression=None,
+                open_timeout=LONG,
+                close_timeout=0.5,
             )
             self.inside.append(websocket)
         except InvalidStatus as error:
             self.statuses.append(error.response.status_code)
+        except TimeoutError:
+            self.kept_waiting = True
+            self.statuses.append(0)
         except (InvalidHandshake, OSError, EOFError):
             self.statuses.append(0)
 
@@ -259,6 +301,8 @@ async def _judge_crowd(crowd: _Crowd, limit: int) -> None:
     if gone:
         raise Wrong("sent-away", expected=503, seen=gone[0].close_code)
     seen = len(crowd.inside)
+    if crowd.kept_waiting:
+        raise Wrong("kept-waiting", seconds=LONG)
     if seen == 0:
         raise Wrong("nobody", expected=limit, seen=0)
     if seen < limit:
@@ -368,6 +412,7 @@ class _Shelf:
 
 
 SLOW = "slow down"
+HOUR = 3600  # seconds
 # A third refusal comes long after the second, and a fourth at once.
 ADA = [True, False, True, True, False, True, False, False]
 # Two refusals of her own, which are no third one of Ada's.
@@ -455,16 +500,19 @@ async def _judge_replies(
             ) from None
         if seen == message and not passes:
             raise Wrong("lets-all-through", expected=SLOW, seen=seen)
-        if isinstance(expected, bytes) and isinstance(seen, str):
+        if isinstance(expected, bytes) and seen in (text, f"{message!r}"):
             raise Wrong("bytes-as-text", expected=expected, seen=seen)
         equal(seen, expected, "other-reply")
 
 
 def _judge_times(bucket: _Bucket) -> None:
     """The clock by which the bucket was asked goes as the loop's does."""
-    for time in bucket.times:
-        if not isinstance(time, int | float):
-            raise Wrong("other-time", seen=time)
+    for moment in bucket.times:
+        if not isinstance(moment, int | float):
+            raise Wrong("other-time", seen=moment)
+    # Of another day than the loop's, which counts from when it likes.
+    if abs(bucket.times[-1] - time.time()) < HOUR:
+        raise Wrong("time-of-day", seen=bucket.times[-1])
     passed = bucket.moments[-1] - bucket.moments[0]
     seen = bucket.times[-1] - bucket.times[0]
     if -0.01 < seen < passed / 10:

@@ -10,6 +10,7 @@ from typing import Any
 
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosedError
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
@@ -30,30 +31,62 @@ from aula.judges.waiting import MOMENT, until
 NO_WEBSOCKET = "no attribute 'websocket'"
 NO_REQUEST = "no attribute 'path'"
 NO_EXC_INFO = "'NoneType' object is not subscriptable"
-FAILED = {"/Lima": KeyError("horchata"), "/Eva": ZeroDivisionError("price")}
+FAILED = {
+    "/Lima": KeyError("horchata"),
+    "/Eva": ZeroDivisionError("price"),
+    "/Teo": ConnectionClosedError(None, None),
+}
+CUSTOMERS = [*FAILED, "/Lima"]  # one fails the handler twice
+WITH_EXCEPTIONS = len(CUSTOMERS) + 2  # and Noa, and one without a path
 
 
 @exercise("24.1", answer="function", parameters=1, picture=None)
 async def failure_of(answer: Answer) -> Right:
-    expected = [f"{path} {type(FAILED[path]).__name__}" for path in FAILED]
-    seen = []
+    expected, seen = [], []
     for record in await _records():
-        failed = record.exc_info is not None
-        named = failed and "handler" in record.getMessage()
         told = _failure(answer, record)
-        if told is None and not named:
-            continue
-        if not named:
+        right = _text(record)
+        if right is None and told is not None:
             raise Wrong(
-                "no-path-yet" if failed else "false-alarm",
+                "no-path-yet" if record.exc_info else "false-alarm",
                 record=record.getMessage(),
                 seen=told,
             )
-        seen.append(told)
-    if seen == [None] * len(expected):
-        raise Wrong("missed", expected=expected, seen=seen)
-    equal(seen, expected, "other-text")
+        if right is None:
+            continue
+        expected.append(right)
+        seen.append((told, record))
+    told = [text for text, _ in seen]
+    if not any(told):
+        raise Wrong("missed", expected=expected, seen=told)
+    for right, (text, record) in zip(expected, seen, strict=True):
+        if text is None:
+            raise Wrong(
+                "left-out",
+                record=record.getMessage(),
+                level=record.levelname,
+                expected=expected,
+                seen=told,
+            )
+        if text != right and text == _text(record, inner=True):
+            raise Wrong("inner-error", expected=right, seen=text)
+    equal(told, expected, "other-text")
     return Right()
+
+
+def _text(record: logging.LogRecord, inner: bool = False) -> str | None:
+    """What is to be told of a record.
+
+    Arguments:
+        inner: of the exception during whose handling the other was raised.
+    """
+    websocket = getattr(record, "websocket", None)
+    if not record.exc_info or websocket is None or not websocket.request:
+        return None
+    error = record.exc_info[1]
+    if inner and error is not None:
+        error = error.__context__
+    return f"{path_of(websocket)} {type(error).__name__}"
 
 
 def _failure(answer: Answer, record: logging.LogRecord) -> Any:
@@ -76,14 +109,17 @@ def _failure(answer: Answer, record: logging.LogRecord) -> Any:
 
 
 async def _records() -> list[logging.LogRecord]:
-    """What a server has logged: one client is served, two fail it."""
+    """What a server has logged: some clients are served, others fail it."""
 
     async def handler(websocket: ServerConnection) -> None:
         async for message in websocket:
             if path_of(websocket) in FAILED:
                 raise FAILED[path_of(websocket)]
+            known = {"websocket": websocket}
+            if path_of(websocket) == "/Noa":
+                _log_cut(log, known)
             # An error that is no exception.
-            log.error("no milk today", extra={"websocket": websocket})
+            log.error("no milk today", extra=known)
             await websocket.send(message)
 
     with _keeping() as (log, records):
@@ -91,7 +127,10 @@ async def _records() -> list[logging.LogRecord]:
         try:
             url = address(server)
             async with calling(f"{url}/Ada") as ada:
-                for path in FAILED:
+                async with calling(f"{url}/Noa") as noa:
+                    await send_all(noa, "latte")
+                    await noa.recv()
+                for path in CUSTOMERS:
                     async with calling(url + path) as websocket:
                         await send_all(websocket, "latte")
                         await websocket.wait_closed()
@@ -104,11 +143,25 @@ async def _records() -> list[logging.LogRecord]:
             with suppress(OSError):
                 await writer.wait_closed()
             await until(
-                lambda: sum(one.exc_info is not None for one in records) == 3
+                lambda: (
+                    sum(one.exc_info is not None for one in records)
+                    == WITH_EXCEPTIONS
+                )
             )
         finally:
             await stop(server)
     return records
+
+
+def _log_cut(log: logging.Logger, known: dict[str, Any]) -> None:
+    """Note a failure to send as the library does: at level DEBUG."""
+    try:
+        try:
+            raise LookupError("milk")
+        except LookupError:
+            raise ConnectionResetError
+    except ConnectionResetError:
+        log.debug("! error while sending data", exc_info=True, extra=known)
 
 
 @contextmanager
@@ -155,6 +208,7 @@ async def lunch_chain(answer: Any, program: Program) -> Right:
 @exercise("24.3", parameters=1, limit=9, picture="timeline")
 async def leaks(answer: Answer) -> Right:
     made: list[asyncio.Task[None]] = []
+    brief: list[asyncio.Task[None]] = []
     finished: list[bool] = []
 
     async def simmer() -> None:
@@ -165,6 +219,11 @@ async def leaks(answer: Answer) -> Right:
 
     async def boil() -> None:
         await asyncio.sleep(0)
+
+    async def fade() -> None:
+        # Longer than an answer's own tasks take to end, and no longer.
+        for _ in range(20):
+            await asyncio.sleep(0)
 
     async def leave_some() -> None:
         made.extend(asyncio.create_task(simmer()) for _ in range(3))
@@ -177,6 +236,7 @@ async def leaks(answer: Answer) -> Right:
         await asyncio.sleep(0.3)
         ended.cancel()
         await asyncio.wait({ended})
+        brief.append(asyncio.create_task(fade()))
         finished.append(True)
 
     async def leave_none() -> None:
@@ -191,7 +251,9 @@ async def leaks(answer: Answer) -> Right:
             raise Wrong("not-run")
         if not finished:
             raise Wrong("leaves-early")
-        _judge_count(seen, {"simmer": 3, "drip": 1})
+        if len(finished) > 1:
+            raise Wrong("run-twice")
+        _judge_count(seen, {"simmer": 3, "drip": 1, "fade": 1})
         await asyncio.sleep(0)
         if any(task.done() for task in (earlier, *made)):
             raise Wrong("cancels")
@@ -200,9 +262,9 @@ async def leaks(answer: Answer) -> Right:
             raise Wrong("none-for-none", expected={}, seen=none)
         equal(none, {}, "counts-others")
     finally:
-        for task in (earlier, ending, *made):
+        for task in (earlier, ending, *made, *brief):
             task.cancel()
-        await asyncio.wait({earlier, ending, *made})
+        await asyncio.wait({earlier, ending, *made, *brief})
     return Right()
 
 
@@ -224,11 +286,20 @@ def _judge_count(seen: Any, expected: dict[str, int]) -> None:
         raise Wrong("whole-names", expected=expected, seen=names)
     if seen == dict.fromkeys(expected, 1):
         raise Wrong("once-each", expected=expected, seen=seen)
-    if seen in ({"simmer": 3}, {"simmer": 3, "drip": 0}):
+    if not all(isinstance(count, int) for count in seen.values()):
+        raise Wrong("no-counts", expected=expected, seen=seen)
+    if {"drip": 0} | seen == expected | {"drip": 0}:
         raise Wrong("subtracts-names", expected=expected, seen=seen)
+    if {"fade": 1} | seen == expected:
+        raise Wrong("waits-first", expected=expected, seen=seen)
     if not {*names} & {*expected}:
         raise Wrong("fixed-name", expected=expected, seen=seen)
+    if all(expected.get(name, 0) >= seen[name] for name in seen):
+        raise Wrong("some-missing", expected=expected, seen=seen)
     raise Wrong("counts-others", expected=expected, seen=seen)
+
+
+MOCHA = 0.4  # seconds that it takes
 
 
 @exercise("24.4", answer="script", limit=15, picture=None)
@@ -241,7 +312,9 @@ async def sick_cafe(script: Script) -> Right:
     try:
         await _ask(process, ada, "people", "1")
         alone = await _count_tasks(process, ada)
-        await _judge_waiting(process, url, ada)
+        if alone < 2:  # that of main, and Ada's
+            raise Wrong("tasks-uncounted", count=alone)
+        await _judge_company(process, url, ada)
         if not await _falls_to(process, ada, "people", 1):
             raise Wrong("counts-who-left", expected=1)
         lima = await _arrive(url)
@@ -321,29 +394,81 @@ async def _falls_to(
     return False
 
 
-async def _judge_waiting(process: Process, url: str, ada: Person) -> None:
-    """While Ada's mocha is made, another gets an answer at once."""
+async def _judge_company(process: Process, url: str, ada: Person) -> None:
+    """What is not Ada's alone: others come, and leave again."""
     lima = await _arrive(url)
+    await _judge_waiting(process, ada, lima)
+    others = [await _arrive(url) for _ in range(2)]
+    people = [ada, lima, *others]
+    reminded = [person.heard.count("open") for person in people]
+    await _judge_turns(lima, [ada, *others])
+
+    def news() -> list[bool]:
+        return [
+            person.heard.count("open") > before
+            for person, before in zip(people, reminded, strict=True)
+        ]
+
+    await until(lambda: all(news()), 2)
+    if any(news()) and not all(news()):
+        raise Wrong("one-reminder", count=len(people), reached=sum(news()))
+    for person in people[1:]:
+        await person.leave()
+
+
+async def _judge_waiting(process: Process, ada: Person, lima: Person) -> None:
+    """While Ada's mocha is made, another gets an answer at once."""
+    loop = asyncio.get_running_loop()
     for attempt in range(2):  # the machine may have stood still
         before = len(_replies(ada))
+        start = loop.time()
         await ada.send("mocha")
         await asyncio.sleep(0.1)
-        early = len(_replies(ada)) > before
         await _reply(process, lima, "people")
         held = len(_replies(ada)) > before
         await _until_more(ada, before)
+        took = loop.time() - start
+        replies = _replies(ada)[before:]
+        equal(replies, ["mocha ready"], "other-reply", message="mocha")
+        if took < 0.75 * MOCHA:
+            raise Wrong("ready-at-once")
         if not held:
-            break
+            return
         if attempt:
-            raise Wrong("ready-at-once" if early else "holds-the-loop")
-    replies = _replies(ada)[before:]
-    equal(replies, ["mocha ready"], "other-reply", message="mocha")
-    await lima.leave()
+            raise Wrong("holds-the-loop")
+
+
+async def _judge_turns(lima: Person, others: list[Person]) -> None:
+    """While some have mochas made, another's latte is ready before."""
+    for attempt in range(2):  # as above
+        before = [len(_replies(person)) for person in (lima, *others)]
+        for person in others:
+            await person.send("mocha")
+        # The first asks more before there is a reply.
+        await others[0].send("people")
+        await asyncio.sleep(MOCHA / 4)
+        await lima.send("latte")
+        await _until_more(lima, before[0])
+        late = any(
+            len(_replies(person)) > known
+            for person, known in zip(others, before[1:], strict=True)
+        )
+        for person, known in zip(others, before[1:], strict=True):
+            await _until_more(person, known)
+        await _until_more(others[0], before[1] + 1)
+        replies = _replies(others[0])[before[1] :]
+        if "mocha ready" in replies[1:]:
+            raise Wrong("overtakes", seen=replies)
+        if not late:
+            return
+        if attempt:
+            raise Wrong("takes-turns")
 
 
 async def _judge_drink(process: Process, lima: Person) -> None:
     await _ask(process, lima, "tea", "no tea")
     await _ask(process, lima, "horchata", "no horchata")
+    await _ask(process, lima, "Latte", "no Latte")
     await _ask(process, lima, "latte", "latte ready")
 
 

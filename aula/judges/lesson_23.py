@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import tempfile
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -223,14 +222,15 @@ async def _run_ends(
 @exercise("23.2", answer="prediction", limit=9, picture=None)
 async def flaws_found(answer: Any, program: Program) -> Right:
     await program.run()
-    if answer == {"mock": 0, "spec": 2, "server": 2}:
-        equal(answer, program.result, "spec-sees-all")
-    if answer == {"mock": 1, "spec": 1, "server": 2}:
+    if isinstance(answer, dict) and answer.get("mock") == 1:
         equal(answer, program.result, "mock-knows-names")
-    if answer == {"mock": 0, "spec": 1, "server": 1}:
-        equal(answer, program.result, "server-lets-pass")
-    if answer == {"mock": 0, "spec": 0, "server": 2}:
-        equal(answer, program.result, "spec-sees-nothing")
+    if isinstance(answer, dict) and answer.get("mock") == 0:
+        if answer.get("spec") == 2:
+            equal(answer, program.result, "spec-sees-all")
+        if answer.get("spec") == 0:
+            equal(answer, program.result, "spec-sees-nothing")
+        if answer.get("server") in (0, 1):
+            equal(answer, program.result, "server-lets-pass")
     refuse_other(answer, program.result)
     return Right()
 
@@ -254,7 +254,9 @@ async def _judge_peer(answer: Answer) -> None:
     refuse_none(answer("latte"))
     first, second = "café", "té"
     await _judge_own_cut(answer, first)
-    await _judge_recv(answer, first, second)
+    await _judge_recv(answer, first, second, "latte")
+    await _judge_recv(answer)
+    await _judge_empty(answer, second)
     await _judge_replies(answer, first, second)
     await _judge_afterwards(answer, first)
     await _judge_numbers(answer, first)
@@ -291,14 +293,28 @@ async def _judge_recv(answer: Answer, *messages: str) -> None:
             equal(await _next(peer), message, "other-message")
         except ConnectionClosed as error:
             raise Wrong("cut-with-messages", seen=error) from None
-    for _ in range(2):
+    for before in range(2):
         try:
             seen = await _next(peer)
         except ConnectionClosedError:
             continue
         except ConnectionClosedOK as error:
             raise Wrong("polite-cut", seen=error) from None
+        except (IndexError, RuntimeError, StopIteration) as error:
+            if before:
+                raise Wrong("cut-once", seen=error) from None
+            raise
         raise Wrong("goes-on", seen=seen)
+
+
+async def _judge_empty(answer: Answer, message: str) -> None:
+    """A message in which there is nothing is a message."""
+    peer = answer("", message)
+    try:
+        equal(await _next(peer), "", "other-message")
+        equal(await _next(peer), message, "other-message")
+    except ConnectionClosed as error:
+        raise Wrong("empty-ends", seen=error) from None
 
 
 async def _next(peer: Any) -> Any:
@@ -352,12 +368,18 @@ async def _judge_afterwards(answer: Answer, message: str) -> None:
     peer = answer(message)
     await _next(peer)
     await peer.send("latte")
-    try:
+    with suppress(ConnectionClosed):
         await _next(peer)
-    except ConnectionClosed:
-        pass
+    await _refuse_sending(peer, "mocha", "sends-after-cut")
+    await _refuse_sending(peer, "mocha", "heals")
+    with suppress(ConnectionClosed):
+        await _next(peer)
+    await _refuse_sending(peer, b"mocha", "heals")
+
+
+async def _refuse_sending(peer: Any, message: Any, mistake: str) -> None:
     try:
-        await peer.send("mocha")
+        await peer.send(message)
     except ConnectionClosedError:
         equal(list(peer.sent), ["latte"], "kept-after-cut")
     except ConnectionClosedOK as error:
@@ -366,11 +388,15 @@ async def _judge_afterwards(answer: Answer, message: str) -> None:
         _refuse_bare(error)
         raise
     else:
-        raise Wrong("sends-after-cut", seen=peer.sent)
+        raise Wrong(mistake, seen=peer.sent)
 
 
 async def _judge_numbers(answer: Answer, message: str) -> None:
     peer = answer(message)
+    try:
+        await peer.send(b"latte")
+    except TypeError as error:
+        raise Wrong("refuses-bytes", seen=error) from None
     try:
         await peer.send(7)
     except TypeError:
@@ -382,17 +408,37 @@ class _Clock:
     """A ``sleep`` that waits for nothing, and notes what it was asked for.
 
     Attributes:
-        events: the seconds, and beside them what a person has heard.
+        events: the seconds, and beside them what a person has heard. A pause
+            in parts is one pause, and one of no seconds is none.
+        visiting: brings that person.
     """
 
     def __init__(self) -> None:
         self.events: list[Any] = []
-        self.listen: Callable[[], Awaitable[None]] | None = None
+        self.visiting: asyncio.Future[Person] = asyncio.Future()
+
+    def visit(self, service: Service) -> None:
+        """Begin again, with another person."""
+        self.events = []
+        self.visiting = asyncio.create_task(service.visit())
 
     async def sleep(self, seconds: Any) -> None:
-        if self.listen:
-            await self.listen()
-        self.events.append(seconds)
+        person = await self.visiting
+        known = len(_texts(self.events))
+        await until(lambda: len(person.heard) > known, MOMENT)
+        self.note(person)
+        if isinstance(seconds, int | float):
+            before = self.events[-1:]
+            if before and not isinstance(before[0], str):
+                self.events[-1] += seconds
+            elif seconds:
+                self.events.append(seconds)
+        else:
+            self.events.append(f"{seconds!r}")
+
+    def note(self, person: Person) -> None:
+        """Note what somebody has heard since the last pause."""
+        self.events += person.heard[len(_texts(self.events)) :]
 
 
 @exercise("23.4", parameters=1, limit=9, picture="wiretap")
@@ -404,22 +450,36 @@ async def remind(answer: Answer) -> Right:
         raise Wrong("no-parameter") from None
     clock = _Clock()
     async with Service(answer, clock.sleep) as service:
-        visiting = asyncio.create_task(service.visit())
-
-        async def listen() -> None:
-            person = await visiting
-            known = len(_texts(clock.events))
-            await until(lambda: len(person.heard) > known, MOMENT)
-            _note(clock, person)
-
-        clock.listen = listen
-        ada = await visiting
-        await until(lambda: ada.gone)
-        service.raise_errors()
-        _note(clock, ada)
-        _refuse_events(clock.events, expected, ada)
+        ada = await _visit(service, clock)
+        if clock.events != expected:
+            await _refuse_waiting(clock, ada)
+            _refuse_events(clock.events, expected, ada)
+        await _visit(service, clock)
+        equal(clock.events, expected, "once-only")
     await _judge_default(answer)
     return Right()
+
+
+async def _visit(service: Service, clock: _Clock) -> Person:
+    """One client hears all that there is to hear."""
+    clock.visit(service)
+    person = await clock.visiting
+    await until(lambda: person.gone)
+    service.raise_errors()
+    clock.note(person)
+    return person
+
+
+async def _refuse_waiting(clock: _Clock, person: Person) -> None:
+    """Refuse what goes on when the client says something, and not before."""
+    if person.gone:
+        return
+    before = len(clock.events)
+    await person.send("go on")
+    if await until(
+        lambda: len(clock.events) > before or person.gone, 2 * MOMENT
+    ):
+        raise Wrong("waits-for-client")
 
 
 async def _judge_default(answer: Answer) -> None:
@@ -443,11 +503,6 @@ def _texts(events: list[Any]) -> list[Any]:
     return [event for event in events if isinstance(event, str)]
 
 
-def _note(clock: _Clock, person: Person) -> None:
-    """Note what somebody has heard since the last pause."""
-    clock.events += person.heard[len(_texts(clock.events)) :]
-
-
 def _refuse_events(
     events: list[Any], expected: list[Any], ada: Person
 ) -> None:
@@ -456,6 +511,8 @@ def _refuse_events(
     asked = [event for event in events if not isinstance(event, str)]
     if len(asked) < 2 and not ada.gone:
         raise Wrong("really-sleeps", expected=expected, seen=events)
+    if not asked and len(events) < 3:
+        raise Wrong("ends-early", expected=expected, seen=events)
     if not asked:
         raise Wrong("no-pauses", expected=expected, seen=events)
     if asked in ([4, 1], [5, 1]):

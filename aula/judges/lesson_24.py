@@ -159,7 +159,7 @@ def _log_cut(log: logging.Logger, known: dict[str, Any]) -> None:
         try:
             raise LookupError("milk")
         except LookupError:
-            raise ConnectionResetError
+            raise ConnectionResetError from None
     except ConnectionResetError:
         log.debug("! error while sending data", exc_info=True, extra=known)
 

@@ -106,7 +106,7 @@ async def percentile(answer: Answer) -> Right:
         if seen == sorted(waits, key=str)[place - 1]:
             raise Wrong("as-texts", expected=expected, seen=seen)
         if seen not in waits and math.isclose(seen + 1, expected):
-            raise Wrong("remembers", expected=expected, seen=seen)
+            raise Wrong("kept-between-calls", expected=expected, seen=seen)
         if seen == _of_the_sum(waits, share):
             raise Wrong("of-the-sum", expected=expected, seen=seen, **asked)
         if seen == statistics.mean(waits):
@@ -226,7 +226,7 @@ def _refuse_cost(seen: float, number: int) -> None:
     if seen > WAIT:
         raise Wrong("counts-waiting", expected=expected, seen=said)
     if number and CHEAPEST[0] / NEAR < seen < CHEAPEST[0] * NEAR:
-        raise Wrong("first-best-kept", expected=expected, seen=said)
+        raise Wrong("kept-between-calls", expected=expected, seen=said)
     if number and seen < CHEAPEST[0] / NEAR:
         raise Wrong("one-thread", expected=expected, seen=said)
     if seen < cheapest / NEAR:

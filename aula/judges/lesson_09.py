@@ -40,6 +40,7 @@ from aula.judges.mistakes import (
     named,
     refuse_no_star,
     refuse_none,
+    refuse_unheard_cancel,
     uses,
 )
 from aula.judges.servers import calling, path_of, serving
@@ -534,9 +535,7 @@ async def _judge_cancelled(answer: Answer, url: str) -> None:
     async with calling(url) as websocket:
         waiting = asyncio.create_task(answer(websocket, 5.0))
         await ends_before(waiting, MOMENT)
-        waiting.cancel()
-        if not await ends(waiting) or not waiting.cancelled():
-            raise Wrong("swallows-cancel")
+        await refuse_unheard_cancel(waiting)
 
 
 class _Leaver:

@@ -14,9 +14,8 @@ from websockets.asyncio.server import ServerConnection
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
-from aula.instruments.lanes import Lane
 from aula.instruments.record import Recorder
-from aula.judges.mistakes import CHANGED_SIZE, NONE, equal
+from aula.judges.mistakes import CHANGED_SIZE, NONE, all_over, equal
 from aula.judges.servers import Person, Service
 from aula.judges.waiting import MOMENT, PATIENCE, TURN, until
 
@@ -366,17 +365,11 @@ async def _judge_chat(answer: Answer, run: Recorder) -> None:
         await ada.leave()
         await until(lambda: not service.running)
         service.raise_errors()
-        # The first lane is the check's own.
-        if not await until(lambda: all(map(_is_over, run.lanes[1:]))):
+        if not await until(lambda: all_over(run)):
             raise Wrong("delivery-stays")
     await _judge_second_join(answer)
     await _judge_empty_name(answer)
     await _judge_sleeper(answer)
-
-
-def _is_over(lane: Lane) -> bool:
-    """Whether a task has ended, or is none of the answer's."""
-    return not lane.shown or lane.task.done()
 
 
 def _request(**fields: str) -> str:

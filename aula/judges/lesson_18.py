@@ -9,18 +9,34 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConcurrencyError, ConnectionClosed
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
 from aula.instruments.record import Recorder
-from aula.judges.mistakes import equal, leaves, lost, refuse_none
-from aula.judges.servers import Service, address, calling, quiet, serving
+from aula.judges.mistakes import (
+    all_over,
+    equal,
+    leaves,
+    lost,
+    refuse_none,
+    refuse_unheard_cancel,
+)
+from aula.judges.servers import (
+    Service,
+    address,
+    calling,
+    path_of,
+    quiet,
+    send_all,
+    serving,
+)
 from aula.judges.waiting import (
     MOMENT,
     PATIENCE,
     Silence,
     ends,
+    ends_before,
     patiently,
     until,
 )
@@ -72,6 +88,7 @@ class _Ends:
         finally:
             websocket.transport.abort()
             await websocket.wait_closed()
+            self.listen()  # or the server would wait long for its end
 
     def deafen(self) -> None:
         """The server's end reads nothing more."""
@@ -127,7 +144,40 @@ async def responds(answer: Answer) -> Right:
             asyncio.get_running_loop().call_later(LATE, far.listen)
             seen = await _ask(answer, websocket, 20 * WAIT, LATE + PATIENCE)
             equal(seen, True, "other-limit", seconds=20 * WAIT, late=LATE)
+        async with far.client(url) as websocket:
+            await _judge_two_at_once(answer, websocket)
+            far.deafen()
+            await _judge_full(answer, websocket)
+            asking = asyncio.ensure_future(answer(websocket, 60))
+            await ends_before(asking, MOMENT)
+            await refuse_unheard_cancel(asking)
     return Right()
+
+
+async def _judge_full(answer: Answer, websocket: ClientConnection) -> None:
+    """Nobody reads, and so much waits to be sent that the PING waits, too."""
+    websocket.pause_writing()  # as its transport does then
+    try:
+        await _ask(answer, websocket)
+    except Wrong as wrong:
+        if wrong.mistake == "waits-on":
+            raise Wrong("ping-unlimited") from None
+        raise
+    websocket.resume_writing()
+
+
+async def _judge_two_at_once(
+    answer: Answer, websocket: ClientConnection
+) -> None:
+    """Two ask the same connection at the same time."""
+    two = [_ask(answer, websocket, 20 * WAIT, alive=True) for _ in range(2)]
+    seen = await asyncio.gather(*two, return_exceptions=True)
+    for each in seen:
+        if isinstance(each, ConcurrencyError):
+            raise Wrong("same-payload", seen=each) from None
+        if isinstance(each, BaseException):
+            raise each
+    equal(seen, [True, True], "false-though-alive")
 
 
 async def _ask(
@@ -273,12 +323,60 @@ async def work_through(answer: Answer, run: Recorder) -> Right:
     if not ended:
         raise Wrong("never-ends", done=len(bench.done))
     equal(len(bench.done), len(ORDERS), "orders-left")
+    if sorted(bench.done) == sorted(ORDERS) != bench.done:
+        _refuse_sequence(bench.done)
     equal(bench.done, ORDERS, "other-orders")
-    await _judge_cut(answer)
+    if not await until(lambda: all_over(run)):
+        raise Wrong("task-left-at-end")
+    await _judge_two(answer)
+    await _judge_cut(answer, run)
     return Right()
 
 
-async def _judge_cut(answer: Answer) -> None:
+def _refuse_sequence(done: list[Any]) -> None:
+    """All orders were handled, but not as they came; show where it begins."""
+    for place, (order, seen) in enumerate(zip(ORDERS, done, strict=True)):
+        if order != seen:
+            some = slice(place, place + 5)
+            raise Wrong(
+                "other-sequence", expected=ORDERS[some], seen=done[some]
+            )
+
+
+async def _judge_two(answer: Answer) -> None:
+    """Two connections; the second has its orders when the first is done."""
+    benches = {"/ada": _Bench(), "/lima": _Bench()}
+    orders = {
+        path: [f"{path} {number}" for number in range(3)] for path in benches
+    }
+
+    async def send_three(websocket: ServerConnection) -> None:
+        path = path_of(websocket)
+        if path == "/lima":
+            await until(lambda: len(benches["/ada"].done) == 3)
+        await send_all(websocket, *orders[path])
+
+    async with (
+        serving(send_three) as url,
+        calling(f"{url}/ada") as ada,
+        calling(f"{url}/lima") as lima,
+    ):
+        working = [
+            asyncio.ensure_future(answer(websocket, bench.work))
+            for websocket, bench in zip(
+                (ada, lima), benches.values(), strict=True
+            )
+        ]
+        over = [await ends(each, 2 * PATIENCE) for each in working]
+    for path, bench in benches.items():
+        equal(bench.begun, orders[path], "shared-queue")
+    for each, ended in zip(working, over, strict=True):
+        if not ended:
+            raise Wrong("shared-queue")
+        each.result()
+
+
+async def _judge_cut(answer: Answer, run: Recorder) -> None:
     """The line is cut while an order is in work."""
     bench = _Bench()
 
@@ -297,6 +395,8 @@ async def _judge_cut(answer: Answer) -> None:
     for leaf in leaves(error) if error else []:
         if not isinstance(leaf, ConnectionClosed):
             raise leaf
+    if not await until(lambda: all_over(run)):
+        raise Wrong("task-left-at-cut")
 
 
 def _raise(task: asyncio.Task[Any], bench: _Bench) -> None:
@@ -319,6 +419,9 @@ def _refuse_late_start(bench: _Bench) -> None:
 
 
 TICKETS = {"latte-7", "mocha-3"}
+# Each is like one of them.
+SIMILAR = "latte", "latte-77", " latte-7", "Latte-7"
+SLOW = 0.6  # seconds until one shows a ticket who takes their time
 
 
 @exercise("18.4", parameters=2, picture="wiretap")
@@ -333,14 +436,25 @@ async def check_ticket(answer: Answer) -> Right:
             equal(heard, ["welcome"], "not-welcome", ticket=ticket)
             equal(code, 1000, "valid-other-code", ticket=ticket)
         equal(tickets, TICKETS, "tickets-changed")
-        for ticket in "chai-1", "":
+        for ticket in "chai-1", *SIMILAR, "":
             heard, code, reason = await _enter(service, ticket)
+            if ticket in SIMILAR and heard and "welcome" in heard:
+                raise Wrong("similar-let-in", ticket=ticket, seen=heard)
+            if not ticket and heard == [] and code in (1000, 1003):
+                raise Wrong("empty-text", expected=4003, seen=code)
             _judge_refused(service, heard, code, 4003, ticket)
             equal(reason, "unknown ticket", "other-reason")
-        heard, code, _ = await _enter(service, b"latte-7")
-        if code == 4003:
-            raise Wrong("bytes-as-unknown", expected=1003, seen=code)
-        _judge_refused(service, heard, code, 1003, b"latte-7")
+        for data in b"latte-7", b"":
+            heard, code, _ = await _enter(service, data)
+            if code == 4003:
+                raise Wrong("bytes-as-unknown", expected=1003, seen=code)
+            if not data and heard == [] and code == 1000:
+                raise Wrong("empty-text", expected=1003, seen=code)
+            _judge_refused(service, heard, code, 1003, data)
+        heard, _, _ = await _enter(service, min(TICKETS))
+        equal(heard, ["welcome"], "kept-between-calls")
+        heard, code, _ = await _enter(service, max(TICKETS), after=SLOW)
+        equal(heard, ["welcome"], "own-limit", seconds=SLOW)
         for leave in "leave", "vanish":
             person = await service.visit()
             await until(lambda: service.running)
@@ -356,9 +470,13 @@ async def check_ticket(answer: Answer) -> Right:
 
 
 async def _enter(
-    service: Service, ticket: str | bytes
+    service: Service, ticket: str | bytes, after: float = 0
 ) -> tuple[list[Any] | None, int | None, str | None]:
-    """Show a ticket: what is said, with which code and reason it ends."""
+    """Show a ticket: what is said, with which code and reason it ends.
+
+    Arguments:
+        after: how long the client takes until it shows it.
+    """
     heard: list[Any] = []
 
     async def listen(websocket: ClientConnection) -> None:
@@ -367,7 +485,8 @@ async def _enter(
                 heard.append(await websocket.recv())
 
     async with service.connect() as websocket:
-        await websocket.send(ticket)
+        await asyncio.sleep(after)
+        await send_all(websocket, ticket)
         if not await ends(asyncio.create_task(listen(websocket))):
             return None, None, None
         return heard, websocket.close_code, websocket.close_reason

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -15,14 +17,21 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import (
     ConnectionClosed,
     ConnectionClosedOK,
+    InvalidMessage,
     InvalidStatus,
 )
 from websockets.http11 import Request, Response
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
-from aula.judges.mistakes import UNPACKED, awaits_none, equal, leaves
-from aula.judges.servers import address, quiet
+from aula.judges.mistakes import (
+    UNPACKED,
+    awaits_none,
+    equal,
+    leaves,
+    refuse_unheard_cancel,
+)
+from aula.judges.servers import address, quiet, serving
 from aula.judges.waiting import PATIENCE, Silence, ends, patiently, until
 
 SERIES = [(0.3, 7.0, 8), (0.02, 0.05, 4)]  # first, cap and count of pauses
@@ -33,7 +42,12 @@ RUNS = 40  # how often each is asked for, so that chance shows its bounds
 async def pauses(answer: Answer) -> Right:
     for first, cap, count in SERIES:
         bases = [min(first * 2**n, cap) for n in range(count)]
-        runs = [_series(answer, first, cap, count) for _ in range(RUNS)]
+        runs = [_series(answer, first, cap, count)]
+        try:
+            while len(runs) < RUNS:
+                runs.append(_series(answer, first, cap, count))
+        except Wrong as wrong:  # and the first was right
+            raise Wrong("kept-between-calls", seen=wrong.seen) from None
         _judge_pauses(runs, bases, cap)
     return Right()
 
@@ -70,6 +84,8 @@ def _judge_pauses(
             if not isinstance(pause, int | float):
                 raise Wrong("not-a-number", seen=pause)
     shown = [round(pause, 3) for pause in runs[0]]
+    if runs[0][0] <= 1.5 * bases[0] < min(run[0] for run in runs[1:]):
+        raise Wrong("kept-between-calls", expected=runs[0], seen=runs[1])
     means = [sum(each) / len(runs) for each in zip(*runs, strict=True)]
     if max(means) > 1.3 * cap:
         raise Wrong("above-the-cap", cap=cap, seen=shown)
@@ -85,7 +101,8 @@ def _judge_pauses(
     if all(max(run) - min(run) < 1e-9 for run in ratios):
         raise Wrong("one-jitter", seen=shown)
     _judge_growth(runs, ratios, bases, shown)
-    if max(run[-1] for run in ratios) <= 1:
+    lasts = [run[-1] for run in ratios]
+    if max(lasts) == 1 and lasts.count(1) > 2:
         raise Wrong("capped-after", cap=cap, seen=shown)
     if min(flat) < 0.5 - 1e-9 or max(flat) > 1.5 + 1e-9:
         raise Wrong("out-of-range", expected=bases, seen=shown)
@@ -121,6 +138,9 @@ def _judge_growth(
     raise Wrong("grows-otherwise", expected=bases, seen=shown)
 
 
+SLEEP = 0.1  # seconds that a call takes which sleeps
+
+
 @exercise("19.2", answer="function", parameters=1, picture=None)
 async def opening_failed(answer: Answer) -> Right:
     unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -129,6 +149,10 @@ async def opening_failed(answer: Answer) -> Right:
         raise Wrong("name-retried", seen=unknown)
     if _goes_on(answer, untrusted):
         raise Wrong("certificate-retried", seen=untrusted)
+    broken = InvalidMessage("did not receive a valid HTTP response")
+    broken.__cause__ = EOFError("connection closed while reading")
+    if not _goes_on(answer, broken):
+        raise Wrong("library-rewritten", seen=broken)
     for network in (
         ConnectionRefusedError(),
         TimeoutError(),
@@ -139,7 +163,7 @@ async def opening_failed(answer: Answer) -> Right:
             raise Wrong("network-the-end", seen=network)
     if not _goes_on(answer, await _refusal(429)):
         raise Wrong("busy-the-end")
-    for status in 500, 503:
+    for status in 500, 502, 503, 504:
         if not _goes_on(answer, await _refusal(status)):
             raise Wrong("server-error-the-end", status=status)
     for status in 401, 404, 451, 501:
@@ -154,7 +178,7 @@ async def opening_failed(answer: Answer) -> Right:
 def _goes_on(answer: Answer, error: Exception) -> bool:
     """Whether the answer would have another attempt after an error."""
     try:
-        seen = answer(error)
+        seen = _call(answer, error)
     except AttributeError as missing:
         if missing.name == "response":
             raise Wrong("no-response", seen=missing) from None
@@ -168,7 +192,19 @@ def _goes_on(answer: Answer, error: Exception) -> bool:
         raise
     if seen is not None and not isinstance(seen, BaseException):
         raise Wrong("not-an-exception", seen=seen)
+    if seen is not None and seen is not error:
+        raise Wrong("another-error", expected=error, seen=seen)
     return seen is None
+
+
+def _call(answer: Answer, error: Exception) -> Any:
+    """What the answer returns; refuse one that sleeps."""
+    for _ in range(3):  # the machine does not stand still three times
+        began = time.perf_counter()
+        seen = answer(error)
+        if time.perf_counter() - began < SLEEP:
+            return seen
+    raise Wrong("sleeps")
 
 
 async def _refusal(status: int) -> Exception:
@@ -305,7 +341,38 @@ async def keep_up(answer: Answer) -> Right:
         raise Wrong("leaves-with-another", expected=1000, seen=line.code)
     if not line.asked:
         raise Wrong("other-pauses")
+    await _judge_second(answer)
     return Right()
+
+
+async def _judge_second(answer: Answer) -> None:
+    """A second call: more than nine messages, a cut, and it is cancelled."""
+    firsts: list[Any] = []
+    shown: list[Any] = []
+    texts = [f"drink {letter}" for letter in "abcdefghijk"]
+
+    async def feed(websocket: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            firsts.append(await websocket.recv())
+            if len(firsts) == 1:
+                for number, text in enumerate(texts, 1):
+                    await websocket.send(f"{number} {text}")
+                await until(lambda: len(shown) == len(texts), PATIENCE / 2)
+                websocket.transport.abort()
+        await websocket.wait_closed()
+
+    async with serving(feed) as url:
+        task = asyncio.ensure_future(
+            answer(url, shown.append, lambda: itertools.repeat(0.01))
+        )
+        await until(lambda: task.done() or len(firsts) > 1)
+        equal(firsts[:1], ["0"], "kept-between-calls")
+        if task.done():
+            task.result()
+            raise Wrong("gives-up", attempts=len(firsts))
+        equal(shown, texts, "two-digits")
+        equal(firsts, ["0", f"{len(texts)}"], "two-digits")
+        await refuse_unheard_cancel(task)
 
 
 async def _watch(line: _Line, task: asyncio.Task[Any]) -> None:
@@ -385,6 +452,11 @@ def _judge_shown(shown: list[Any]) -> None:
     numbered = [f"{n} {text}" for n, text in enumerate(TEXTS, 1)]
     if shown[: len(TEXTS)] == numbered:
         raise Wrong("shows-numbers", expected=TEXTS, seen=shown)
+    if all(
+        f"{word}" in text.split()
+        for word, text in zip(shown, TEXTS, strict=False)
+    ):
+        equal(shown, TEXTS, "one-word")
     equal(shown, TEXTS, "other-texts")
 
 

@@ -10,9 +10,22 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from aula.exercises.exercise import Answer, Right, Wrong, exercise
+from aula.exercises.exercise import (
+    UNSET,
+    Answer,
+    Right,
+    Wrong,
+    exercise,
+)
 from aula.exercises.prediction import Program, refuse_other
-from aula.judges.mistakes import NO_TASKS, UNPACKED, equal, leaves, uses
+from aula.judges.mistakes import (
+    NO_TASKS,
+    UNPACKED,
+    equal,
+    leaves,
+    refuse_unheard_cancel,
+    uses,
+)
 from aula.judges.servers import (
     Machine,
     Person,
@@ -45,10 +58,12 @@ async def deliver(answer: Answer) -> Right:
         "19 ok mate",
         "18 error mate",
         "15 ok guarapo",
+        "16 error smoky",
+        "17 ok terror",
     ]
     awaited = {
         number: asyncio.Future[str]()
-        for number in ("11", "12", "13", "14", "15")
+        for number in ("11", "12", "13", "14", "15", "16", "17")
     }
     awaited["13"].cancel()
     pending = awaited.copy()
@@ -56,13 +71,39 @@ async def deliver(answer: Answer) -> Right:
         _deliver(answer, pending, message, "unknown-number")
         if awaited["14"].done():
             raise Wrong("wrong-one", seen=_outcome(awaited["14"]))
+    await _refuse_later(awaited["12"], replies[0])
     for number, drink in ("12", "horchata"), ("15", "guarapo"):
         _judge_result(answer, awaited[number], f"{number} ok {drink}", drink)
     _judge_failure(awaited["11"], "11 error tereré", LookupError("tereré"))
+    _judge_status(awaited["16"], "16 error smoky", fails=True)
+    _judge_status(awaited["17"], "17 ok terror", fails=False)
     for message in "13 ok mate", "13 error mate":
         _deliver(answer, pending, message, "late-reply")
     _deliver(answer, pending, "12 ok mate", "answered-twice")
+    again = {number: asyncio.Future[str]() for number in ("11", "12")}
+    for message in replies[:2]:
+        _deliver(answer, again.copy(), message, "unknown-number")
+    if not all(future.done() for future in again.values()):
+        raise Wrong("kept-between-calls")
+    again["11"].exception()  # so that it is no orphan
     return Right()
+
+
+async def _refuse_later(future: asyncio.Future[str], message: str) -> None:
+    """Refuse an answer that leaves the completing for a later turn."""
+    if not future.done() and await until(future.done, MOMENT):
+        raise Wrong("only-later", message=message)
+
+
+def _judge_status(
+    future: asyncio.Future[str], message: str, fails: bool
+) -> None:
+    """The drink of a message holds the letters of the other status."""
+    if not future.done():
+        raise Wrong("still-waiting", message=message)
+    outcome = _outcome(future)
+    if isinstance(outcome, Exception) != fails:
+        raise Wrong("status-inside", message=message, seen=outcome)
 
 
 async def _heard(messages: list[str]) -> list[str | bytes]:
@@ -141,6 +182,8 @@ async def bad_day_answers(answer: Any, program: Program) -> Right:
         equal(answer, happened, "late-as-dead")
     if answer == dict.fromkeys(happened, "line is dead"):
         equal(answer, happened, "all-dead")
+    if isinstance(answer, dict) and answer.get("Ada") == "line is dead":
+        equal(answer, happened, "answered-before")
     refuse_other(answer, happened)
     return Right()
 
@@ -149,7 +192,59 @@ async def bad_day_answers(answer: Any, program: Program) -> Right:
 async def route(answer: Answer) -> Right:
     await _judge_reader(answer, goodbye=False)
     await _judge_reader(answer, goodbye=True)
+    await _judge_later(answer)
     return Right()
+
+
+async def _judge_later(answer: Answer) -> None:
+    """Somebody asks only when all others have heard; then it is cancelled."""
+    pending: Pending = {}
+    news: asyncio.Queue[Any] = asyncio.Queue()
+    asked = asyncio.Event()
+
+    async def handler(websocket: ServerConnection) -> None:
+        await send_all(websocket, "30 nobody", NEWS[0])
+        await asked.wait()
+        await send_all(websocket, "31 mate", NEWS[1])
+        await websocket.wait_closed()
+
+    async with serving(handler) as url, calling(url) as websocket:
+        routing = asyncio.ensure_future(answer(websocket, pending, news))
+        try:
+            await until(lambda: routing.done() or news.qsize() == 1)
+            waiting = pending["31"] = asyncio.Future()
+            asked.set()
+            await until(lambda: routing.done() or news.qsize() == 2)
+            if routing.done():
+                routing.result()
+                raise Wrong("ends-when-idle")
+            if not waiting.done():
+                raise Wrong("old-pending", message="31 mate")
+            await refuse_unheard_cancel(routing)
+        finally:
+            asked.set()
+            routing.cancel()
+
+
+async def _tells_one(answer: Answer, goodbye: bool) -> bool:
+    """Whether one is told who waits alone, beside nobody who has heard."""
+    leave = asyncio.Event()
+
+    async def handler(websocket: ServerConnection) -> None:
+        await leave.wait()
+        if goodbye:
+            await websocket.close()
+        else:
+            websocket.transport.abort()
+
+    waiting = asyncio.Future[str]()
+    async with serving(handler) as url, calling(url) as websocket:
+        routing = asyncio.ensure_future(
+            answer(websocket, {"24": waiting}, asyncio.Queue())
+        )
+        leave.set()
+        await ends(routing)
+    return isinstance(_outcome(waiting), ConnectionError)
 
 
 async def _judge_reader(answer: Answer, goodbye: bool) -> None:
@@ -257,6 +352,8 @@ async def _judge_end(
     waiting = awaited["24"]
     if not waiting.done():
         _refuse_helpers(answer)
+        if await _tells_one(answer, goodbye):
+            raise Wrong("stops-at-answered")
         raise Wrong(
             "forgotten-after-goodbye" if goodbye else "forgotten-after-cut"
         )
@@ -304,6 +401,21 @@ class _Bar(Service):
                 task.add_done_callback(self.making.discard)
         await self.tidy.wait()
 
+    def failing(self) -> asyncio.Task[None]:
+        """An order in work, which fails when it is cancelled."""
+
+        async def spill() -> None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise LookupError("no milk") from None
+
+        task = asyncio.create_task(spill())
+        self.making.add(task)
+        task.add_done_callback(self.making.discard)
+        task.add_done_callback(lambda done: done.exception())
+        return task
+
     async def customer(self, order: str = "") -> Person:
         """One who is there, and whose order, if any, is in work."""
         there = self.seated
@@ -320,6 +432,9 @@ class _Bar(Service):
         self.machine.let_all_out()
         if self.making:
             await asyncio.wait(self.making, timeout=PATIENCE)
+
+
+LATE = 6  # orders that are not done by the deadline, besides one
 
 
 @exercise("20.4", parameters=3, limit=12, picture="wiretap")
@@ -345,6 +460,8 @@ async def _judge_empty(answer: Answer) -> None:
         draining = asyncio.ensure_future(answer(bar.server, set(), 0.1))
         try:
             if not await ends(draining):
+                if bar.server.connections:
+                    raise Wrong("no-deadline")
                 raise Wrong("never-ends")
             _raise_error(draining)
         finally:
@@ -365,9 +482,15 @@ async def _judge_deadline(answer: Answer, seconds: float) -> bool:
             "Lima": await bar.customer("latte"),
         }
         lima = people["Lima"]
+        for number in range(LATE):
+            await people["Eva"].send(f"mocha {number}")
+        await until(lambda: len(bar.making) > LATE + 1)
 
         def left() -> bool:
             return any(person.gone for person in people.values())
+
+        def all_gone() -> bool:
+            return all(person.gone for person in people.values())
 
         bar.tidy.clear()
         deadline = timer(seconds)
@@ -391,11 +514,10 @@ async def _judge_deadline(answer: Answer, seconds: float) -> bool:
                 raise Wrong("cut-short")
             if in_time and "latte ready" not in lima.heard:
                 raise Wrong("reply-lost", expected="latte ready", seen=[])
-            if not await until(
-                lambda: all(each.gone for each in people.values()),
-                seconds + PATIENCE,
-            ):
+            if not await until(all_gone, seconds + PATIENCE):
                 _raise_error(draining)
+                if await until(all_gone, LATE * seconds):
+                    raise Wrong("deadline-for-each", seconds=seconds)
                 raise Wrong("no-deadline")
             _judge_codes({name: each.code for name, each in people.items()})
             if await until(draining.done, MOMENT):
@@ -429,12 +551,21 @@ async def _judge_newcomer(bar: _Bar, seconds: float) -> None:
 
 
 async def _judge_no_hurry(answer: Answer) -> None:
-    """All is done long before the deadline."""
+    """One order fails, and all is done long before the deadline."""
     async with _Bar() as bar:
         lima = await bar.customer("latte")
+        failing = bar.failing()
         draining = asyncio.ensure_future(answer(bar.server, bar.making, 60))
+
+        def early() -> bool:
+            return draining.done() or lima.gone
+
         try:
-            await asyncio.sleep(0)
+            await until(early, MOMENT / 3)
+            failing.cancel()
+            if await until(early, MOMENT):
+                error = draining.exception() if draining.done() else None
+                raise Wrong("failed-order", seen=error or UNSET)
             bar.machine.let_all_out()
             await until(lambda: lima.gone)
             if not await ends(draining):

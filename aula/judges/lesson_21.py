@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import traceback
 from contextlib import suppress
 from typing import Any
 
@@ -35,6 +36,7 @@ TOKENS = {
     "mocha-77a1": "Lima",
     "té.9b": "Eva",
     "ristretto-7e": "Iris",  # its ends are letters of Bearer
+    "Cortado-5B": "Carla",
 }
 
 
@@ -64,6 +66,7 @@ class _Gate:
     """The server whose door is the learner's function.
 
     Attributes:
+        tokens: those that the function is given.
         made: whether the function has made a response this time.
         returned: what it has returned.
         error: what it has raised.
@@ -72,6 +75,7 @@ class _Gate:
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
+        self.tokens = TOKENS.copy()
         self.header = ""
         self.made = False
         self.returned: Any = None
@@ -86,7 +90,7 @@ class _Gate:
 
         connection.respond = noted  # type: ignore[method-assign]
         try:
-            self.returned = self._answer(connection, request, TOKENS.copy())
+            self.returned = self._answer(connection, request, self.tokens)
         except Exception as error:
             self.error = error
             raise
@@ -132,6 +136,7 @@ async def _judge_gate(door: _Gate, url: str) -> None:
         seen = await door.ask(url, f"Bearer {token}")
         _refuse_error(door)
         _refuse_other_return(door)
+        _refuse_changed(door.tokens)
         if seen in (401, 403) and token != "latte-4711":
             raise Wrong("one-owner", expected=name, seen=seen)
         if seen in (401, 403):
@@ -150,10 +155,18 @@ async def _judge_gate(door: _Gate, url: str) -> None:
         header = f"{scheme} latte-4711"
         await _judge_stranger(door, url, header, "any-scheme")
     await _judge_stranger(door, url, "Bearer café", "any-token")
-    await _judge_stranger(door, url, "Bearerlatte-4711", "no-space")
+    for header in "Bearerlatte-4711", "Bearer:latte-4711":
+        await _judge_stranger(door, url, header, "no-space")
     seen = await door.ask(url, "Bearer ristretto-7e")
     _refuse_error(door)
     equal(seen, "Iris", "letters-stripped")
+    seen = await door.ask(url, "Bearer Cortado-5B")
+    _refuse_error(door)
+    equal(seen, "Carla", "letter-case")
+    await _judge_stranger(door, url, "Bearer LATTE-4711", "letter-case")
+    equal(
+        await door.ask(url, "Bearer latte-4711"), "Ada", "kept-between-calls"
+    )
 
 
 async def _judge_stranger(
@@ -161,6 +174,8 @@ async def _judge_stranger(
 ) -> None:
     """One who must get a 401."""
     seen = await door.ask(url, header)
+    if door.error is not None and _is_raised(door.error):
+        raise Wrong("raises-instead", seen=door.error)
     _refuse_error(door)
     _refuse_other_return(door)
     if isinstance(seen, str):
@@ -168,6 +183,17 @@ async def _judge_stranger(
             raise Wrong("not-returned", expected=401, seen=seen)
         raise Wrong(mistake, header=f"{header}", expected=401, seen=seen)
     equal(seen, 401, "other-status")
+
+
+def _is_raised(error: Exception) -> bool:
+    """Whether an error comes from a ``raise`` in the answer's own lines."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return f"{last.line}".startswith("raise ")
+
+
+def _refuse_changed(tokens: dict[str, str]) -> None:
+    if tokens != TOKENS:
+        raise Wrong("tokens-changed", expected=TOKENS, seen=tokens)
 
 
 def _refuse_other_return(door: _Gate) -> None:
@@ -189,15 +215,20 @@ def _refuse_error(door: _Gate) -> None:
 
 @exercise("21.3", parameters=2, limit=9, picture="wiretap")
 async def admit(answer: Answer) -> Right:
+    tokens = TOKENS.copy()
     async with (
-        Service(answer, TOKENS.copy()) as service,
+        Service(answer, tokens) as service,
         service.connect() as mute,
         service.connect() as ada,
     ):
         # For as long as somebody takes who types.
         await asyncio.sleep(0.05)
-        await _judge_welcome(service, ada, "latte-4711", "welcome, Ada")
-        await asyncio.sleep(0.8)
+        await _judge_welcome(service, ada, "latte-4711", "welcome, Ada", mute)
+        _refuse_changed(tokens)
+        # The machine does not stand still twice.
+        if not await _waits(service) and not await _waits(service):
+            raise Wrong("hurries", seconds=SLOW)
+        await asyncio.sleep(0.6)
         for message in "hola", "latte-4711", "nobody knows", b"t\xc3\xa9":
             await _judge_echo(service, ada, message)
         if not await until(lambda: mute.close_code is not None):
@@ -214,19 +245,44 @@ async def admit(answer: Answer) -> Right:
         service.raise_errors()
         equal(mute.close_code, 1008, "mute-other-code")
         async with service.connect() as lima:
-            await _judge_welcome(service, lima, "mocha-77a1", "welcome, Lima")
+            await _judge_welcome(
+                service, lima, "mocha-77a1", "welcome, Lima", ada
+            )
         for token in "latte-9999", "", "Ada":
-            await _judge_refusal(service, token)
+            await _judge_unknown(service, token, "anybody")
+        for token in "latte", "latte-4711x", " latte-4711", "LATTE-4711":
+            await _judge_unknown(service, token, "similar-let-in")
+        async with service.connect() as again:
+            heard: Any = None
+            with suppress(Hung, Silence):
+                heard = await tell(again, "latte-4711")
+            equal(heard, "welcome, Ada", "kept-between-calls")
     return Right()
 
 
+SLOW = 0.2  # seconds until one sends a token who takes their time
+
+
+async def _waits(service: Service) -> bool:
+    """Whether one who takes their time is welcome in the end."""
+    async with service.connect() as slow:
+        await asyncio.sleep(SLOW)
+        with suppress(Hung, Silence):
+            await tell(slow, "ristretto-7e")
+        return slow.close_code is None
+
+
 async def _judge_welcome(
-    service: Service, websocket: Any, token: str, expected: str
+    service: Service, websocket: Any, token: str, expected: str, other: Any
 ) -> None:
+    """One with a token is welcome, while another client is there."""
     try:
         seen = await tell(websocket, token)
     except Silence:
         service.raise_errors()
+        await other.close()
+        with suppress(Silence, Hung):
+            equal(await hear(websocket), None, "one-at-a-time")
         raise Wrong("no-welcome", expected=expected) from None
     except Hung:
         service.raise_errors()
@@ -250,7 +306,7 @@ async def _judge_echo(
     equal(seen, message, "other-echo")
 
 
-async def _judge_refusal(service: Service, token: str) -> None:
+async def _judge_unknown(service: Service, token: str, mistake: str) -> None:
     """One with a wrong token, who then tries a right one."""
     async with service.connect() as websocket:
         with suppress(ConnectionClosed):
@@ -259,7 +315,7 @@ async def _judge_refusal(service: Service, token: str) -> None:
         with suppress(Hung, Silence):
             heard = await hear(websocket, 0.3)
         if f"{heard}".startswith("welcome"):
-            raise Wrong("anybody", token=token, seen=heard)
+            raise Wrong(mistake, token=token, seen=heard)
         if heard is not None:
             raise Wrong("told-not-closed", seen=heard)
         if websocket.close_code is None:
@@ -300,6 +356,7 @@ async def read_token(answer: Answer) -> Right:
     ):
         _judge_valid(answer, text, key, now, "valid-refused")
     _judge_valid(answer, "Ada.B.Núñez.1800", KEYS[1], 1799, "points")
+    _judge_valid(answer, "Ana María-2 @té.1800", KEYS[0], 0, "name-letters")
     forged = _token("Ada.1800").replace("1800", "9999", 1)
     for token in forged, _token("Ada.1800", KEYS[1]):
         _judge_bad(answer, token, 1700, "forged")
@@ -343,6 +400,13 @@ def _takes(answer: Answer, text: str, key: bytes, told: bytes) -> bool:
     return True
 
 
+def _takes_late(answer: Answer, now: float) -> bool:
+    """Whether it takes an expired token that it has not seen before."""
+    with suppress(Exception):
+        return answer(_token("Zoe.1800"), KEYS[0], now) is not None
+    return False
+
+
 def _judge_bad(answer: Answer, token: str, now: float, mistake: str) -> None:
     try:
         seen = answer(token, KEYS[0], now)
@@ -360,4 +424,6 @@ def _judge_bad(answer: Answer, token: str, now: float, mistake: str) -> None:
         raise Wrong("returned-error", token=token, seen=seen)
     if seen is None or seen is False:
         raise Wrong("no-error", token=token, seen=seen)
+    if mistake == "out-of-date" and not _takes_late(answer, now):
+        raise Wrong("kept-between-calls", seen=seen)
     raise Wrong(mistake, token=token, seen=seen)

@@ -27,6 +27,7 @@ from aula.exercises.scope import hear_warnings
 from aula.instruments.frames import refused_by_send
 from aula.instruments.record import Recorder
 from aula.instruments.tasks import failure, is_orphaned
+from aula.judges.waiting import ends
 
 # What Python says of ``for message in websocket``, of ``with`` in the place
 # of ``async with`` and the reverse, and of a task made of a function.
@@ -340,6 +341,25 @@ def lost(run: Recorder) -> list[BaseException]:
         for leaf in leaves(error)
         if not isinstance(leaf, ConnectionClosed)
     ]
+
+
+def all_over(run: Recorder) -> bool:
+    """Whether all tasks of the answer have ended."""
+    # The first lane is the check's own.
+    return all(not lane.shown or lane.task.done() for lane in run.lanes[1:])
+
+
+async def refuse_unheard_cancel(task: asyncio.Future[Any]) -> None:
+    """Cancel an answer that waits; refuse one that hides it or goes on.
+
+    Raises:
+        Wrong: cancel-unheard.
+    """
+    task.cancel()
+    if not await ends(task) or not task.cancelled():
+        if task.done() and not task.cancelled():
+            task.exception()  # so that it is no orphan
+        raise Wrong("cancel-unheard")
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

@@ -347,8 +347,23 @@ async def announce(answer: Answer) -> Right:
 
 async def _judge_ready_together(answer: Answer) -> None:
     """All drinks are ready in one turn of the loop; and none is asked for."""
-    drinks = ["latte", "water", "latte", "mocha"]
-    expected = ["", "LATTE", "LATTE", "MOCHA"]
+    drinks, expected = ["latte", "mocha", "latte"], ["LATTE", "LATTE", "MOCHA"]
+    seen = await _announced(answer, drinks)
+    if "CHAI" in seen:
+        raise Wrong("kept-between-calls", expected=expected, seen=seen)
+    if len(seen) > 1 and {*seen} == {*expected}:
+        equal(seen, expected, "equal-drinks")
+    equal(seen, expected, "ready-together")
+    seen = await _announced(answer, ["water", "tea"])
+    equal(seen, ["", "TEA"], "empty-result")
+    try:
+        await answer(_no_drink, [], seen.append)
+    except Exception as error:
+        raise Wrong("no-drinks", seen=error) from None
+
+
+async def _announced(answer: Answer, drinks: list[str]) -> list[str]:
+    """What is announced, in no order, when all of them are ready at once."""
     gate = asyncio.Event()
     started: list[str] = []
     shouted: list[Any] = []
@@ -364,18 +379,11 @@ async def _judge_ready_together(answer: Answer) -> None:
     gate.set()
     await until(task.done)
     _refuse_failure(task, shouted)
-    seen = sorted(map(str, shouted))
-    if "CHAI" in seen:
-        raise Wrong("kept-between-calls", expected=expected, seen=shouted)
-    if seen == expected[1:]:
-        equal(seen, expected, "empty-result")
-    if len(seen) > 1 and {*seen} == {*expected}:
-        equal(seen, expected, "equal-drinks")
-    equal(seen, expected, "ready-together")
-    try:
-        await answer(make, [], shouted.append)
-    except Exception as error:
-        raise Wrong("no-drinks", seen=error) from None
+    return sorted(map(str, shouted))
+
+
+async def _no_drink(drink: str) -> str:
+    raise AssertionError(f"nobody asked for {drink}")
 
 
 def _refuse_unfinished(shouted: list[Any]) -> None:

@@ -308,7 +308,9 @@ async def _judge_few_drinks(answer: Answer) -> None:
         asked.append(drink)
         return "" if drink == "water" else expected[asked.count(drink) - 1]
 
+    long = timer(0.5 * LONG, slack=True)
     seen = [*await answer(make, list(drinks), LONG)]
+    sleeps_on = long.is_set()
     if "CORTADO" in seen or not {*drinks} <= {*asked}:
         raise Wrong("kept-between-calls", expected=expected, seen=seen)
     if len(asked) < len(drinks):
@@ -318,6 +320,8 @@ async def _judge_few_drinks(answer: Answer) -> None:
         raise Wrong("equal-drinks", expected=expected, seen=seen)
     if seen[2:] != expected[2:]:
         raise Wrong("empty-result", expected=expected, seen=seen)
+    if sleeps_on:
+        raise Wrong("fixed-wait")
     try:
         seen = await answer(make, [], LONG)
     except Exception as error:
@@ -361,7 +365,7 @@ async def retry(answer: Answer) -> Right:
     if tries > 3:
         raise Wrong("too-many-tries")
     if tries < 3:
-        raise Wrong("kept-between-calls")
+        raise Wrong("too-few-tries" if tries else "kept-between-calls")
     await _judge_empty(answer)
     await _judge_cancelling(answer)
     return Right()

@@ -239,6 +239,9 @@ async def accept(answer: Answer) -> Right:
     expected = accept_key(_key(request))
     if value == handshakes.asked[0][1]:
         raise Wrong("kept-between-calls", expected=expected, seen=value)
+    # The first client's value need not have one of the two characters.
+    if value != expected and value == _url_safe(expected):
+        raise Wrong("url-safe", expected=expected, seen=value)
     if error is not None or value != expected or not opened:
         raise Wrong("other-client", expected=expected, seen=error or value)
     _judge_small_letters(answer)

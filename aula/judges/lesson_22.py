@@ -79,7 +79,8 @@ async def read_move(answer: Answer) -> Right:
     _accept(answer, "zero-refused", y=0)
     _accept(answer, "seven-refused", x=7)
     _accept(answer, "seven-refused", y=7)
-    _accept(answer, "sign-refused", name="Ada_7")
+    for name in "Ada_7", "7", "_":
+        _accept(answer, "sign-refused", name=name)
     _accept(answer, "long-refused", name="B" * 20)
     _accept(answer, "accent-refused", name="Núria")
     _accept(answer, "alphabet-refused", name="Ольга")

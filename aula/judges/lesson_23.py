@@ -472,13 +472,15 @@ async def _visit(service: Service, clock: _Clock) -> Person:
 
 async def _refuse_waiting(clock: _Clock, person: Person) -> None:
     """Refuse what goes on when the client says something, and not before."""
-    if person.gone:
-        return
     before = len(clock.events)
+
+    def goes_on() -> bool:
+        return len(clock.events) > before or person.gone
+
+    if await until(goes_on, 2 * MOMENT):
+        return
     await person.send("go on")
-    if await until(
-        lambda: len(clock.events) > before or person.gone, 2 * MOMENT
-    ):
+    if await until(goes_on, 2 * MOMENT):
         raise Wrong("waits-for-client")
 
 
@@ -508,6 +510,8 @@ def _refuse_events(
 ) -> None:
     if events == expected:
         return
+    if events[: len(expected)] == expected:
+        raise Wrong("goes-on", expected=expected, seen=events[:9])
     asked = [event for event in events if not isinstance(event, str)]
     if len(asked) < 2 and not ada.gone:
         raise Wrong("really-sleeps", expected=expected, seen=events)

@@ -19,8 +19,15 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
-from aula.judges.mistakes import equal
-from aula.judges.servers import Person, Service, address, calling, stop
+from aula.judges.mistakes import equal, refuse_changed
+from aula.judges.servers import (
+    Person,
+    Service,
+    address,
+    calling,
+    refuse_all_hosts,
+    stop,
+)
 from aula.judges.waiting import MOMENT, until
 
 
@@ -174,6 +181,7 @@ MESSAGES = [
     "<script>steal()</script>",
     "5 &lt; 7",
     "",
+    "mate\nchai",
     "Hola",
 ]
 # What format, % and regular expressions would take for orders.
@@ -207,7 +215,7 @@ async def history(answer: Answer) -> Right:
             raise Wrong("other-status", seen=response.status)
         equal(response.content_type, "text/html", "plain-text")
         _judge_list(text)
-        equal(given, MESSAGES, "messages-changed")
+        refuse_changed(given, MESSAGES)
         given = SIGNS.copy()
         async with aiohttp.request("GET", url) as response:
             items = _List(await response.text()).stripped
@@ -246,6 +254,8 @@ def _list_mistake(found: _List, items: list[str], text: str) -> Wrong:
         return Wrong("one-item", seen=items)
     if items == [html.unescape(message) for message in MESSAGES]:
         return Wrong("ampersand", seen=items)
+    if items == "\n".join(MESSAGES).split("\n"):
+        return Wrong("lines-split", seen=items)
     if items == [message for message in MESSAGES if message]:
         return Wrong("empty-lost", seen=items)
     if sorted(items) == sorted(set(MESSAGES)):
@@ -293,6 +303,9 @@ async def guard(answer: Answer) -> Right:
             if not server.is_serving():
                 raise Wrong("already-closed")
             urls.append(address(server))
+            refuse_all_hosts(server)
+            if urlsplit(page).port == urlsplit(urls[-1]).port:
+                raise Wrong("page-port", seen=urls[-1])
             if len(urls) <= len(pages):
                 others = {*pages.values()} - {origin}
                 await _judge_guard(urls[-1], page, origin, others)
@@ -348,6 +361,9 @@ async def _judge_guard(
     for other in (f"{origin}.evil.example", f"{origin}1", f"{origin}0"):
         if await admits(other):
             raise Wrong("look-alike", expected=origin, seen=other)
+    other = origin.replace(".", "x", 1)
+    if await admits(other):
+        raise Wrong("any-sign", expected=origin, seen=other)
 
 
 # As a page writes them, which is not as Python would.
@@ -356,6 +372,8 @@ DRAWN = ["[1,2]", "[3,4.5]", '["a","b"]', "[7,8]", "[1,2]"]
 BIG = "[9,9]" + " " * 2**21
 NESTED = "[" * 100_000
 JUNK = ["hola", "7", "[1]", "[1, 2, 3]", "null", NESTED]
+# These look like points, and are no JSON.
+JUNK += ["[latte, mocha]", "(1, 2)"]
 
 
 class _Points(list[Any]):
@@ -406,7 +424,9 @@ async def remembering(answer: Answer) -> Right:
             raise Wrong("stays", expected=0, seen=len(tabs))
         _refuse_other(points, 5, "other-points")
         cut = await service.visit()
-        await _hear(cut, 5)
+        seen = await _hear(cut, 5)
+        if not _is_drawn(seen, *DRAWN):
+            raise Wrong("not-all-points", expected=DRAWN, seen=seen)
         cut.vanish()
         if not await until(lambda: not tabs):
             raise Wrong("stays-when-cut", expected=0, seen=len(tabs))

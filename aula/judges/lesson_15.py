@@ -31,6 +31,8 @@ from aula.judges.mistakes import (
     awaits_none,
     equal,
     frames,
+    named,
+    refuse_changed,
     refuse_future,
     refuse_no_star,
     refuse_none,
@@ -45,7 +47,7 @@ COUNTED_NONE = "unsupported operand type(s) for +=: 'int' and 'NoneType'"
 PLAIN_FOR = "'AsyncStreamIterator' object is not iterable"
 NO_JSON = "latte, please"
 NO_DRINK = {"size": "grande"}
-QUOTED = 'té "verde"'  # a drink that JSON has to write in its own way
+QUOTED = 'Té "verde"'  # a drink that JSON has to write in its own way
 LIMIT = 12  # seconds for an answer with which much may be waited for in vain
 
 
@@ -94,6 +96,10 @@ async def order(answer: Answer) -> Right:
                 _refuse_no_return(odd)
                 raise Wrong("no-response", seen=odd[0])
             _judge_order(*reply, drink)
+        # The first drink, again.
+        status, body = await ask(json={"drink": "latte"})
+        if (status, body) != (201, {"ready": "latte"}):
+            raise Wrong("kept-between-calls", expected=201, seen=status)
         status, _ = await ask(data=NO_JSON)
         _refuse_no_return(odd)
         if odd:
@@ -108,7 +114,7 @@ async def order(answer: Answer) -> Right:
         _refuse_no_return(odd)
         if odd:
             raise Wrong("no-drink", expected=400, seen=odd[0])
-        if reply == {"ready": QUOTED}:
+        if isinstance(reply, dict) and reply.get("ready"):
             raise Wrong("kept-between-calls", expected=400, seen=status)
         _judge_refusal(status, NO_DRINK)
     return Right()
@@ -196,7 +202,8 @@ async def fetch_all(answer: Answer) -> Right:
         _session() as session,
     ):
         urls = [f"{url}/{name}" for name in names]
-        task = asyncio.create_task(answer(session, urls, limit))
+        given = urls.copy()
+        task = asyncio.create_task(answer(session, given, limit))
         try:
             await until(lambda: pages.most == limit or task.done())
             await asyncio.sleep(MOMENT)
@@ -227,11 +234,18 @@ async def fetch_all(answer: Answer) -> Right:
             pages.let_all_out()
             task.cancel()
         _judge_texts(seen, [f"page {name}" for name in names], second)
+        refuse_changed(given, urls)
+        if session.closed:
+            raise Wrong("closes-session")
         await _judge_again(answer, session)
         nothing = asyncio.create_task(answer(session, [], limit))
         if not await ends(nothing):
             raise Wrong("no-urls", expected=[])
         seen = nothing.exception() or nothing.result()
+        if isinstance(seen, Exception):
+            seen = named(seen)
+        if isinstance(seen, Wrong):
+            raise seen
         if seen not in ([], ()):
             raise Wrong("no-urls", expected=[], seen=seen)
     return Right()
@@ -385,6 +399,16 @@ async def save(answer: Answer) -> Right:
             announced = await answer(session, f"{url}/short", len)
         if late:
             await answer(session, f"{url}/song", sung.append)
+        soon = written.copy()
+        if seen == size and len(b"".join(map(_bytes, soon))) < size:
+            await until(lambda: len(written) > len(soon), MOMENT * 3)
+            if len(written) > len(soon):
+                raise Wrong("writes-later")
+        if seen == size:
+            if session.closed:
+                raise Wrong("closes-session")
+            again = await answer(session, f"{url}/short", sung.append)
+            equal(again, len(b"latte"), "kept-between-calls")
     if not written:
         raise Wrong("nothing-written")
     kinds = {type(piece).__name__ for piece in written}
@@ -411,6 +435,11 @@ async def save(answer: Answer) -> Right:
     counted = seen == len(written)
     equal(seen, size, "counts-pieces" if counted else "other-size")
     return Right()
+
+
+def _bytes(piece: Any) -> bytes:
+    """A piece, or nothing if it is none."""
+    return piece if isinstance(piece, bytes) else b""
 
 
 def _refuse_slip(error: Exception) -> None:
@@ -535,6 +564,7 @@ class _Try:
     Attributes:
         seen: what it returned or raised; None where it did not end.
         early: whether it ended before its time was up.
+        closed: whether it has closed the session.
     """
 
     def __init__(self, case: str) -> None:
@@ -542,6 +572,7 @@ class _Try:
         self.seen: Any = None
         self.ended = False
         self.early = False
+        self.closed = False
 
     async def run(self, answer: Answer, url: str, seconds: float) -> _Try:
         loop = asyncio.get_running_loop()
@@ -551,6 +582,7 @@ class _Try:
             task = asyncio.create_task(answer(session, url, seconds))
             self.ended = await ends(task, seconds + 0.8)
             self.early = loop.time() < began + seconds - 0.05
+            self.closed = session.closed
         if self.ended:
             self.seen = task.exception() or task.result()
         return self
@@ -583,6 +615,8 @@ async def try_read(answer: Answer) -> Right:
         if menu.seen in ("status 300", 300):
             raise Wrong("all-but-200", expected=troubles.text, seen=menu.seen)
         menu.expect(troubles.text)
+        if menu.closed:
+            raise Wrong("closes-session")
         _judge_status(await tried("wrong", case="400"), 400, "no drink")
         _judge_status(await tried("busy", case="503"), 503, "sold out")
         _judge_slow(await tried("slow", 0.2), "no-limit")
@@ -607,7 +641,7 @@ async def _judge_next(answer: Answer, address: str) -> None:
     one = aiohttp.TCPConnector(limit=1)
     async with aiohttp.ClientSession(connector=one) as session:
         for path in ("long", "menu"):
-            seen = await answer(session, f"{address}/{path}", 0.5)
+            seen = await answer(session, f"{address}/{path}", 2)
         if seen == "too slow":
             equal(seen, _Troubles.text, "keeps-connection")
 

@@ -99,7 +99,7 @@ async def texts_until_close(answer: Answer) -> Right:
     sent: list[list[str | bytes]] = [
         ["mocha", "latte", "mocha", b"\x01\x02", "chai"],
         [],
-        ["chai", "", "mate", b"horchata", "té"],
+        ["chai", "", "mate", b"horchata", "té", " agua\n", "cacao"],
     ]
     cut = len(sent) - 1  # without a goodbye
     strangers = plain = 0
@@ -162,6 +162,8 @@ async def texts_until_close(answer: Answer) -> Right:
             if not seen and items and _quotes(answer, "TEXT"):
                 raise Wrong("type-as-text", expected=items, seen=seen)
             _judge_texts(seen, items, earlier)
+            if session.closed:
+                raise Wrong("closes-session")
             earlier += [item for item in items if isinstance(item, str)]
         _Patient.calls = 0
         try:
@@ -200,6 +202,10 @@ def _judge_texts(
     before = list(itertools.takewhile(lambda one: isinstance(one, str), sent))
     if items == before != texts:
         raise Wrong("stops-at-bytes", expected=texts, seen=seen)
+    if items == [text.strip() for text in texts] != texts:
+        raise Wrong("stripped", expected=texts, seen=seen)
+    if items == texts[: len(items)] and len(items) < len(texts):
+        raise Wrong("stops-early", expected=texts, seen=seen)
     if earlier and items == earlier + texts:
         raise Wrong("kept-between-calls", expected=texts, seen=seen)
     if items != texts and items == [text for text in texts if text]:
@@ -278,6 +284,7 @@ async def _judge_shouting(server: _Server) -> None:
         (lima, "latte"),
         (ada, "¿qué tal?"),
         (lima, "mocha"),
+        (lima, ""),
         (lima, "close"),
     ):
         try:
@@ -288,12 +295,14 @@ async def _judge_shouting(server: _Server) -> None:
         heard = await server.heard(websocket)
         if heard is None:
             server.raise_errors()
+            if not text:
+                raise Wrong("empty-message", expected="", seen=None)
             if text == "close":
                 raise Wrong("closes-on-word", expected="CLOSE", seen=None)
             if websocket.close_code:
                 raise Wrong("received-once", expected=text.upper(), seen=None)
             raise Wrong("silent", expected=text.upper(), seen=None)
-        if heard == text:
+        if heard == text != text.upper():
             raise Wrong("same", expected=text.upper(), seen=heard)
         equal(heard, text.upper(), "other-reply")
         if text == "hola" and await server.heard(ada, MOMENT) is not None:
@@ -335,7 +344,7 @@ async def make_board(answer: Answer) -> Right:
         await _judge_change(board)
         await _judge_losses(board)
         await _judge_reset(board)
-        await _judge_bytes_alone(board)
+        await _judge_last(board)
     board.raise_errors()
     return Right()
 
@@ -487,8 +496,8 @@ async def _judge_reset(board: _Board) -> None:
     board.raise_errors()
 
 
-async def _judge_bytes_alone(board: _Board) -> None:
-    """Who sends bytes goes on listening."""
+async def _judge_last(board: _Board) -> None:
+    """Who sends bytes goes on listening, and hears every text."""
     speaker = await board.listen()
     try:
         await speaker.send(b"\x01\x02")
@@ -496,6 +505,11 @@ async def _judge_bytes_alone(board: _Board) -> None:
     except ConnectionClosed:
         board.raise_errors()
         raise Wrong("bytes-end-it") from None
+    texts = ["agua", "", "cacao", "cacao"]
+    for text in texts:
+        await board.say(text)
+    seen = [await board.heard(speaker) for _ in texts]
+    equal(seen, texts, "text-left-out")
 
 
 def _reset(client: ClientConnection) -> None:

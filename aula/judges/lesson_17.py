@@ -37,6 +37,8 @@ from aula.exercises.exercise import (
 )
 from aula.exercises.prediction import Program, refuse_other
 from aula.exercises.scope import hear_warnings
+from aula.instruments.lanes import Lane
+from aula.instruments.record import Recorder
 from aula.judges.mistakes import (
     NEVER_AWAITED,
     NO_COROUTINES,
@@ -48,6 +50,7 @@ from aula.judges.mistakes import (
     frames,
     named,
     refuse_bare_connect,
+    refuse_changed,
     refuse_future,
     refuse_no_star,
     refuse_none,
@@ -60,10 +63,18 @@ from aula.judges.servers import (
     Service,
     hear,
     path_of,
+    refuse_all_hosts,
     stop,
     tell,
 )
-from aula.judges.waiting import MOMENT, Silence, ends, patiently, until
+from aula.judges.waiting import (
+    MOMENT,
+    SLACK,
+    Silence,
+    ends,
+    patiently,
+    until,
+)
 
 LIMIT = 9  # seconds for a whole answer
 NEAR = timedelta(minutes=5)  # for clocks that tell the right time
@@ -118,7 +129,8 @@ async def ask_all_today(answer: Answer) -> Right:
                 await websocket.send(f"Hello {name!s}! 🙂")
 
     async with Service(greet) as service:
-        asking = asyncio.create_task(answer(service.url, [*names]))
+        given = [*names]
+        asking = asyncio.create_task(answer(service.url, given))
         if not await until(asking.done):
             more = asked == names
             raise Wrong("waits-for-more" if more else "waits", seen=asked)
@@ -143,6 +155,7 @@ async def ask_all_today(answer: Answer) -> Right:
             raise Wrong("reconnects", count=len(connections))
         if not await until(service.ended.is_set):
             raise Wrong("left-open")
+        refuse_changed(given, names)
         # Without names there are no answers, whatever was asked before.
         equal([*await answer(service.url, [])], [], "kept-between-calls")
     await _judge_interruption(answer)
@@ -212,7 +225,7 @@ async def main(answer: Answer) -> Right:
             for program in programs:
                 await program.talk()
             for server in servers:
-                _judge_host(server)
+                refuse_all_hosts(server)
             for program in programs:
                 await program.let_go()
             await asyncio.sleep(MOMENT)
@@ -253,12 +266,6 @@ def _sleep_of(programs: list[_Program]) -> Any:
         return await sleep(delay, result)
 
     return nap
-
-
-def _judge_host(server: Server) -> None:
-    hosts = [sock.getsockname()[0] for sock in server.sockets]
-    if not {*hosts} <= {"127.0.0.1", "::1"}:
-        raise Wrong("all-hosts", expected="127.0.0.1", seen=hosts[0])
 
 
 class _Program:
@@ -316,6 +323,13 @@ class _Program:
             await until(self._task.done, MOMENT)
         if self._task.done():
             await self._refuse_end()
+        if len(self._addresses) > 1:
+            raise Wrong("ready-again", expected=1, seen=len(self._addresses))
+        async with connect(self._url) as another:
+            try:
+                await tell(another, "Eva")
+            except (Hung, Silence):
+                raise Wrong("one-client") from None
 
     async def let_go(self) -> None:
         """Its first client leaves."""
@@ -452,8 +466,9 @@ async def collect(answer: Answer) -> Right:
 
     async with Service(reply) as service:
         urls = [service.url + path for path in paths]
+        given = urls.copy()
         answering = asyncio.create_task(answer_backwards())
-        collecting = asyncio.create_task(answer(urls), name="collect(urls)")
+        collecting = asyncio.create_task(answer(given), name="collect(urls)")
         await until(lambda: collecting.done() or everybody.is_set())
         if not collecting.done() and 0 < len(visitors) < len(paths):
             if {*map(path_of, visitors)} < {*paths}:
@@ -488,7 +503,9 @@ async def collect(answer: Answer) -> Right:
         is_open = [visitor for visitor in visitors if not await _left(visitor)]
         if is_open:
             raise Wrong("left-open", count=len(is_open))
+    refuse_changed(given, urls)
     await _judge_connecting(answer)
+    await _judge_late_address(answer)
     await _judge_lost_address(answer)
     return Right(count=len(visitors))
 
@@ -515,6 +532,27 @@ async def _judge_connecting(answer: Answer) -> None:
         for caller in callers:
             caller.transport.abort()
         server.close()
+
+
+async def _judge_late_address(answer: Answer) -> None:
+    """Who is asked may take time; what was said before is another matter."""
+
+    async def reply(websocket: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            for _ in range(SLACK):  # until the client waits for it
+                await asyncio.sleep(0)
+            await asyncio.sleep(LULL)
+            await websocket.send("message")
+
+    async with Service(reply) as service:
+        collecting = asyncio.create_task(answer([service.url]))
+        await until(collecting.done, 2 * LULL)
+        if not collecting.done() or collecting.exception() is not None:
+            raise Wrong("gives-up")
+        seen = collecting.result()
+    if "message" not in seen:
+        raise Wrong("gives-up", expected=["message"], seen=seen)
+    equal([*seen], ["message"], "kept-between-calls")
 
 
 async def _judge_lost_address(answer: Answer) -> None:
@@ -588,13 +626,20 @@ def _judge_messages(seen: Any, expected: list[str]) -> None:
 
 
 @exercise("17.5", parameters=1, limit=LIMIT, picture="wiretap")
-async def clock(answer: Answer) -> Right:
+async def clock(answer: Answer, run: Recorder) -> Right:
     async with _Spaced(answer) as service:
         with _far_from_utc(), _watching("utcnow", "sleep") as calls:
             for path in ("/Lima", "/Ada"):
                 await _judge_clock(answer, service, path, calls)
+                if not await until(lambda: all(map(_is_over, run.lanes[1:]))):
+                    raise Wrong("leaves-task")
         await _judge_endless(service)
     return Right()
+
+
+def _is_over(lane: Lane) -> bool:
+    """Whether a task has ended, or is none of the answer's."""
+    return not lane.shown or lane.task.done()
 
 
 async def _judge_endless(service: Service) -> None:
@@ -618,6 +663,13 @@ async def _judge_endless(service: Service) -> None:
                     break
                 if time.monotonic() > end:
                     break
+            await websocket.send("hola")
+            try:
+                for _ in range(3):
+                    await hear(websocket)
+            except Hung:
+                service.raise_errors()
+                raise Wrong("ends-when-spoken") from None
     await until(service.ended.is_set)
 
 
@@ -684,7 +736,7 @@ async def _judge_clock(
 ) -> None:
     times: list[datetime] = []
     heard: list[float] = []
-    before = asyncio.all_tasks()
+    left = len(service.closed)
     async with service.connect(path) as websocket:
         for _ in range(3):
             try:
@@ -692,6 +744,8 @@ async def _judge_clock(
             except Hung:
                 _refuse_old_names(service.errors)
                 service.raise_errors()
+                if len(service.closed) > left:
+                    raise Wrong("fails-with-another") from None
                 told = [f"{each}" for each in times]
                 raise Wrong("only-once", seen=told) from None
             except Silence:
@@ -711,8 +765,6 @@ async def _judge_clock(
     if not await until(service.ended.is_set):
         raise Wrong("never-ends")
     service.raise_errors()
-    if not await until(lambda: asyncio.all_tasks() <= before):
-        raise Wrong("leaves-task")
 
 
 def _refuse_default(answer: Answer, message: str | bytes, path: str) -> None:

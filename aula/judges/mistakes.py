@@ -133,6 +133,15 @@ def equal(seen: Any, expected: Any, mistake: str, **values: Any) -> None:
         raise Wrong(mistake, expected=expected, seen=seen, **values)
 
 
+def refuse_changed(given: list[Any], expected: list[Any]) -> None:
+    """Refuse an answer that has changed the list it was given.
+
+    Raises:
+        Wrong: list-changed.
+    """
+    equal(given, expected, "list-changed")
+
+
 def refuse_none(seen: Any, expected: Any = UNSET) -> None:
     """Refuse an answer that returned nothing.
 

@@ -311,6 +311,17 @@ def path_of(websocket: ServerConnection) -> str:
     return websocket.request.path if websocket.request else ""
 
 
+def refuse_all_hosts(server: Server) -> None:
+    """Refuse a server that listens to more than its own machine.
+
+    Raises:
+        Wrong: all-hosts.
+    """
+    hosts = [sock.getsockname()[0] for sock in server.sockets]
+    if not {*hosts} <= {"127.0.0.1", "::1"}:
+        raise Wrong("all-hosts", expected="127.0.0.1", seen=hosts[0])
+
+
 @asynccontextmanager
 async def serving(
     handler: Callable[[ServerConnection], Awaitable[None]],

@@ -640,7 +640,7 @@ def of_no_use():
         (lambda: [right()], "not-async"),
         (counted(generator), "yields"),
         (returns_a_generator, "yields"),
-        (lambda: latte(), "raises"),  # noqa: F821
+        (lambda: latte(), "not-defined"),  # noqa: F821
         (counted(of_no_use), "raises"),
         (in_a_group, "other"),
     ],

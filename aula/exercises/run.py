@@ -7,6 +7,7 @@ is answered here once; the rest is its judge's.
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import threading
 import time
@@ -29,6 +30,8 @@ from aula.exercises.scope import Scope, current, hear_warnings_of
 from aula.instruments import tasks
 from aula.instruments.timeline import Timeline
 from aula.instruments.wiretap import Wiretap
+
+QUOTED = re.compile(r"'(\w+)'")  # the name in what Python says of it
 
 GRACE = 1.0  # seconds its tasks have to end after they are cancelled
 STOP = 0.5  # seconds until Stop breaks off an answer that blocks
@@ -163,6 +166,16 @@ async def _run_answer(
         return right
     if isinstance(error, Wrong):
         return error
+    return _raised(error)
+
+
+def _raised(error: BaseException) -> Wrong:
+    """An exception of the answer's own, in words where beginners meet it."""
+    name = QUOTED.search(f"{error}")
+    if name and isinstance(error, UnboundLocalError):
+        return Wrong("assigned-inside", name=name[1], seen=error)
+    if name and isinstance(error, NameError):
+        return Wrong("not-defined", name=name[1], seen=error)
     return Wrong("raises", seen=error)
 
 

@@ -254,8 +254,10 @@ def _task(blocks: list[Block]) -> Iterator[Piece]:
             for sentence in more:
                 if len(shown) + len(sentence) > LONG:
                     break
+                if sentence.endswith(":"):  # the list after it is not shown
+                    break
                 shown += f" {sentence}"
-            yield _text(shown, stays=True)
+            yield _text(re.sub(":$", ".", shown), stays=True)
             return
 
 

@@ -77,10 +77,13 @@ def test_headings_begin_slides_and_all_prose_is_in_the_notes(
 
 
 @pytest.mark.parametrize(("stem", "lang"), CASES)
-def test_no_hint_is_on_a_slide(lessons, stem, lang):
+def test_no_hint_and_no_promise_of_one_is_on_a_slide(lessons, stem, lang):
     for cell in slides.slides(lessons[stem], lang).cells:
         if cell.metadata.slideshow.slide_type != "notes":
             assert "<details>" not in cell.source
+            # What it announces would have to follow.
+            exercise = cell.source.startswith("### ")
+            assert not (exercise and cell.source.endswith(":")), cell.source
 
 
 @pytest.mark.parametrize(("stem", "lang"), CASES)

@@ -84,6 +84,8 @@ def _judge_pauses(
             if not isinstance(pause, int | float):
                 raise Wrong("not-a-number", seen=pause)
     shown = [round(pause, 3) for pause in runs[0]]
+    if all(run == runs[0] for run in runs):
+        raise Wrong("no-jitter", seen=shown)
     if runs[0][0] <= 1.5 * bases[0] < min(run[0] for run in runs[1:]):
         raise Wrong("kept-between-calls", expected=runs[0], seen=runs[1])
     means = [sum(each) / len(runs) for each in zip(*runs, strict=True)]
@@ -96,8 +98,6 @@ def _judge_pauses(
         for run in runs
     ]
     flat = [ratio for run in ratios for ratio in run]
-    if all(run == runs[0] for run in runs):
-        raise Wrong("no-jitter", seen=shown)
     if all(max(run) - min(run) < 1e-9 for run in ratios):
         raise Wrong("one-jitter", seen=shown)
     _judge_growth(runs, ratios, bases, shown)
@@ -163,6 +163,8 @@ async def opening_failed(answer: Answer) -> Right:
             raise Wrong("network-the-end", seen=network)
     if not _goes_on(answer, await _refusal(429)):
         raise Wrong("busy-the-end")
+    if not _goes_on(answer, await _refusal(429)):
+        raise Wrong("kept-between-calls")
     for status in 500, 502, 503, 504:
         if not _goes_on(answer, await _refusal(status)):
             raise Wrong("server-error-the-end", status=status)
@@ -349,15 +351,18 @@ async def _judge_second(answer: Answer) -> None:
     """A second call: more than nine messages, a cut, and it is cancelled."""
     firsts: list[Any] = []
     shown: list[Any] = []
+    live = False
     texts = [f"drink {letter}" for letter in "abcdefghijk"]
 
     async def feed(websocket: ServerConnection) -> None:
+        nonlocal live
         with suppress(ConnectionClosed):
             firsts.append(await websocket.recv())
             if len(firsts) == 1:
                 for number, text in enumerate(texts, 1):
                     await websocket.send(f"{number} {text}")
                 await until(lambda: len(shown) == len(texts), PATIENCE / 2)
+                live = bool(shown)
                 websocket.transport.abort()
         await websocket.wait_closed()
 
@@ -370,6 +375,8 @@ async def _judge_second(answer: Answer) -> None:
         if task.done():
             task.result()
             raise Wrong("gives-up", attempts=len(firsts))
+        if not live and shown == texts:
+            raise Wrong("shows-late")
         equal(shown, texts, "two-digits")
         equal(firsts, ["0", f"{len(texts)}"], "two-digits")
         await refuse_unheard_cancel(task)

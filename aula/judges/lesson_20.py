@@ -18,9 +18,11 @@ from aula.exercises.exercise import (
     exercise,
 )
 from aula.exercises.prediction import Program, refuse_other
+from aula.instruments.record import Recorder
 from aula.judges.mistakes import (
     NO_TASKS,
     UNPACKED,
+    all_over,
     equal,
     leaves,
     refuse_unheard_cancel,
@@ -71,6 +73,9 @@ async def deliver(answer: Answer) -> Right:
         _deliver(answer, pending, message, "unknown-number")
         if awaited["14"].done():
             raise Wrong("wrong-one", seen=_outcome(awaited["14"]))
+    errors = [_outcome(awaited[number]) for number in ("11", "16")]
+    if isinstance(errors[0], LookupError) and errors[0] is errors[1]:
+        raise Wrong("kept-between-calls", seen=errors[0])
     await _refuse_later(awaited["12"], replies[0])
     for number, drink in ("12", "horchata"), ("15", "guarapo"):
         _judge_result(answer, awaited[number], f"{number} ok {drink}", drink)
@@ -189,11 +194,16 @@ async def bad_day_answers(answer: Any, program: Program) -> Right:
 
 
 @exercise("20.3", parameters=3, limit=9, picture="timeline")
-async def route(answer: Answer) -> Right:
+async def route(answer: Answer, run: Recorder) -> Right:
     await _judge_reader(answer, goodbye=False)
     await _judge_reader(answer, goodbye=True)
     await _judge_later(answer)
+    if not await until(lambda: all_over(run)):
+        raise Wrong("task-left")
     return Right()
+
+
+SILENCE = 0.3  # seconds in which nothing comes
 
 
 async def _judge_later(answer: Answer) -> None:
@@ -212,6 +222,9 @@ async def _judge_later(answer: Answer) -> None:
         routing = asyncio.ensure_future(answer(websocket, pending, news))
         try:
             await until(lambda: routing.done() or news.qsize() == 1)
+            if not routing.done() and await until(routing.done, SILENCE):
+                routing.result()
+                raise Wrong("ends-at-silence")
             waiting = pending["31"] = asyncio.Future()
             asked.set()
             await until(lambda: routing.done() or news.qsize() == 2)
@@ -318,6 +331,8 @@ def _judge_replies(
             raise
         raise Wrong("ends-early")
     _judge_result(answer, awaited["22"], "22 horchata", "horchata")
+    if not awaited["21"].done() and awaited["25"].done():
+        raise Wrong("stops-at-unasked")
     if not awaited["21"].done() and told == NEWS[:1]:
         raise Wrong("stops-at-news")
     if "25 newspaper" in told and not awaited["25"].done():
@@ -493,7 +508,7 @@ async def _judge_deadline(answer: Answer, seconds: float) -> bool:
             return all(person.gone for person in people.values())
 
         bar.tidy.clear()
-        deadline = timer(seconds)
+        deadline, late = timer(seconds), timer(2 * seconds)
         draining = asyncio.ensure_future(
             answer(bar.server, bar.making, seconds)
         )
@@ -502,6 +517,8 @@ async def _judge_deadline(answer: Answer, seconds: float) -> bool:
             _raise_error(draining)
             if not deadline.is_set():
                 if left():
+                    if not await until(lambda: lima.gone, MOMENT):
+                        raise Wrong("some-first")
                     raise Wrong("reply-lost", expected="latte ready", seen=[])
                 if draining.done():
                     raise Wrong("returns-early")
@@ -519,6 +536,9 @@ async def _judge_deadline(answer: Answer, seconds: float) -> bool:
                 if await until(all_gone, LATE * seconds):
                     raise Wrong("deadline-for-each", seconds=seconds)
                 raise Wrong("no-deadline")
+            if not deadline.is_set():
+                raise Wrong("cut-short")
+            in_time = in_time and not late.is_set()
             _judge_codes({name: each.code for name, each in people.items()})
             if await until(draining.done, MOMENT):
                 _raise_error(draining)

@@ -25,6 +25,7 @@ from aula.judges.servers import (
     address,
     calling,
     hear,
+    path_of,
     quiet,
     stop,
     tell,
@@ -115,7 +116,11 @@ class _Gate:
 async def gate(answer: Answer) -> Right:
     door = _Gate(answer)
 
+    told = asyncio.Event()
+
     async def tell_name(websocket: ServerConnection) -> None:
+        if path_of(websocket) == LATER:
+            await told.wait()
         with suppress(ConnectionClosed):
             await websocket.send(f"{getattr(websocket, 'username', None)}")
 
@@ -124,13 +129,31 @@ async def gate(answer: Answer) -> Right:
     )
     try:
         await _judge_gate(door, address(server))
+        await _judge_two(door, address(server), told)
     finally:
+        told.set()
         await stop(server)
     return Right()
 
 
+LATER = "/later"  # where names are told only when another has come in
+
+
+async def _judge_two(door: _Gate, url: str, told: asyncio.Event) -> None:
+    """Ada is asked for her name when Lima has come in as well."""
+    headers = {"Authorization": "Bearer latte-4711"}
+    async with calling(url + LATER, additional_headers=headers) as ada:
+        await door.ask(url, "Bearer mocha-77a1")
+        told.set()
+        equal(await hear(ada), "Ada", "shared-name")
+
+
 async def _judge_gate(door: _Gate, url: str) -> None:
+    fresh = await door.ask(url, "Bearer mocha-77a1")
+    _refuse_changed(door.tokens)
     await _judge_stranger(door, url, None, "open-door")
+    if fresh == "Lima" != await door.ask(url, "Bearer mocha-77a1"):
+        raise Wrong("kept-between-calls")
     for token in "latte-4711", "mocha-77a1":
         name = TOKENS[token]
         seen = await door.ask(url, f"Bearer {token}")
@@ -146,6 +169,8 @@ async def _judge_gate(door: _Gate, url: str) -> None:
         if token in seen:
             raise Wrong("token-as-name", expected=name, seen=seen)
         equal(seen, name, "other-name")
+    there = f"{url}/?token=latte-4711"
+    await _judge_stranger(door, there, None, "token-in-address")
     await _judge_stranger(door, url, "Bearer macchiato-1", "any-token")
     await _judge_stranger(door, url, "Bearer ", "other-header")
     await _judge_stranger(door, url, "Bearer latte", "part-of-it")
@@ -220,17 +245,28 @@ async def admit(answer: Answer) -> Right:
         Service(answer, tokens) as service,
         service.connect() as mute,
         service.connect() as ada,
+        service.connect() as iris,
     ):
         # For as long as somebody takes who types.
         await asyncio.sleep(0.05)
         await _judge_welcome(service, ada, "latte-4711", "welcome, Ada", mute)
         _refuse_changed(tokens)
-        # The machine does not stand still twice.
-        if not await _waits(service) and not await _waits(service):
-            raise Wrong("hurries", seconds=SLOW)
+        await asyncio.sleep(SLOW)
+        try:
+            await _judge_welcome(
+                service, iris, "ristretto-7e", "welcome, Iris", ada
+            )
+        except Wrong as wrong:
+            if wrong.mistake != "owner-refused":
+                raise
+            # The machine does not stand still twice.
+            if not await _waits(service):
+                raise Wrong("hurries", seconds=SLOW) from None
         await asyncio.sleep(0.6)
         for message in "hola", "latte-4711", "nobody knows", b"t\xc3\xa9":
             await _judge_echo(service, ada, message)
+        with suppress(Hung, Silence):
+            raise Wrong("told-others", seen=await hear(iris, 0.05))
         if not await until(lambda: mute.close_code is not None):
             raise Wrong("no-limit")
         for error in service.errors:
@@ -363,6 +399,11 @@ async def read_token(answer: Answer) -> Right:
     _judge_bad(answer, _token("Lima.1800").replace("Lima", "Ada"), 0, "forged")
     for token in _token("Ada.1800")[:-1], "Ada.1800.":
         _judge_bad(answer, token, 1700, "part-of-signature")
+    for sign in (
+        _sign("Ada.1800", KEYS[0]).upper(),
+        _token("Ada.1800")[9:] + " ",
+    ):
+        _judge_bad(answer, f"Ada.1800.{sign}", 1700, "similar-signature")
     _judge_bad(answer, _token("Ada.1800"), 1900.0, "out-of-date")
     _judge_bad(answer, _token("Ada.900"), 1700, "as-text")
     _judge_bad(answer, _token("Ada.1800"), 1800, "exact-second")
@@ -380,6 +421,8 @@ def _judge_valid(
         seen = answer(_token(text, key), key, now)
     except ValueError as error:
         shown = {"text": text, "expected": name, "seen": error}
+        if _takes(answer, f"{name}.{int(now) + 2}", key, key, now):
+            raise Wrong("rounds", **shown) from None
         if _takes(answer, f"{name}.{FAR}", key, key):
             raise Wrong("own-clock", **shown) from None
         if _takes(answer, f"{name}.{FAR}", LESSON_KEY, key):
@@ -391,10 +434,12 @@ def _judge_valid(
     equal(seen, name, "other-value")
 
 
-def _takes(answer: Answer, text: str, key: bytes, told: bytes) -> bool:
+def _takes(
+    answer: Answer, text: str, key: bytes, told: bytes, now: float = 0
+) -> bool:
     """Whether it takes a token signed with a key when told one."""
     try:
-        answer(_token(text, key), told, 0)
+        answer(_token(text, key), told, now)
     except Exception:
         return False
     return True

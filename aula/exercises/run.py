@@ -171,12 +171,14 @@ async def _run_answer(
 
 def _raised(error: BaseException) -> Wrong:
     """An exception of the answer's own, in words where beginners meet it."""
+    if type(error) not in (NameError, UnboundLocalError):
+        return Wrong("raises", seen=error)
     name = QUOTED.search(f"{error}")
-    if name and isinstance(error, UnboundLocalError):
+    if name is None:
+        return Wrong("raises", seen=error)
+    if isinstance(error, UnboundLocalError):
         return Wrong("assigned-inside", name=name[1], seen=error)
-    if name and isinstance(error, NameError):
-        return Wrong("not-defined", name=name[1], seen=error)
-    return Wrong("raises", seen=error)
+    return Wrong("not-defined", name=name[1], seen=error)
 
 
 class Interrupted(BaseException):

@@ -97,12 +97,16 @@ def test_guides_say_what_a_stick_and_the_readme_say(lang):
     readme = (source.ROOT / classroom.READMES[lang]).read_text("utf-8")
     mail = re.search(r"```text\n(.+?)```", guide(lang), re.S)[1]
     commands = [
-        line.strip().removeprefix("py -3.13 ")
+        re.sub(r"^(py -3|python3)\.13 ", "", line.strip())
         for line in mail.splitlines()
         if line.startswith("     ")
     ]
-    assert len(commands) == 6
-    for command in commands[2:]:
+    assert len(commands) == 8
+    unix, windows = commands[2:5], commands[5:]
+    assert [
+        line.replace(".venv/bin/", ".venv\\Scripts\\") for line in unix
+    ] == (windows)
+    for command in windows:
         assert command in readme
 
 

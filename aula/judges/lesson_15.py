@@ -165,10 +165,14 @@ class _Pages(Machine):
 
     Attributes:
         strangers: how many requests did not come from the judge's session.
+
+    Arguments:
+        word: what each page begins with.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, word: str = "page") -> None:
         super().__init__()
+        self.word = word
         self.strangers = 0
         self.heads = asyncio.Event()
 
@@ -180,7 +184,7 @@ class _Pages(Machine):
         try:
             await self.heads.wait()
             await response.prepare(request)
-            await response.write(b"page ")
+            await response.write(f"{self.word} ".encode())
             await held
         finally:
             held.cancel()
@@ -273,7 +277,7 @@ async def _begins(pages: _Pages, count: int, task: asyncio.Task[Any]) -> bool:
 
 async def _judge_again(answer: Answer, session: aiohttp.ClientSession) -> None:
     """Another call has another limit, and some addresses twice."""
-    pages, limit = _Pages(), 3
+    pages, limit = _Pages("sheet"), 3
     pages.heads.set()
     names = ["latte", "latte", "mocha", "latte", "chai"]
     async with _serving(web.get("/{name}", pages)) as url:
@@ -291,7 +295,10 @@ async def _judge_again(answer: Answer, session: aiohttp.ClientSession) -> None:
             task.cancel()
     if pages.most > limit:
         raise Wrong("kept-limit", expected=limit, seen=pages.most)
-    equal([*seen], [f"page {name}" for name in names], "equal-urls")
+    expected = [f"sheet {name}" for name in names]
+    if any(f"page {name}" in seen for name in names):
+        raise Wrong("kept-between-calls", expected=expected, seen=seen)
+    equal([*seen], expected, "equal-urls")
 
 
 def _result(task: asyncio.Task[Any]) -> Any:

@@ -42,7 +42,7 @@ from aula.judges.mistakes import (
     uses,
 )
 from aula.judges.servers import path_of, send_all, serving
-from aula.judges.waiting import ends, until
+from aula.judges.waiting import ends, timer, until
 
 LIMIT = 8  # seconds for answers that talk to several servers
 MOST_ORDERS = 12  # those who order without end get no more answers
@@ -345,7 +345,7 @@ def _in_base64(data: bytes) -> str:
 async def order_all(answer: Answer, run: Recorder) -> Right:
     cases = [
         ["latte", "mocha"],
-        ["mate", "latte", "mate"],
+        ["mate", "latte", "latte", "mate"],
         [],
     ]
     for drinks in cases:
@@ -494,7 +494,7 @@ _Heard = list[str | bytes]
 @exercise("05.5", parameters=1, limit=LIMIT, picture="wiretap")
 async def hear_out(answer: Answer) -> Right:
     cases: list[tuple[_Heard, int | None]] = [
-        (["latte 2.50", "mocha 3.10", "mate 1.20", "chai 1", "tea 2"], 1000),
+        (["latte 2.50", "mocha 3.10", "mate 1.20", "latte 2.50", "tea"], 1000),
         (["latte 2.75", "mocha 3.35"], 1006),
         (["hola", "", b"\x00\xff"], 4002),
         ([], 1001),
@@ -515,7 +515,10 @@ async def _judge_hearing(
     async def cafe(websocket: ServerConnection) -> None:
         visits.append(websocket)
         with suppress(ConnectionClosed):
-            for message in messages:
+            for number, message in enumerate(messages):
+                if number == 3:
+                    # Those who listen to the end wait for what comes late.
+                    await timer(0.5).wait()
                 await websocket.send(message)
             if code == 1006:
                 # What was sent has arrived when the PONG comes.
@@ -581,5 +584,7 @@ def _refuse_list(seen: _Heard, sent: _Heard, both: dict[str, Any]) -> None:
         raise Wrong("empty-message", **both)
     if len(seen) > len(sent) and seen[len(seen) - len(sent) :] == sent:
         raise Wrong("kept-between-calls", **both)
+    if len(seen) < len(sent) and seen == [*dict.fromkeys(sent)]:
+        raise Wrong("repeated", **both)
     if len(sent) > 3 and seen and seen == sent[: len(seen)]:
         raise Wrong("leaves-early", **both)

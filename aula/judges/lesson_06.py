@@ -50,6 +50,7 @@ async def read_header(answer: Answer) -> Right:
         (_frame(server, "pong", b""), (10, False, 0)),
         (_frame(server, "text", b"ho", fin=False), (1, False, 2)),
         (_frame(server, "continuation", b"la", fin=True), (0, False, 2)),
+        (_frame(server, "text", b"a" * 125), (1, False, 125)),
         (_frame(server, "binary", bytes(300)), (2, False, 300)),
         (_frame(client, "text", b"a" * 126), (1, True, 126)),
         (_frame(server, "text", b"a" * 127), (1, False, 127)),
@@ -214,7 +215,7 @@ def _refuse_form(answer: list[Any], happened: Any) -> None:
 @exercise("06.3", answer="function", parameters=1, picture=None)
 async def unmask(answer: Answer) -> Right:
     _, client = _open_ends()
-    texts = ["hola", "latte 2.50", "café y mañana ☕", "", "a" * 125]
+    texts = ["hola", "latte 2.50", "café y mañana ☕", "", "a" * 125, " té\n"]
     frames = [_distinct_frame(client, text.encode()) for text in texts]
     frames.append(_alike_frame())
     for frame in frames:
@@ -283,8 +284,12 @@ def _judge_unmasked(
         raise Wrong("still-masked", **both)
     if seen == payload.decode("latin-1").encode():
         raise Wrong("through-text", **both)
-    if seen == payload.rstrip(b"\x00"):
+    if seen in (payload.rstrip(b"\x00"), payload.replace(b"\x00", b"")):
         raise Wrong("zeros-lost", **both)
+    if seen in (payload.strip(), payload.rstrip()):
+        raise Wrong("blanks-lost", **both)
+    if seen == payload[: len(payload) // 4 * 4]:
+        raise Wrong("last-bytes-lost", **both)
     places = map(hidden.index, hidden)
     if seen == bytes(hidden[n] ^ key[n % 4] for n in places):
         raise Wrong("place-of-first", **both)
@@ -372,6 +377,7 @@ async def name_close(answer: Answer) -> Right:
         ("no code", ("client", 1005), _talk("client")),
         ("no code", ("server", 1005), _talk("server")),
         ("cut", (None, 1006), _talk()),
+        ("cut", (None, 1006), []),
     ]
     for kind, expected, talk in cases:
         try:

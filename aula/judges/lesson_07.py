@@ -34,6 +34,7 @@ from aula.judges.servers import (
     hear,
     quiet,
     refuse_late_answers,
+    send_all,
     serving,
     stop,
     tell,
@@ -119,7 +120,10 @@ async def _judge_other_server(answer: Answer) -> None:
 
     async def greet(websocket: ServerConnection) -> None:
         with suppress(ConnectionClosed):
-            await websocket.send(f"Hi {await websocket.recv()!s}! ☕")
+            name = await websocket.recv()
+            # Not all servers answer at once.
+            await timer(2 * MOMENT).wait()
+            await websocket.send(f"Hi {name!s}! ☕")
             await websocket.wait_closed()
 
     async with serving(greet) as url:
@@ -134,7 +138,7 @@ async def _judge_other_server(answer: Answer) -> None:
 
 @exercise("07.2", parameters=1, limit=LIMIT, picture="wiretap")
 async def shout(answer: Answer) -> Right:
-    messages = ["hola", "Latte  y té", "", "¿qué tal?"]
+    messages = ["hola", "hola", "Latte  y té", "", "¿qué tal?"]
     capitals = [message.upper() for message in messages]
     heard: list[str | bytes] = []
     async with Service(answer) as service:
@@ -150,13 +154,41 @@ async def shout(answer: Answer) -> Right:
                 await _refuse_empty(service, messages[len(heard)])
                 await _refuse_fragments(websocket)
                 await _refuse_extra_recv(websocket, messages[len(heard)])
+                await _refuse_only_new(websocket, messages, len(heard))
                 await refuse_late_answers(service, websocket)
                 raise Wrong("silent", number=len(heard) + 1) from None
             if heard == messages:
                 raise Wrong("same", expected=capitals, seen=heard)
             equal(heard, capitals, "other-text")
+            await _judge_together(service, websocket)
         await _judge_leaving(service)
-    return Right()
+    return Right(count=len(messages))
+
+
+async def _judge_together(service: Service, ada: ClientConnection) -> None:
+    """Another client comes, and both speak before either has its answer."""
+    async with service.connect() as lima:
+        await send_all(ada, "mocha")
+        await send_all(lima, "chai")
+        try:
+            seen = [await hear(ada), await hear(lima)]
+        except Hung:
+            service.raise_errors()
+            raise Wrong("one-client") from None
+        except Silence:
+            await _refuse_turns(ada, lima, "Lima")
+            raise Wrong("one-client") from None
+    equal(seen, ["MOCHA", "CHAI"], "mixed-up")
+
+
+async def _refuse_only_new(
+    websocket: ClientConnection, messages: list[str], which: int
+) -> None:
+    """A message that came twice has no second answer, and another has one."""
+    if which and messages[which] == messages[which - 1]:
+        with suppress(Silence, Hung):
+            await tell(websocket, messages[which + 1])
+            raise Wrong("repeated") from None
 
 
 async def _refuse_empty(service: Service, message: str) -> None:
@@ -253,6 +285,10 @@ async def count(answer: Answer) -> Right:
             _judge_counts(numbers)
             await _judge_many(service, ada)
         await _judge_leaving(service)
+        async with service.connect() as another:
+            with suppress(Silence, Hung):
+                if await tell(another, "hola") != "1":
+                    raise Wrong("goes-on")
     return Right(counts=", ".join(_named(numbers)))
 
 
@@ -381,7 +417,7 @@ async def visit(answer: Answer) -> Right:
     inside = []
 
     def client(name: str) -> _Client:
-        async def meet(url: str) -> str:
+        async def meet(url: str) -> tuple[str, str]:
             """Stay until both servers are up."""
             inside.append(name)
             if len(inside) == 2:
@@ -391,7 +427,7 @@ async def visit(answer: Answer) -> Right:
             server = host.server_at(url)
             await timer(2 * MOMENT).wait()
             host.early |= not server.is_serving()
-            return f"{name}: {greeting}"
+            return name, greeting
 
         return meet
 
@@ -421,8 +457,8 @@ async def visit(answer: Answer) -> Right:
             met.set()
             await asyncio.gather(*late, return_exceptions=True)
             raise Wrong("client-unawaited")
-        if seen != [f"1: {HELLO}", f"2: {HELLO}"]:
-            raise Wrong("not-returned", expected=f"1: {HELLO}", seen=seen[0])
+        if seen != [("1", HELLO), ("2", HELLO)]:
+            raise Wrong("not-returned", expected=("1", HELLO), seen=seen[0])
         if host.early:
             raise Wrong("closed-early")
         if not await host.is_closed():
@@ -462,7 +498,7 @@ def _refuse_other_error(error: Exception) -> None:
         raise Wrong("other-error", seen=error) from None
 
 
-_Client = Callable[[str], Awaitable[str]]
+_Client = Callable[[str], Awaitable[tuple[str, str]]]
 
 
 class _Host:

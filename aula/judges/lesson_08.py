@@ -57,8 +57,13 @@ async def kitchen(answer: Answer, run: Recorder) -> Right:
     await _judge_leaving(
         answer, run, "walks-off", "mocha 0.2", "latte 0.5", "chai 0.2"
     )
-    # A second time, as the machine may have stood still.
-    if not await _ends_soon(answer, run) and not await _ends_soon(answer, run):
+    quick, ended = await _serve_many(answer, run)
+    if not quick or not ended:
+        # A second time, as the machine may have stood still.
+        quick, ended = await _serve_many(answer, run)
+    if not quick:
+        raise Wrong("limited")
+    if not ended:
         raise Wrong("sleeps-on")
     await _judge_leaving(answer, run, "not-all", "latte 0.3", "latte 0.05")
     await _judge_leaving_at_once(answer, run)
@@ -203,15 +208,21 @@ def _refuse_early(run: Recorder, mistake: str) -> NoReturn:
     raise Wrong(mistake)
 
 
-async def _ends_soon(answer: Answer, run: Recorder) -> bool:
-    """Whether the handler ends when its client leaves with all it ordered."""
+async def _serve_many(answer: Answer, run: Recorder) -> tuple[bool, bool]:
+    """A client leaves with all it ordered, the quickest of it last.
+
+    Returns:
+        whether that came first, and whether the handler ended then.
+    """
+    orders = ["latte 0.15"] * 10 + ["mocha 0.05"]
     async with Service(answer, run=run) as service:
         async with service.connect() as websocket:
-            await send_all(websocket, "latte 0.05")
-            await receive(websocket, 2)
+            await send_all(websocket, *orders)
+            replies = await receive(websocket, 2 * len(orders), 2 * PATIENCE)
         await timer(0.35, slack=True).wait()
         _refuse_errors(service)
-        return service.ended.is_set()
+        ready = [one for one in map(str, replies) if one.startswith("ready")]
+        return ready[:1] == ["ready mocha"], service.ended.is_set()
 
 
 # One of them twice.
@@ -227,6 +238,7 @@ class _Barista:
 
     Arguments:
         count: how many they are; 5 and it have no common factor.
+        slow: whether its replies are long in coming.
 
     Attributes:
         orders: the messages it has received.
@@ -234,8 +246,9 @@ class _Barista:
         replied: the number and the drink of each reply.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, slow: bool = False) -> None:
         self.count = count
+        self.slow = slow
         self.orders: list[Any] = []
         self.alone = False
         self.replied: list[tuple[str, str]] = []
@@ -244,6 +257,8 @@ class _Barista:
         self.orders += await receive(websocket, self.count, 0.5)
         count = len(self.orders)
         self.alone = count < self.count
+        if self.slow and count:
+            await timer(2 * MOMENT).wait()
         with suppress(ConnectionClosed):
             for step in range(count):
                 # With no common factor, each has its turn.
@@ -308,15 +323,25 @@ async def _again(answer: Answer, *names: str) -> Any:
     Returns:
         what it returns or raises; UNSET if it does not end.
     """
+    barista = _Barista(len(names), slow=True)
+    early = False
+
+    def look(_: asyncio.Task[Any]) -> None:
+        nonlocal early
+        early = len(barista.replied) < len(names)
+
     async with (
-        Service(_Barista(len(names)).handler) as service,
+        Service(barista.handler) as service,
         service.connect() as websocket,
     ):
         asking = asyncio.create_task(
             answer(websocket, [f"{name} 0.1" for name in names])
         )
+        asking.add_done_callback(look)
         if not await ends(asking) or asking.cancelled():
             return UNSET
+    if early:
+        raise Wrong("gives-up", seen=asking.exception() or UNSET)
     return asking.exception() or asking.result()
 
 
@@ -350,6 +375,9 @@ def _judge_order(seen: Any, replied: list[tuple[str, str]]) -> None:
     if seen == [name for _, name in sorted(replied)]:
         raise Wrong("sorted-as-text", **both)
     refuse_none(seen, SERVED)
+    if isinstance(seen, list) and len(seen) < len(SERVED):
+        if {*map(str, seen)} == {*SERVED}:
+            raise Wrong("equal-drinks", **both)
     if isinstance(seen, list) and seen[2:10] == SERVED[2:10]:
         raise Wrong("first-digit", **both)
     if seen == NAMES:
@@ -568,6 +596,10 @@ def _refuse_start(seen: list[Any]) -> NoReturn:
         raise Wrong("never-starts")
     if seen == TO_SAVE[:-1]:
         raise Wrong("empty-message", expected=TO_SAVE, seen=seen)
+    if seen == [*dict.fromkeys(TO_SAVE)]:
+        raise Wrong("repeated", expected=TO_SAVE, seen=seen)
+    if len(seen) > 1:
+        raise Wrong("some-at-once", expected=TO_SAVE, seen=seen)
     raise Wrong("in-line", expected=TO_SAVE, seen=seen)
 
 

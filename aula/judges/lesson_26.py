@@ -25,7 +25,7 @@ from websockets.asyncio.server import ServerConnection, broadcast
 from aula.exercises.exercise import Answer, Right, Wrong, exercise
 from aula.exercises.prediction import Program, refuse_other
 from aula.judges.mistakes import equal
-from aula.judges.servers import Person, Service
+from aula.judges.servers import Person, Service, path_of
 from aula.judges.waiting import MOMENT, PATIENCE, ends, patiently, until
 
 START = 5.0  # seconds that a broker may take to start
@@ -38,6 +38,8 @@ BAD_SUBJECT = "BadSubjectError"
 CLOSED_BROKER = "ConnectionClosedError"
 # What it says of a number that no message bears.
 NO_SUCH_START = "BadRequestError"
+# What it says to who unsubscribes what is unsubscribed.
+BAD_SUBSCRIPTION = "BadSubscriptionError"
 
 
 class Broker:
@@ -259,17 +261,17 @@ async def hall(answer: Answer) -> Right:
                 raise Wrong("stays-here", seen=ada.heard)
             raise Wrong("unannounced", expected=["+Lima"], seen=lima.heard)
         eva = await there.service.visit()
-        await eva.send("Eva")
-        await eva.hears("+Eva")
-        await ada.hears("+Eva")
-        for text in "yerba", "mate", "", "chai":
+        await eva.send("eva 2")
+        await eva.hears("+eva 2")
+        await ada.hears("+eva 2")
+        for text in " yerba ", "mate", "", "chai":
             await lima.send(text)
         # What is heard last, after all that was to be heard before.
         last = "Lima: chai"
         if not await ada.hears(last):
             _raise_errors(*services)
-            if "Eva: chai" in ada.heard:
-                raise Wrong("other-speaker", expected=last, seen="Eva: chai")
+            if "eva 2: chai" in ada.heard:
+                raise Wrong("other-speaker", expected=last, seen="eva 2: chai")
             if lima.gone and "Lima: mate" in ada.heard:
                 raise Wrong("empty-ends", seen=ada.heard[-2:])
             if lima.gone:
@@ -277,7 +279,7 @@ async def hall(answer: Answer) -> Right:
             if last in lima.heard:
                 raise Wrong("stays-here", seen=ada.heard)
         await eva.hears(last)
-        said = ["+Eva", "Lima: yerba", "Lima: mate", "Lima: ", last]
+        said = ["+eva 2", "Lima:  yerba ", "Lima: mate", "Lima: ", last]
         _raise_errors(*services)
         await _refuse_more(broker, ada, ["+Ada", "+Lima", *said])
         await _refuse_more(broker, lima, ["+Lima", *said])
@@ -285,7 +287,9 @@ async def hall(answer: Answer) -> Right:
         if mute.heard:
             raise Wrong("hears-unnamed", expected=[], seen=mute.heard)
         eva.vanish()
-        await _judge_absence(there, [ada, lima], "-Eva", "silent-when-cut", 1)
+        await _judge_absence(
+            there, [ada, lima], "-eva 2", "silent-when-cut", 1
+        )
         await lima.leave()
         await _judge_absence(there, [ada], "-Lima", "silent-farewell", 0)
         await until(lambda: there.service.running <= 1)
@@ -436,7 +440,16 @@ async def _judge_room(
 
 async def _judge_names(broker: Broker, here: Service, ada: Person) -> None:
     """People who ask for rooms that would be other subjects, or none."""
-    for path in "/*", "/>", "/salon7.>", "/a.b", "/", "/salon7/x", "/a%20b":
+    for path in (
+        "/*",
+        "/>",
+        "/salon7.>",
+        "/a.b",
+        "/",
+        "/salon7/x",
+        "/a%20b",
+        "/a_b",
+    ):
         before = len(ada.heard)
         spy = await here.visit(path)
         await until(lambda spy=spy: spy.gone, MOMENT)  # type: ignore[misc]
@@ -444,7 +457,9 @@ async def _judge_names(broker: Broker, here: Service, ada: Person) -> None:
             await broker.subscriptions()  # those of the spy are there now
         await ada.send("secret")
         await until(lambda n=before: len(ada.heard) > n)  # type: ignore[misc]
-        if await spy.hears("secret", seconds=MOMENT):
+        if not spy.gone:
+            await spy.hears("secret", seconds=MOMENT)
+        if "secret" in spy.heard:
             raise Wrong("spied-on", path=path, seen=spy.heard)
         if not await until(lambda spy=spy: spy.gone):  # type: ignore[misc]
             raise Wrong("lets-in", path=path)
@@ -481,7 +496,15 @@ async def _judge_departures(
     lima: Person,
     eva: Person,
 ) -> None:
+    bea = await here.visit("/salon7")
+    await broker.settles(4)
     await ada.leave()
+    await broker.settles(3)
+    _raise_errors(here, there)
+    await lima.send("sal")
+    if not await bea.hears("sal"):
+        raise Wrong("goes-with-first", expected="sal", seen=bea.heard)
+    await bea.leave()
     left = await broker.settles(2)
     _raise_errors(here, there)
     if left > 2:
@@ -512,12 +535,14 @@ async def replay(answer: Answer) -> Right:
         await _judge_replay(
             broker, answer, stream, 1, ["3 tres", "4 uno", "5 cinco"], True
         )
+        for text in "siete", "ocho", "nueve", "diez":
+            await stream.publish("log.salon7", text.encode())
         await _judge_replay(
             broker,
             answer,
             stream,
             0,
-            ["1 uno", "3 tres", "4 uno", "5 cinco", "6 seis", "7 siete"],
+            ["1 uno", "3 tres", "4 uno", "5 cinco", "6 seis", "11 siete"],
             False,
         )
     return Right()
@@ -534,17 +559,19 @@ async def _judge_replay(
     """One comes back, hears what she has missed and one thing more."""
 
     async def handler(websocket: ServerConnection) -> None:
-        await answer(websocket, stream, "patio", after)
+        await answer(websocket, stream, "patio", int(path_of(websocket)[1:]))
 
     before = await broker.subscriptions()
     async with Service(handler) as service:
-        ada = await service.visit()
+        ada = await service.visit(f"/{after}")
         missed = len(expected) - 1
         await until(
             lambda: len(ada.heard) >= missed or ada.gone or service.errors
         )
         _raise_start(service, after)
+        bea = None
         if not goodbye:
+            bea = await service.visit("/9")
             await until(lambda: ada.gone or service.errors, SILENCE)
         await stream.publish(
             "log.patio", expected[-1].partition(" ")[2].encode()
@@ -554,6 +581,10 @@ async def _judge_replay(
         )
         await until(lambda: len(ada.heard) > len(expected), MOMENT)
         _judge_heard(service, ada, expected, after)
+        if bea is not None:
+            await bea.hears(expected[-1])
+            equal(_texts(bea), expected[-1:], "late-number")
+            bea.vanish()
         await _judge_end(broker, service, ada, stream, goodbye, before)
 
 
@@ -607,6 +638,9 @@ async def _judge_end(
         raise Wrong("never-ends")
     for error in service.closed:
         raise Wrong("closed-escapes", seen=error)
+    for failure in service.errors:
+        if type(failure).__name__ == BAD_SUBSCRIPTION:
+            raise Wrong("unsubscribes-twice", seen=failure)
     _raise_errors(service)
     for consumer in await stream.consumers_info("log"):
         if name := consumer.config.durable_name:
@@ -769,6 +803,13 @@ async def _judge_other_lists(
     except OSError as error:
         raise Wrong("own-list", seen=error) from None
     equal(seen, [0, 0, 3], "own-list")
+    longer = [*order[:2], *[await backends.start() for _ in range(2)]]
+    for port in longer:
+        backends.stop(port)
+    try:
+        await backends.counts(answer, [*longer, order[2]], order, 1)
+    except OSError as error:
+        raise Wrong("few-tries", seen=error) from None
     try:
         nothing = await answer([])
     except ConnectionError:

@@ -50,16 +50,20 @@ class _Door:
     Attributes:
         outcomes: what it returned or raised, in the order in which it ended.
         closed: whether it had closed the last connection itself.
+        tokens: what it is given as the tokens.
     """
 
     def __init__(self, answer: Answer) -> None:
         self.outcomes: list[Any] = []
         self.closed = False
+        self.tokens = TOKENS
         self._seconds = AGES
 
         async def handler(websocket: ServerConnection) -> None:
             try:
-                hello = await answer(websocket, TOKENS.copy(), self._seconds)
+                hello = await answer(
+                    websocket, self.tokens.copy(), self._seconds
+                )
             except Exception as error:
                 hello = error
             self.closed = websocket.state is not State.OPEN
@@ -113,6 +117,8 @@ async def read_hello(answer: Answer) -> Right:
             {"token": "latte"},
             {"token": ""},
             {"token": "LATTE-4711"},
+            {"token": "latte-4711x"},
+            {"token": " latte-4711\n"},
             {"token": "café"},
             {"token": "\ud800"},
             {"token": 4711, "nick": "Ada"},
@@ -127,6 +133,10 @@ async def read_hello(answer: Answer) -> Right:
         seen = await door.outcome(None)
         if not isinstance(seen, PermissionError):
             raise Wrong("silence", seen=seen)
+        door.tokens = {"class": "chai-1", "screen": "yerba-2"}
+        seen = await door.outcome({"token": "chai-1", "nick": "Ada"})
+        if isinstance(seen, PermissionError):
+            raise Wrong("first-tokens", seen=seen)
     return Right()
 
 
@@ -151,6 +161,9 @@ async def _judge_uninvited(
 async def read_nick(answer: Answer) -> Right:
     for nick in "Ada", "José Núñez", "李雷", "x", "x" * 20, "l33t_ :-)":
         _judge_nick(answer, nick, nick, "nick-refused")
+    for nick in "A  da", "Jose\u0301":
+        _judge_nick(answer, nick, nick, "nick-refused")
+    _judge_nick(answer, "Ada", "Ada", "second-time")
     for nick in "é" * 20, "李" * 20, "🦊" * 20:
         _judge_nick(answer, nick, nick, "counts-bytes")
     for nick in SCRIPT, "Ada & <b>Lima</b>":
@@ -310,6 +323,9 @@ async def _judge_registered(stage: _Stage, screen: Person, many: int) -> None:
     if await until(lambda: stage.ends, MOMENT):
         raise Wrong("returns-early", seen=stage.ends[0])
     await until(lambda: len(stage.screens) >= many)
+    inside = {one.remote_address for one in stage.screens}
+    if len(inside) < many and screen.address in inside:
+        raise Wrong("others-removed")
     equal(len(stage.screens), many, "not-registered")
 
 
@@ -567,6 +583,8 @@ def _judge_row(row: list[Any], rows: list[Any], awake: list[Person]) -> None:
         raise Wrong("row-not-kept", seen=len(rows))
     if rows.count(row) > 1:
         raise Wrong("row-twice", times=rows.count(row))
+    if row != rows[-1]:
+        raise Wrong("not-at-end", seen=rows.index(row))
     for one in awake:
         if one.gone:
             raise Wrong("reader-cut", seen=one.code)
@@ -654,6 +672,8 @@ async def book(answer: Answer) -> Right:
         await _judge_broken(answer, kept, path)
         mixed = [_row(305, "Uma"), _row(303, "Zoe", "c"), _row(304, "Abe")]
         await _judge_new(kept, mixed, mixed)
+        if not await asyncio.to_thread(kept.keep, [_row(306, "aDA")]):
+            raise Wrong("case-mixed", expected=[_row(306, "aDA")], seen=[])
         kept.close()
         if left := sum(map(_is_open, opened)):
             raise Wrong("left-open", left=left)
@@ -814,6 +834,7 @@ async def write(answer: Answer) -> Right:
     told: list[Any] = []
     answered: dict[str, asyncio.Future[Any]] = {}
     early: list[Any] = []
+    threads: list[int] = []
     queue: asyncio.Queue[Any] = asyncio.Queue()
 
     def put(row: list[Any]) -> asyncio.Future[Any]:
@@ -824,6 +845,7 @@ async def write(answer: Answer) -> Right:
 
     def tell(row: list[Any]) -> None:
         told.append(row)
+        threads.append(threading.get_ident())
         kept = answered.get(f"{[*row]}")
         if kept is not None and kept.done() and not kept.cancelled():
             early.append(row)
@@ -833,6 +855,8 @@ async def write(answer: Answer) -> Right:
         await _judge_writing(writer, book, told, put)
         if early:
             raise Wrong("answers-first", seen=early[0])
+        if {*threads} != {threading.get_ident()}:
+            raise Wrong("tells-in-thread")
         await _judge_refusal(writer, book, told, put)
         book.disk.clear()
         put(_row(7, "Lima"))
@@ -856,6 +880,7 @@ async def _judge_writing(
     put: Callable[[list[Any]], asyncio.Future[Any]],
 ) -> None:
     rows = [_row(0), _row(1, "Lima"), _row(2), _row(3, "Eva")]
+    rows.append(_row(8, "Lima"))  # again, before the first is kept
     kept = [put(rows[0])]
     await until(lambda: book.batches or writer.done())
     if book.on_loop and writer.done() and writer.exception():
@@ -885,7 +910,7 @@ async def _judge_writing(
     if len(given) > len(rows):
         raise Wrong("kept-again", put=len(rows), given=len(given))
     equal(told, [rows[0], rows[1], rows[3]], "told-other")
-    for one in kept[:3]:
+    for one in kept[:3] + kept[4:]:
         equal(one.result(), None, "other-result")
 
 
@@ -970,7 +995,7 @@ class _Items(HTMLParser):
 
 
 CLASSES: tuple[list[str], ...] = (
-    ["Ada", "Lima", "Ada"],
+    ["Ada", "Lima", "Ada", "José", "李雷"],
     [SCRIPT, "Eva"],
     ["<img src=x onerror=y>", "</li><li>Eva: all"],
     ["Ada & Lima", "&lt;b&gt;", 'O\'Hara "x"', "5 < 7"],
@@ -982,8 +1007,8 @@ CLASSES: tuple[list[str], ...] = (
 async def render(answer: Answer) -> Right:
     pages = []
     for nicks in CLASSES:
-        rows = [_row(n, nick, f"ex{n}") for n, nick in enumerate(nicks)]
-        safe = [_row(n, f"Ada{n}", f"ex{n}") for n, _ in enumerate(nicks)]
+        rows = [_row(n, nick, f"ex_{n}") for n, nick in enumerate(nicks)]
+        safe = [_row(n, f"Ada{n}", f"ex_{n}") for n, _ in enumerate(nicks)]
         seen, plain = answer(rows), answer(safe)
         refuse_none(seen)
         if not isinstance(seen, str):

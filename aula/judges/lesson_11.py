@@ -162,7 +162,12 @@ async def tell_everyone(answer: Answer) -> Right:
         people = [await service.visit() for _ in range(3)]
         await until(lambda: len(connected) == 3)
         before = asyncio.all_tasks()
-        await answer(connected, "hola")
+        try:
+            await answer(connected, "hola")
+        except TypeError as error:
+            if awaits_none(error):
+                raise Wrong("awaits-broadcast", seen=error) from None
+            raise
         if asyncio.all_tasks() - before:
             raise Wrong("leaves-tasks")
         equal(len(connected), len(people), "empties-set")

@@ -160,7 +160,8 @@ async def texts_until_close(answer: Answer) -> Right:
             if isinstance(seen, Exception):
                 raise seen
             if not seen and items and _quotes(answer, "TEXT"):
-                raise Wrong("type-as-text", expected=items, seen=seen)
+                texts = [item for item in items if isinstance(item, str)]
+                raise Wrong("type-as-text", expected=texts, seen=seen)
             _judge_texts(seen, items, earlier)
             if session.closed:
                 raise Wrong("closes-session")

@@ -372,6 +372,7 @@ async def _judge_unknown(service: Service, token: str, mistake: str) -> None:
 
 KEYS = b"a key of the check", b"another one"
 LESSON_KEY = b"only the servers know this"
+NOT_BYTES = "a bytes-like object is required"
 FAR = 10**11  # an expiry that no clock has reached
 
 
@@ -423,11 +424,19 @@ def _judge_valid(
         shown = {"text": text, "expected": name, "seen": error}
         if _takes(answer, f"{name}.{int(now) + 2}", key, key, now):
             raise Wrong("rounds", **shown) from None
+        if _takes(answer, text, key, key, FAR):
+            raise Wrong("upside-down-date", **shown) from None
         if _takes(answer, f"{name}.{FAR}", key, key):
             raise Wrong("own-clock", **shown) from None
+        if _takes(answer, text, key[:-1], key, now):
+            raise Wrong("upside-down", **shown) from None
         if _takes(answer, f"{name}.{FAR}", LESSON_KEY, key):
             raise Wrong("own-key", **shown) from None
         raise Wrong(mistake, **shown) from None
+    except TypeError as error:
+        if NOT_BYTES in f"{error}":
+            raise Wrong("bytes-and-text", seen=error) from None
+        raise
     refuse_none(seen, name)
     if seen != name and "." in name:
         raise Wrong("points", text=text, expected=name, seen=seen)

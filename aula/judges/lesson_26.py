@@ -764,7 +764,7 @@ async def _judge_turns(
     if sorted(ports) != places:
         raise Wrong("deleted", expected=places, seen=sorted(ports))
     if 0 in (seen[0], seen[2]):
-        raise Wrong("always-one", expected=[3, 0, 3], seen=seen)
+        raise Wrong("skips-one", expected=[3, 0, 3], seen=seen)
     of_two = seen
     backends.stop(order[0])
     try:

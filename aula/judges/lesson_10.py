@@ -17,7 +17,7 @@ from aula.exercises.exercise import (
 )
 from aula.exercises.prediction import Program, refuse_other
 from aula.instruments.record import Recorder
-from aula.judges.mistakes import NOT_CALLABLE, equal
+from aula.judges.mistakes import NOT_CALLABLE, all_over, equal
 from aula.judges.servers import Machine, Service, receive, send_all
 from aula.judges.waiting import MOMENT, PATIENCE, until
 
@@ -64,6 +64,7 @@ class _Desk(Service):
 DRINKS = ["latte", "mocha", "chai"]
 # More than anybody writes in the place of "as long as the client is there".
 MANY = [f"latte {price}" for price in range(200, 320)]
+MANY[1] = MANY[2]  # one that stays the same for a while
 
 
 class NoPrice(Exception):
@@ -118,14 +119,16 @@ async def ticker(answer: Answer, run: Recorder) -> Right:
         async with desk.connect() as websocket:
             await _judge_prices(websocket, desk, feed)
         asked = feed.asked
-        for _ in range(3):
-            feed.put("latte 103")
+        for price in range(103, 106):
+            feed.put(f"latte {price}")
             if await until(desk.ended.is_set, PATIENCE / 3):
                 break
         desk.raise_errors()
         if not desk.ended.is_set() or feed.asked > asked + 2:
             raise Wrong("goes-on")
         desk.refuse_close("close-escapes")
+        if not await until(lambda: all_over(run), 2 * MOMENT):
+            raise Wrong("leaves-task")
     feed = _Feed("latte 100", NoPrice("no price"))
     async with _Desk(answer, feed.next_price, run=run) as desk:
         async with desk.connect() as websocket:
@@ -147,8 +150,15 @@ async def _judge_staying(answer: Answer, run: Recorder) -> None:
             desk.raise_errors()
             if desk.ended.is_set():
                 raise Wrong("gives-up", count=len(seen))
+            _refuse_without_equals(seen, MANY)
         feed.put("latte 320")  # which shows it that the client has left
         await until(desk.ended.is_set)
+
+
+def _refuse_without_equals(seen: list[Any], messages: list[str]) -> None:
+    """Refuse that the second of two equal messages is missing."""
+    if seen == list(dict.fromkeys(messages)):
+        raise Wrong("equal-messages", expected=messages[:3], seen=seen[:2])
 
 
 async def _judge_vanishing(answer: Answer, run: Recorder) -> None:
@@ -158,8 +168,8 @@ async def _judge_vanishing(answer: Answer, run: Recorder) -> None:
         async with desk.connect() as websocket:
             await receive(websocket, 1)
             websocket.transport.abort()
-        for _ in range(3):
-            feed.put("latte 101")
+        for price in range(101, 104):
+            feed.put(f"latte {price}")
             if await until(desk.ended.is_set, PATIENCE / 3):
                 break
         desk.raise_errors()
@@ -238,7 +248,8 @@ async def both(answer: Answer, run: Recorder) -> Right:
 
 async def _judge_long_talk(answer: Answer, run: Recorder) -> None:
     """More messages and prices than anybody counts to."""
-    messages, prices = [f"mate {number}" for number in range(11)], MANY[:11]
+    messages, prices = [f"mate {number}" for number in range(9)], MANY[:11]
+    messages += ["", messages[-1]]
     orders, feed = _Orders(), _Feed(*prices)
     async with _talk(answer, orders, feed, run) as desk:
         async with desk.connect() as websocket:
@@ -246,9 +257,14 @@ async def _judge_long_talk(answer: Answer, run: Recorder) -> None:
             seen = await receive(websocket, len(prices), 3 * PATIENCE)
             await until(lambda: len(orders.seen) >= len(messages))
             _raise_errors(desk)
+            if orders.seen in (messages[:9], messages[:9] + messages[10:]):
+                raise Wrong("empty-message")
+            if orders.seen == messages[:10]:
+                raise Wrong("equal-messages")
             if len(orders.seen) < len(messages):
                 raise Wrong("few-messages", count=len(orders.seen))
             if len(seen) < len(prices):
+                _refuse_without_equals(seen, prices)
                 raise Wrong("few-prices", count=len(seen))
 
 
@@ -391,6 +407,8 @@ async def counter_lines(answer: Any, program: Program) -> Right:
 
 ORDERS = ["latte", "mocha", "chai", "mate", "cocoa", "lungo", "tonic"]
 ORDERS[-1] += " 0.3"
+# What somebody might put into the queue in the place of None.
+WORDS = ["stop", "STOP", "end", "END", "None", "quit", "exit", "done", "fin"]
 
 
 @exercise("10.4", parameters=2, limit=10, picture="wiretap")
@@ -398,6 +416,7 @@ async def broker(answer: Answer, run: Recorder) -> Right:
     await _judge_day(answer, run)
     await _judge_goodbye(answer, run)
     await _judge_two_clients(answer, run)
+    await _judge_odd_orders(answer, run)
     return Right()
 
 
@@ -429,7 +448,7 @@ async def _judge_day(answer: Answer, run: Recorder) -> None:
         desk.raise_errors()
         if desk.cancelled:
             raise Wrong("cancel-escapes")
-    if not await until(lambda: not _has_tasks(run), 2 * MOMENT):
+    if not await until(lambda: all_over(run), 2 * MOMENT):
         raise Wrong("left-behind")
 
 
@@ -446,15 +465,6 @@ async def _refuse_dropping(
             expected=[f"sold {order}" for order in ORDERS],
             seen=seen,
         )
-
-
-def _has_tasks(run: Recorder) -> bool:
-    """Whether tasks of the answer have not ended."""
-    judge = asyncio.current_task()
-    return any(
-        lane.shown and lane.task is not judge and not lane.task.done()
-        for lane in run.lanes[1:]  # the first is the cell's
-    )
 
 
 def _judge_limits(started: int, taken: int) -> None:
@@ -507,6 +517,25 @@ async def _judge_goodbye(answer: Answer, run: Recorder) -> None:
             raise Wrong("lost-orders", **both)
         if not ended:
             raise Wrong("stays")
+
+
+async def _judge_odd_orders(answer: Answer, run: Recorder) -> None:
+    """Orders that are empty, equal, or what might announce the end."""
+    market = Machine()
+    market.let_all_out()
+    orders = ["", *WORDS, "latte", "latte"]
+    async with _Desk(answer, market.hold, run=run) as desk:
+        async with desk.connect() as websocket:
+            await send_all(websocket, *orders)
+            seen = await receive(websocket, len(orders))
+            desk.raise_errors()
+        if "sold " not in seen or "" not in market.ended:
+            raise Wrong("empty-message")
+        for word in WORDS:
+            if word not in market.ended:
+                raise Wrong("word-ends", word=word)
+        if market.ended.count("latte") < 2 or seen.count("sold latte") < 2:
+            raise Wrong("equal-messages")
 
 
 async def _judge_two_clients(answer: Answer, run: Recorder) -> None:

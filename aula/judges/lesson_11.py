@@ -19,7 +19,7 @@ from aula.judges.mistakes import (
     leaves,
 )
 from aula.judges.servers import Person, Service
-from aula.judges.waiting import MOMENT, ends, until
+from aula.judges.waiting import MOMENT, TURN, ends, until
 
 HUGE = "latte " * 2**18  # more than the buffers between the ends take
 HUGER = "mocha " * 2**18  # and another
@@ -53,6 +53,12 @@ async def register(answer: Answer) -> Right:
             raise Wrong("error-escapes")
         await ada.send("how many?")
         await _judge_replies(service, ada, ["2", "2", "1"])
+        await ada.send("and now?")
+        if not await until(lambda: len(ada.heard) > 3):
+            raise Wrong("one-text-only")
+        await ada.send("")
+        if not await until(lambda: len(ada.heard) > 4):
+            raise Wrong("empty-message")
         await _judge_departures(service, connected, ada)
     return Right()
 
@@ -111,6 +117,8 @@ def _refuse_presence(connected: set[Any], ada: Person, mistake: str) -> None:
 
 def _refuse_eviction(connected: set[Any], *people: Person) -> None:
     """As many are in the set as are still there. Is it these?"""
+    if not all(isinstance(one, ServerConnection) for one in connected):
+        raise Wrong("not-connections", seen=[*connected][:1])
     seen = {getattr(one, "remote_address", None) for one in connected}
     if len(connected) == len(people) and (
         seen != {person.address for person in people}
@@ -206,6 +214,9 @@ async def _judge_arrival(
     await until(lambda: len(connected) == 4)
     sleeper.wake()
     await _judge_end(telling)
+    await sleeper.hears(HUGE)
+    if await until(lambda: sleeper.gone, 5 * TURN):
+        raise Wrong("cuts-slow")
     for person in people:
         if not await person.hears(HUGE):
             raise Wrong("arrival-ends-all")
@@ -292,7 +303,8 @@ async def headcount(answer: Answer) -> Right:
         await _judge_counts(
             service, "silent-farewell", ada, ["1", "2", "3", "2"]
         )
-        await lima.send("hola")
+        for text in ("hola", "", "bye"):
+            await lima.send(text)
         if await until(lambda: lima.gone, MOMENT):
             raise Wrong("message-ends", expected=["3", "2"], seen=lima.heard)
         await lima.leave()

@@ -72,11 +72,8 @@ async def mailbox(answer: Answer) -> Right:
         equal(ada.heard, ["uno", "dos", "tres"], "undelivered")
         equal(eva.heard, [], "to-others")
         await _judge_cap(ada, adas, eva, evas)
-        before_these, together = len(ada.heard), ["cuatro", "cinco", "seis"]
-        for message in together:
-            adas.put_nowait(message)
-        await ada.hears(*together)
-        equal(ada.heard[before_these:], together, "not-each")
+        for _ in range(4):
+            await _judge_three_at_once(ada, adas)
         eva.vanish()
         await _judge_gone(service, queues, 1, evas_tasks)
         # Nothing was on its way to Lima.
@@ -84,8 +81,15 @@ async def mailbox(answer: Answer) -> Right:
         lima = await service.visit()
         await until(lambda: len(queues) == 2)
         limas_tasks = asyncio.all_tasks() - before
+        noa = await service.visit()
+        await until(lambda: len(queues) == 3)
+        noas_tasks = asyncio.all_tasks() - before - limas_tasks
         lima.vanish()
-        await _judge_gone(service, queues, 1, limas_tasks)
+        await _judge_gone(service, queues, 2, limas_tasks)
+        if _queue_of(noa, queues) is None:
+            raise Wrong("deletes-another")
+        noa.vanish()
+        await _judge_gone(service, queues, 1, noas_tasks)
         await ada.leave()
         await _judge_gone(service, queues, 0, adas_tasks)
         adas.put_nowait("siete")
@@ -95,6 +99,15 @@ async def mailbox(answer: Answer) -> Right:
             raise Wrong("closed-escapes")
         await _judge_leaving_amid_messages(service, queues)
     return Right()
+
+
+async def _judge_three_at_once(ada: Person, adas: asyncio.Queue[Any]) -> None:
+    """Three messages, two of them equal and one of them empty."""
+    before, together = len(ada.heard), ["again", "again", ""]
+    for message in together:
+        adas.put_nowait(message)
+    await until(lambda: len(ada.heard) >= before + len(together))
+    equal(ada.heard[before:], together, "not-each")
 
 
 async def _judge_leaving_amid_messages(
@@ -200,12 +213,15 @@ async def post_latest(answer: Answer) -> Right:
         _queue(3, 1),
         _queue(1, 1),
         _queue(0, 1, 2, 3),
+        _queue(0),
+        _queue(3, 4),
     ]
-    expected = [[2, 3, 4], [4], [1, 4], [4], [1, 2, 3, 4]]
+    expected = [[2, 3, 4], [4], [1, 4], [4], [1, 2, 3, 4], [4], [4, 4]]
+    given: list[Any] = [*queues]
     full = (0, 3)
     before = asyncio.all_tasks()
     try:
-        answer(queues, 4)
+        answer(given, 4)
     except asyncio.QueueFull as error:
         if any(_makes_room(answer, size) for size in range(1, 6)):
             raise Wrong("one-size", seen=error) from None
@@ -221,13 +237,17 @@ async def post_latest(answer: Answer) -> Right:
         raise Wrong("posts-later", expected=expected, seen=seen)
     if seen == expected:
         return Right()
+    if given != queues:
+        raise Wrong("other-queues")
+    if seen == [*expected[:-1], [4]]:
+        raise Wrong("equal-messages", expected=[4, 4], seen=[4])
     if any(queue.waits for queue in queues):
         raise Unawaited("queue-unawaited")
     if all(messages == [4] for messages in seen):
         raise Wrong("emptied", expected=expected, seen=seen)
     if not any(4 in seen[which] for which in (1, 2, 4)):
         raise Wrong("stops", expected=expected, seen=seen)
-    if any(seen[i] != expected[i] for i in range(5) if i not in full):
+    if any(seen[i] != expected[i] for i in range(7) if i not in full):
         raise Wrong("not-full", expected=expected, seen=seen)
     if seen[0] == [2, 3]:
         raise Wrong("newest-out", expected=expected, seen=seen)
@@ -260,7 +280,7 @@ async def post_or_cut(answer: Answer) -> Right:
     waiting = iter([_queue(1), _queue(2, 1, 2), _queue(5, 1, 2, 3), _queue(1)])
 
     async def keep(websocket: ServerConnection) -> None:
-        queues[websocket] = next(waiting)
+        queues[websocket] = next(waiting, _queue(0))
         try:
             await websocket.wait_closed()
         finally:
@@ -300,6 +320,7 @@ async def post_or_cut(answer: Answer) -> Right:
         equal(_content(kept["Eva"]), [1, 2], "takes-from-full")
         await service.visit()
         await until(lambda: len(queues) == len(people))
+        await _judge_no_limit(answer, service, queues)
         full = {adas: kept["Ada"], [*queues][-1]: [*queues.values()][-1]}
         for queue in full.values():
             queue.put_nowait(1)
@@ -308,6 +329,20 @@ async def post_or_cut(answer: Answer) -> Right:
             one = full.keys() - queues
             raise Wrong("cuts-one" if one else "cuts-beside-others")
     return Right()
+
+
+async def _judge_no_limit(
+    answer: Answer, service: Service, queues: Queues
+) -> None:
+    """The queue of a newcomer has no limit, and is empty."""
+    before = len(queues)
+    await service.visit()
+    await until(lambda: len(queues) > before)
+    newcomer = [*queues][-1]
+    queue = queues.pop(newcomer)
+    _post(answer, {newcomer: queue})
+    if newcomer.transport.is_closing() or _content(queue) != ["hola"]:
+        raise Wrong("no-limit")
 
 
 def _post(answer: Answer, queues: Queues) -> None:

@@ -125,7 +125,7 @@ async def _visit_room(service: Service, path: str) -> Person:
 async def _judge_others_stay(
     service: Service, ada: Person, bob: Person
 ) -> None:
-    """Some more come, and leave in that order; all the others stay."""
+    """Some more come, and leave in that order; then Bob talks to Ada."""
     people = [await _visit_room(service, "/garden") for _ in range(4)]
     while people:
         await people.pop(0).leave()
@@ -137,6 +137,14 @@ async def _judge_others_stay(
             if not await person.hears(text):
                 service.raise_errors()
                 raise Wrong("evicts-another", expected=[text])
+    for text in ("", "again", "again", "that is all"):
+        await bob.send(text)
+    heard = await ada.hears("that is all")
+    service.raise_errors()
+    if bob.gone or (heard and "" not in ada.heard):
+        raise Wrong("empty-message")
+    if ada.heard.count("again") < 2:
+        raise Wrong("equal-messages")
 
 
 async def _judge_longer_path(
@@ -145,6 +153,7 @@ async def _judge_longer_path(
     """Two come to a room whose path has those of other rooms in it."""
     kate = await _visit_room(service, "/kitchen/garden")
     noa = await _visit_room(service, "/kitchen/garden")
+    capital = await _visit_room(service, "/Garden")
     await ada.send("from the garden")
     await eva.send("from the kitchen")
     await noa.send("from here")
@@ -152,10 +161,11 @@ async def _judge_longer_path(
     await asyncio.sleep(5 * TURN)
     if kate.heard != ["from here"] or "from here" in ada.heard + eva.heard:
         raise Wrong("part-of-path", expected=["from here"], seen=kate.heard)
+    equal(capital.heard, [], "no-capitals")
     before = service.running
-    for person in kate, noa:
+    for person in kate, noa, capital:
         await person.leave()
-    await until(lambda: service.running == before - 2)
+    await until(lambda: service.running == before - 3)
     _refuse_deleting(service)
 
 
@@ -230,16 +240,28 @@ GOOD = [
     {"type": "join", "name": ""},
     {"type": "say", "text": "hola"},
     {"type": "say", "text": ""},
+    {"type": "join", "name": " Ada "},
+    {"type": "say", "text": " hola\n"},
 ]
 NO_JSON = ["hola", '{"type": ']
 NO_OBJECTS = ["[1, 2]", '"hola"', "3", "null"]
 UNKNOWN = ['{"type": "dance"}', '{"name": "Ada"}']
+LIKE_KNOWN = [
+    '{"type": "JOIN", "name": "Ada"}',
+    '{"type": "joined", "name": "Ada"}',
+    '{"type": " say", "text": "hola"}',
+]
 ODD_TYPES = [
     '{"type": ["join"], "name": "Ada"}',
     '{"type": null, "name": "Ada"}',
 ]
 INCOMPLETE = ['{"type": "join"}', '{"type": "say", "name": "Ada"}']
 NO_TEXTS = ['{"type": "join", "name": ["Ada"]}', '{"type": "say", "text": 3}']
+NO_TEXTS_EITHER = [
+    f'{{"type": "{kind}", "{field}": {value}}}'
+    for kind, field in (("join", "name"), ("say", "text"))
+    for value in ("3", "null", "true", "{}")
+]
 NESTED = "[" * 100_000
 
 
@@ -258,7 +280,7 @@ async def parse(answer: Answer) -> Right:
             raise Wrong("not-an-object", message=message, seen=seen)
         _refuse_none(message, seen)
         raise Wrong("anything", message=message, seen=seen)
-    _refuse_taken(answer, UNKNOWN, "any-type")
+    _refuse_taken(answer, UNKNOWN + LIKE_KNOWN, "any-type")
     for message, seen in _taken(answer, ODD_TYPES):
         if isinstance(seen, Exception):
             raise Wrong("no-key", message=message, seen=seen)
@@ -268,7 +290,7 @@ async def parse(answer: Answer) -> Right:
     captured = getattr(answer, "__code__", None)
     if captured is not None and "str" in captured.co_varnames:
         _refuse_taken(answer, NO_TEXTS, "str-captures")
-    _refuse_taken(answer, NO_TEXTS, "any-value")
+    _refuse_taken(answer, NO_TEXTS + NO_TEXTS_EITHER, "any-value")
     try:
         _refuse_taken(answer, [NESTED], "no-error")
     except RecursionError as error:
@@ -558,6 +580,7 @@ async def _judge_second_join(answer: Answer) -> None:
         await _hears(eva, type="joined", name="Eva")
         await _judge_error(service, eva, ada, "hola")
         await _judge_false_name(eva)
+        await _judge_same_name(eva)
         before = len(_events(eva, type="error"))
         await eva.send(_request(type="join", name="Eve"))
         await until(
@@ -579,6 +602,21 @@ async def _judge_second_join(answer: Answer) -> None:
         if _events(ada, type="error"):
             raise Wrong("told-all", seen=_heard(ada)[-1:])
         _refuse_no_reason(eva)
+
+
+async def _judge_same_name(eva: Person) -> None:
+    """Eva joins once more, under the name that she has."""
+    before = len(_events(eva, type="error"))
+    await eva.send(_request(type="join", name="Eva"))
+    await until(
+        lambda: (
+            len(_events(eva, type="error")) > before
+            or len(_events(eva, type="joined", name="Eva")) > 1
+            or eva.gone
+        )
+    )
+    if len(_events(eva, type="joined", name="Eva")) > 1:
+        raise Wrong("joined-again", expected=ERROR, seen=_heard(eva)[-1:])
 
 
 async def _judge_false_name(eva: Person) -> None:
@@ -607,6 +645,10 @@ async def _judge_empty_name(answer: Answer) -> None:
         await nobody.send(_request(type="say", text="hola"))
         await _refuse_silence(
             service, [ada], "empty-name", type="said", name="", text="hola"
+        )
+        await nobody.send(_request(type="say", text=""))
+        await _refuse_silence(
+            service, [ada], "empty-text", type="said", name="", text=""
         )
         await nobody.leave()
         await _refuse_silence(

@@ -43,7 +43,7 @@ from aula.judges.mistakes import (
     refuse_unheard_cancel,
     uses,
 )
-from aula.judges.servers import calling, path_of, serving
+from aula.judges.servers import calling, path_of, send_all, serving
 from aula.judges.waiting import (
     MOMENT,
     PATIENCE,
@@ -69,11 +69,12 @@ class _Greeter:
         got_many: whether it was asked with several names at once.
     """
 
-    def __init__(self, greeting: str = "Hola") -> None:
+    def __init__(self, greeting: str = "Hola", count: int = 3) -> None:
         self.url = ""
         self.most = 0
         self.got_many = False
         self.greeting = greeting
+        self._count = count
         self._present = 0
         self._alone = False
         self._loop_thread = threading.get_ident()
@@ -87,7 +88,7 @@ class _Greeter:
         with suppress(ConnectionClosed):
             name = await websocket.recv()
             if not self._alone:
-                self._alone = not await until(lambda: self.most == len(NAMES))
+                self._alone = not await until(lambda: self.most == self._count)
             await asyncio.sleep(DELAYS.get(name, 0))
             await websocket.send(f"{self.greeting}, {name!s}")
             await websocket.wait_closed()
@@ -159,9 +160,11 @@ async def ask_all(answer: Answer) -> Right:
 
 
 async def _judge_equal_names(answer: Answer) -> None:
-    """Two of the names are equal, and other things are answered this time."""
-    greeter = _Greeter("Buenas")
-    names, calls = ["Lima", "Eva", "Lima"], []
+    """More names, two of them equal, and other things that are answered."""
+    # As many as threads that asyncio has at least, on one processor.
+    names: list[str] = ["Lima", "Eva", "Lima", "Noa", "Ada"]
+    greeter = _Greeter("Buenas", len(names))
+    calls: list[str] = []
 
     def fetch(name: str) -> str | bytes:
         calls.append(name)
@@ -170,10 +173,11 @@ async def _judge_equal_names(answer: Answer) -> None:
     expected = [f"{greeter.greeting}, {name}" for name in names]
     async with serving(greeter.greet) as greeter.url:
         seen = await answer(fetch, [*names])
-    if not calls:
+    if "Lima" not in calls:
         raise Wrong("kept-between-calls", expected=expected, seen=seen)
     equal(sorted(calls), sorted(names), "asked-once")
     equal(list(seen), expected, "equal-names")
+    equal(greeter.most, len(names), "few-at-once")
 
 
 async def _put_away(unawaited: list[Any]) -> None:
@@ -327,6 +331,7 @@ async def chat(answer: Answer, run: Recorder) -> Right:
         raise Wrong("nobody-awaited", seen=failure(orphans[0]))
     equal(codes, [1000], "other-code")
     await _judge_failing_show(answer, run)
+    await _judge_flood(answer)
     return Right()
 
 
@@ -387,12 +392,41 @@ def _is_for_lack_of_paper(error: BaseException | None) -> bool:
     )
 
 
+FLOOD = ["hola", "hola", "", *[f"chai {number}" for number in range(12)]]
+
+
+async def _judge_flood(answer: Answer) -> None:
+    """Many messages come at once, two of them equal and one of them empty."""
+    shown: list[Any] = []
+
+    async def talk(websocket: ServerConnection) -> None:
+        await send_all(websocket, *FLOOD)
+        await websocket.wait_closed()
+
+    async def next_line() -> None:
+        await until(lambda: shown[-1:] == FLOOD[-1:])
+
+    async with serving(talk) as url:
+        await ends(
+            asyncio.create_task(answer(url, next_line, shown.append)),
+            3 * PATIENCE,
+        )
+    if shown == FLOOD[1:]:
+        raise Wrong("equal-messages")
+    if shown == [message for message in FLOOD if message]:
+        raise Wrong("empty-message")
+    if shown == FLOOD[: len(shown)] != FLOOD:
+        raise Wrong("few-shown", count=len(shown))
+    equal(shown, FLOOD, "other-lines")
+
+
 TICKS = [f"tick {number}" for number in range(5)]
 GAP = 0.1  # seconds between two of them
 QUIET = 0.3  # seconds without one that end them
 LATE = "late"  # what comes after a longer silence, to those who still wait
 LAST = ["latte", "mocha"]  # what comes before a close
-ODD = ["latte", "", "latte", "mocha"]  # what comes before an endless silence
+# What comes before an endless silence.
+ODD = ["latte", "", "latte", b"chai", " mocha ", *"abcdefgh"]
 
 
 class _Ticker:
@@ -517,10 +551,8 @@ async def _judge_silence(answer: Answer, url: str) -> None:
             seen = await patiently(answer(websocket, GAP), 2 * PATIENCE)
         except Silence:
             raise Wrong("looks-too-late") from None
-        if seen == ODD[:1]:
-            raise Wrong("empty-ends", expected=ODD, seen=seen)
-        if isinstance(seen, list) and sorted(seen) == sorted({*ODD}):
-            raise Wrong("no-repeats", expected=ODD, seen=seen)
+        if isinstance(seen, list):
+            _refuse_odd(seen)
         equal(seen, ODD, "other-messages")
         await asyncio.sleep(TURN)
         with suppress(Silence, ConnectionClosed):
@@ -528,6 +560,19 @@ async def _judge_silence(answer: Answer, url: str) -> None:
                 await patiently(websocket.recv(), 5 * TURN)
             except ConcurrencyError:
                 raise Wrong("still-reading") from None
+
+
+def _refuse_odd(seen: list[Any]) -> None:
+    """Refuse messages that are missing or changed."""
+    both = {"expected": ODD, "seen": seen}
+    if seen in (ODD[:1], [message for message in ODD if message]):
+        raise Wrong("empty-message", **both)
+    if len(seen) < len(ODD) and {*map(repr, seen)} == {*map(repr, ODD)}:
+        raise Wrong("equal-messages", **both)
+    if seen == ODD[: len(seen)] != ODD:
+        raise Wrong("few-messages", **both)
+    if len(seen) == len(ODD):
+        equal(seen, ODD, "changed-messages")
 
 
 async def _judge_cancelled(answer: Answer, url: str) -> None:

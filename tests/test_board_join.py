@@ -78,6 +78,18 @@ def until(condition):
         time.sleep(0.05)
 
 
+def told(capsys, text):
+    """Wait until a learner is told this; all that was said until then."""
+    said = []
+
+    def heard():
+        said.append(capsys.readouterr().out)
+        return text in "".join(said)
+
+    until(heard)
+    return "".join(said)
+
+
 def later(notebook, ran, text):
     """Wait until a cell that has ended says something more."""
 
@@ -346,14 +358,7 @@ def test_a_board_that_is_not_there_is_named_once(learner, capsys):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     learner(f"ws://127.0.0.1:{port}", token="t", nick="Ada")
-    said = ""
-
-    def told():
-        nonlocal said
-        said += capsys.readouterr().out
-        return "cannot be reached yet (`ConnectionRefusedError" in said
-
-    until(told)
+    said = told(capsys, "cannot be reached yet (`ConnectionRefusedError")
     time.sleep(1)  # for some ten attempts more
     said += capsys.readouterr().out
     assert said.count("cannot be reached") == 1
@@ -369,14 +374,7 @@ def test_nobody_knows_who_answers_with_a_foreign_certificate(
     asked = []
     with Fake(asked.append, ssl=context) as fake:
         learner(f"wss://{fake.address}", token="t", nick="Ada")
-        out = ""
-
-        def told():
-            nonlocal out
-            out += capsys.readouterr().out
-            return "is not valid here" in out
-
-        until(told)
+        told(capsys, "is not valid here")
     assert not asked
 
 

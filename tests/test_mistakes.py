@@ -267,52 +267,53 @@ def test_what_aiohttp_says_of_no_response(response, text, caplog):
     assert text in caplog.text
 
 
-def test_what_aiohttp_says_of_receiving_after_the_end():
+def visited(handler, visit):
+    """Serve WebSockets by aiohttp, and let one client visit the handler.
+
+    Returns:
+        the texts of the errors that the handler met.
+    """
     said = []
 
-    async def handler(request):
+    async def handle(request):
         websocket = web.WebSocketResponse()
         await websocket.prepare(request)
-        await websocket.close()
         with pytest.raises(RuntimeError) as caught:
-            while True:
-                await websocket.receive()
+            await handler(websocket)
         said.append(f"{caught.value}")
         return websocket
 
-    async def listen():
+    async def run():
         app = web.Application()
-        app.router.add_get("/", handler)
+        app.router.add_get("/", handle)
         async with test_utils.TestClient(test_utils.TestServer(app)) as client:
             async with client.ws_connect("/") as websocket:
-                await websocket.receive()
+                await visit(websocket)
 
-    asyncio.run(listen())
+    asyncio.run(run())
+    return said
+
+
+def test_what_aiohttp_says_of_receiving_after_the_end():
+    async def receives_on(websocket):
+        await websocket.close()
+        while True:
+            await websocket.receive()
+
+    said = visited(receives_on, lambda websocket: websocket.receive())
     assert [mistakes.SOCKET_CLOSED in text for text in said] == [True]
 
 
 def test_what_aiohttp_says_of_two_who_receive_at_once():
-    said = []
-
-    async def handler(request):
-        websocket = web.WebSocketResponse()
-        await websocket.prepare(request)
+    async def receives_twice(websocket):
         first = asyncio.create_task(websocket.receive())
         await asyncio.sleep(0)
-        with pytest.raises(RuntimeError) as caught:
+        try:
             await websocket.receive()
-        said.append(f"{caught.value}")
-        await first
-        return websocket
+        finally:
+            await first
 
-    async def visit():
-        app = web.Application()
-        app.router.add_get("/", handler)
-        async with test_utils.TestClient(test_utils.TestServer(app)) as client:
-            async with client.ws_connect("/") as websocket:
-                await websocket.send_str("hola")
-
-    asyncio.run(visit())
+    said = visited(receives_twice, lambda client: client.send_str("hola"))
     assert [mistakes.CONCURRENT_RECEIVE in text for text in said] == [True]
 
 

@@ -506,6 +506,18 @@ def _judge_cut(before: int, size: int, more: int) -> None:
         raise Wrong("cut-too-soon", waiting=before, limit=LIMIT)
 
 
+async def _sleepers(
+    service: Service, screens: set[ServerConnection], count: int
+) -> set[ServerConnection]:
+    """The server's connections to so many new ones, who read nothing."""
+    known = {*screens}
+    people = [await service.visit() for _ in range(count)]
+    await until(lambda: len(screens) == len(known) + count)
+    for person in people:
+        person.sleep()
+    return screens - known
+
+
 async def _judge_two(
     service: Service,
     answer: Answer,
@@ -513,12 +525,7 @@ async def _judge_two(
     screens: set[ServerConnection],
 ) -> None:
     """Two fall asleep at once."""
-    known = {*screens}
-    people = [await service.visit() for _ in range(2)]
-    await until(lambda: len(screens) == len(known) + 2)
-    for person in people:
-        person.sleep()
-    asleep = screens - known
+    asleep = await _sleepers(service, screens, 2)
     broadcast(asleep, "x" * 50 * LIMIT)
     _publish(answer, _row(-1), rows, screens)
     left = sum(not one.transport.is_closing() for one in asleep)
@@ -533,11 +540,7 @@ async def _judge_limit(
     screens: set[ServerConnection],
 ) -> None:
     """As much waits for one as may, and then a row more."""
-    known = {*screens}
-    person = await service.visit()
-    await until(lambda: len(screens) > len(known))
-    person.sleep()
-    [asleep] = screens - known
+    [asleep] = await _sleepers(service, screens, 1)
     waiting = asleep.transport.get_write_buffer_size
     for _ in range(250):
         if waiting() < 1000:  # the buffers of the system are not yet full

@@ -139,8 +139,9 @@ def test_no_log_holds_a_token(path):
             ):
                 with connect(address) as websocket:
                     websocket.send(json.dumps(hello))
-                    websocket.send('{"solved": "shout"}')
+                    # The board may have refused it by now.
                     with contextlib.suppress(ConnectionClosed):
+                        websocket.send('{"solved": "shout"}')
                         websocket.recv(10)
             with connect(f"{address}?token={tokens['class']}") as websocket:
                 websocket.send("hola")

@@ -498,7 +498,8 @@ async def _judge_paced(answer: Answer, ticker: _Ticker, url: str) -> None:
     """Messages come, and then no more."""
     async with calling(url) as websocket:
         try:
-            seen = await patiently(answer(websocket, QUIET), 2 * PATIENCE)
+            # Half as long again as who waits a second for each message.
+            seen = await patiently(answer(websocket, QUIET), 3 * PATIENCE)
         except Silence:
             raise Wrong("never-ends") from None
         except TimeoutError as error:

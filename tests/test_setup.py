@@ -279,15 +279,17 @@ def test_workflow_publishes_what_make_site_builds():
 
 
 @pytest.mark.parametrize("name", ["hub.en.md", "hub.es.md"])
-def test_the_link_for_a_hub_leads_to_the_index(name):
+def test_the_links_for_a_hub_lead_to_the_index(name):
     text = read(f"classroom/{name}")
-    (link,) = re.findall(r"https://HUB/hub/user-redirect/git-pull\?\S+", text)
-    asked = dict(parse_qsl(urlsplit(link).query))
-    folder = asked["repo"].rpartition("/")[2]
-    assert not folder.endswith(".git")
-    assert asked["branch"] == "main"
-    path = asked["urlpath"].removeprefix(f"lab/tree/{folder}/")
-    assert (ROOT / path).exists()
+    links = re.findall(r"https?://\S+/hub/user-redirect/git-pull\?\S+", text)
+    assert len(links) == 3
+    for link in links:
+        asked = dict(parse_qsl(urlsplit(link).query))
+        folder = asked["repo"].rpartition("/")[2]
+        assert not folder.endswith(".git")
+        assert asked["branch"] == "main"
+        path = asked["urlpath"].removeprefix(f"lab/tree/{folder}/")
+        assert (ROOT / path).exists()
 
 
 def test_both_pages_on_hubs_say_the_same_to_a_machine():

@@ -562,6 +562,7 @@ async def _judge_replay(
         await answer(websocket, stream, "patio", int(path_of(websocket)[1:]))
 
     before = await broker.subscriptions()
+    readers = {one.name for one in await stream.consumers_info("log")}
     async with Service(handler) as service:
         ada = await service.visit(f"/{after}")
         missed = len(expected) - 1
@@ -585,7 +586,22 @@ async def _judge_replay(
             await bea.hears(expected[-1])
             equal(_texts(bea), expected[-1:], "late-number")
             bea.vanish()
+        await _judge_acknowledged(stream, readers)
         await _judge_end(broker, service, ada, stream, goodbye, before)
+
+
+async def _judge_acknowledged(stream: Any, earlier: set[str]) -> None:
+    """What nobody acknowledges, the broker sends again after 30 s."""
+    for _ in range(5):  # the last acknowledgement may be under way
+        count = sum(
+            one.num_ack_pending or 0
+            for one in await stream.consumers_info("log")
+            if one.name not in earlier and not one.config.durable_name
+        )
+        if not count:
+            return
+        await asyncio.sleep(MOMENT / 2)
+    raise Wrong("unacknowledged", count=count)
 
 
 def _raise_start(service: Service, after: int) -> None:
@@ -602,6 +618,8 @@ def _judge_heard(
 ) -> None:
     _raise_start(service, after)
     seen = _texts(ada)
+    if not seen and not ada.gone:
+        raise Wrong("nothing-in-room", missed=len(expected) - 1)
     if "2 dos" in seen:
         raise Wrong("other-rooms", expected=expected, seen=seen)
     if seen[1:] == expected and seen[0] == "1 uno":
@@ -700,18 +718,23 @@ class _Backends:
         return [self.taken.get(port, 0) for port in order]
 
     async def counts_at_once(
-        self, answer: Answer, ports: list[int], order: list[int]
+        self,
+        answer: Answer,
+        ports: list[int],
+        order: list[int],
+        people: int,
+        mistake: str,
     ) -> list[int]:
-        """Six connect at once; the same."""
+        """They connect at once; the same. None may fail."""
         self.taken.clear()
         for outcome in await asyncio.gather(
-            *(self._connect(answer, ports) for _ in range(6)),
+            *(self._connect(answer, ports) for _ in range(people)),
             return_exceptions=True,
         ):
             if isinstance(outcome, Wrong):
                 raise outcome
             if outcome is not None:
-                raise Wrong("at-once-fails", seen=outcome)
+                raise Wrong(mistake, seen=outcome)
         return [self.taken.get(port, 0) for port in order]
 
     async def _connect(self, answer: Answer, ports: list[int]) -> None:
@@ -789,9 +812,14 @@ async def _judge_turns(
         seen = [0, 0, 0]
     if sorted(ports) != places or 0 in seen:
         raise Wrong("deleted", expected=[2, 2, 2], seen=seen)
-    seen = await backends.counts_at_once(answer, ports, order)
+    seen = await backends.counts_at_once(
+        answer, ports, order, 6, "at-once-fails"
+    )
     equal(seen, [2, 2, 2], "at-once-uneven")
     await _judge_other_lists(backends, answer, order)
+    two = order[1:]  # by now the first of them refuses
+    for _ in range(2):  # whatever turn it kept
+        await backends.counts_at_once(answer, two, two, 2, "at-once-gives-up")
 
 
 async def _judge_other_lists(

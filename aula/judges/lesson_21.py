@@ -176,10 +176,11 @@ async def _judge_gate(door: _Gate, url: str) -> None:
     await _judge_stranger(door, url, "Bearer latte", "part-of-it")
     await _judge_stranger(door, url, "Bearer latte-4711x", "part-of-it")
     await _judge_stranger(door, url, "latte-4711", "bare-token")
-    for scheme in "Basic", "Digest", "NoBearer":
+    for scheme in "Basic", "Digest", "NoBearer", "BearerX":
         header = f"{scheme} latte-4711"
         await _judge_stranger(door, url, header, "any-scheme")
     await _judge_stranger(door, url, "Bearer café", "any-token")
+    await _judge_stranger(door, url, "Bearer moka latte-4711", "last-word")
     for header in "Bearerlatte-4711", "Bearer:latte-4711":
         await _judge_stranger(door, url, header, "no-space")
     seen = await door.ask(url, "Bearer ristretto-7e")

@@ -388,11 +388,16 @@ async def _count_tasks(process: Process, person: Person) -> int:
 async def _falls_to(
     process: Process, person: Person, question: str, expected: int
 ) -> bool:
-    """Whether a count comes down in time; a task may end at its next turn."""
+    """Whether a count comes down in time; a task may end at its next turn.
+
+    Raises Wrong if it comes down further: Ada, who asks, is still there.
+    """
     for _ in range(8):
         reply = await _reply(process, person, question)
         if reply == f"{expected}":
             return True
+        if question == "people" and reply == "0":
+            raise Wrong("others-removed", seen=reply)
         await asyncio.sleep(MOMENT)
     return False
 

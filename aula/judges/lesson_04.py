@@ -367,7 +367,8 @@ async def retry(answer: Answer) -> Right:
     if tries < 3:
         raise Wrong("too-few-tries" if tries else "kept-between-calls")
     await _judge_empty(answer)
-    await _judge_cancelling(answer)
+    for number in (1, 2, 3):
+        await _judge_cancelling(answer, number)
     return Right()
 
 
@@ -404,15 +405,21 @@ async def _judge_empty(answer: Answer) -> None:
         raise Wrong("empty-result")
 
 
-async def _judge_cancelling(answer: Answer) -> None:
-    """Cancel the answer while it waits and see how it ends."""
+async def _judge_cancelling(answer: Answer, number: int) -> None:
+    """Cancel the answer while it waits and see how it ends.
+
+    Arguments:
+        number: the try in which it waits; those before it fail.
+    """
     calls = 0
     stopped = False
 
     async def wait_once() -> str:
         nonlocal calls, stopped
         calls += 1
-        if calls == 1:
+        if calls < number:
+            raise ValueError("latte")
+        if calls == number:
             try:
                 await asyncio.Future()
             finally:
@@ -420,11 +427,13 @@ async def _judge_cancelling(answer: Answer) -> None:
         return "LATTE"
 
     task = asyncio.create_task(answer(wait_once))
+    # It may pause between two tries.
+    await until(lambda: calls == number)
     if await until(lambda: stopped, 2 * MOMENT):
         raise Wrong("own-deadline")
     task.cancel()
     await asyncio.wait([task])
-    if calls > 1:
+    if calls > number:
         raise Wrong("swallowed")
     if not stopped and not await until(lambda: stopped, MOMENT):
         raise Wrong("try-goes-on")

@@ -49,6 +49,28 @@ async def rush_lines(answer: Any, program: Program) -> Right:
     return Right()
 
 
+class _Kitchen(Service):
+    """A service that knows whose handlers run.
+
+    Attributes:
+        here: the addresses of these clients.
+    """
+
+    def __init__(self, handler: Answer, run: Recorder) -> None:
+        super().__init__(handler, run=run)
+        self.here: list[Any] = []
+
+    async def handle(
+        self, handler: Answer, websocket: ServerConnection, *arguments: Any
+    ) -> None:
+        address = websocket.remote_address
+        self.here.append(address)
+        try:
+            await super().handle(handler, websocket, *arguments)
+        finally:
+            self.here.remove(address)
+
+
 @exercise("08.2", parameters=1, limit=8, picture="wiretap")
 async def kitchen(answer: Answer, run: Recorder) -> Right:
     if not await _judge_orders(answer, run):
@@ -65,7 +87,7 @@ async def kitchen(answer: Answer, run: Recorder) -> Right:
         raise Wrong("limited")
     if not ended:
         raise Wrong("sleeps-on")
-    await _judge_leaving(answer, run, "not-all", "latte 0.3", "latte 0.05")
+    await _judge_two_clients(answer, run)
     await _judge_leaving_at_once(answer, run)
     return Right()
 
@@ -162,6 +184,55 @@ async def _leave(
         if early:
             _refuse_early(run, mistake)
     return took
+
+
+async def _judge_two_clients(answer: Answer, run: Recorder) -> None:
+    """Lima orders the same twice; her orders are no business of Ada's."""
+    for _ in range(3):
+        # A slow machine has further tries, as when one leaves alone.
+        took, served = await _serve_two(answer, run, "latte 0.3", "latte 0.05")
+        if not served:
+            _, served = await _serve_two(answer, run, "latte 0.3", "tea 0.05")
+            if served:
+                raise Wrong("not-all")
+            raise Wrong("shared")
+        if took < 0.15:
+            return
+
+
+async def _serve_two(
+    answer: Answer, run: Recorder, *orders: str
+) -> tuple[float, bool]:
+    """Ada orders and leaves; Lima orders, and leaves when Ada's drink is made.
+
+    Returns:
+        how many seconds it took Lima, and whether each was given her replies
+        and Lima's handler was there until all that she ordered was ready.
+    """
+    loop = asyncio.get_running_loop()
+    async with _Kitchen(answer, run) as service:
+        async with service.connect() as lima:
+            limas = lima.local_address
+            await until(lambda: limas in service.here)
+            async with service.connect() as ada:
+                await until(lambda: len(service.here) > 1)
+                await send_all(ada, "mocha 0.05")
+                heard = await receive(ada, 1)
+            began = loop.time()
+            ready = timer(max(float(order.split()[1]) for order in orders))
+            # A handler that takes what is another's may be in no hurry.
+            late = timer(0.1)
+            await send_all(lima, *orders)
+            heard += await receive(lima, len(orders))
+            async with service.connect():
+                pass  # a newcomer must not make her orders forgotten
+            await until(lambda: late.is_set() or service.here == [limas])
+        took = loop.time() - began
+        await ready.wait()
+        there = limas in service.here
+        await until(service.ended.is_set)
+        _refuse_errors(service)
+    return took, there and len(heard) > len(orders)
 
 
 async def _judge_leaving_at_once(answer: Answer, run: Recorder) -> None:

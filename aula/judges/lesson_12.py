@@ -236,6 +236,7 @@ async def post_latest(answer: Answer) -> Right:
             task.cancel()
         raise Wrong("posts-later", expected=expected, seen=seen)
     if seen == expected:
+        _judge_empty_messages(answer)
         return Right()
     if given != queues:
         raise Wrong("other-queues")
@@ -266,7 +267,22 @@ def _makes_room(answer: Answer, size: int) -> bool:
     return "new" in _content(queue)
 
 
-def _queue(size: int, *messages: int) -> Queue:
+def _judge_empty_messages(answer: Answer) -> None:
+    """The message is empty, and so are some of those that wait."""
+    waiting = [["", "uno", "dos"], [""], [], ["uno", "", "dos"]]
+    queues = [
+        _queue(size, *messages)
+        for size, messages in zip((3, 1, 3, 0), waiting, strict=True)
+    ]
+    expected = [["uno", "dos", ""], [""], [""], ["uno", "", "dos", ""]]
+    try:
+        answer([*queues], "")
+    except (asyncio.QueueEmpty, asyncio.QueueFull) as error:
+        raise Wrong("empty-text", seen=error) from None
+    equal([_content(queue) for queue in queues], expected, "empty-text")
+
+
+def _queue(size: int, *messages: Any) -> Queue:
     queue = Queue(size)
     for message in messages:
         queue.put_nowait(message)

@@ -353,6 +353,10 @@ NONSENSE = ["hola", "[1, 2]", *UNKNOWN, ODD_TYPES[0], *INCOMPLETE, *NO_TEXTS]
 NONSENSE.append(NESTED)
 ERROR = '{"type": "error", "reason": …}'
 ROOM = 20
+# None of them is what some would make of it: with one capital only, without
+# the spaces around it, the first word, so many letters.
+SHAPES = ["NOÉ", "Ana María de la Cruz López", "  eva  "]
+ALOUD = "  ¡HOLA,  Ada!\n"
 # The first text fills what lies between, and of the others 20 may wait.
 TALK = [BIG, *(f"{number}{BIG[: 2**17]}" for number in range(25))]
 
@@ -391,6 +395,7 @@ async def _judge_chat(answer: Answer, run: Recorder) -> None:
             raise Wrong("delivery-stays")
     await _judge_second_join(answer)
     await _judge_empty_name(answer)
+    await _judge_shapes(answer)
     await _judge_sleeper(answer)
 
 
@@ -456,6 +461,13 @@ async def _judge_welcome(service: Service) -> tuple[Person, Person]:
         await _refuse_silence(
             service, [ada], "nobody-joins", type="joined", name="Ada"
         )
+    except Wrong:
+        names = [event.get("name") for event in _events(ada, type="joined")]
+        if "ada" in [f"{name}".casefold() for name in names]:
+            raise Wrong(
+                "name-changed", expected="Ada", seen=names[0]
+            ) from None
+        raise
     except (AttributeError, TypeError) as error:
         if NONE in f"{error}":
             raise Wrong("parse-unfinished", seen=error) from None
@@ -654,6 +666,36 @@ async def _judge_empty_name(answer: Answer) -> None:
         await _refuse_silence(
             service, [ada], "empty-name", type="left", name=""
         )
+
+
+async def _judge_shapes(answer: Answer) -> None:
+    """Names and texts of many shapes are told as they are."""
+    async with Service(answer, {}) as service:
+        ada = await _join(service, "Ada")
+        await _hears(ada, type="joined", name="Ada")
+        namesake = await _join(service, "ada")
+        await _refuse_silence(
+            service, [ada, namesake], "no-capitals", type="joined", name="ada"
+        )
+        for name in SHAPES:
+            person = await _join(service, name)
+            await _refuse_silence(
+                service, [ada], "name-changed", type="joined", name=name
+            )
+            text = f"{name}{ALOUD}"
+            await person.send(_request(type="say", text=text))
+            if not await _hears(ada, type="said", text=text):
+                service.raise_errors()
+                raise Wrong(
+                    "text-changed", expected=text, seen=_heard(ada)[-1:]
+                )
+            await _refuse_silence(
+                service, [ada], "name-changed", type="said", name=name
+            )
+            await person.leave()
+            await _refuse_silence(
+                service, [ada], "name-changed", type="left", name=name
+            )
 
 
 async def _judge_sleeper(answer: Answer) -> None:
